@@ -1,0 +1,12 @@
+# Libraries of Debian 12 the full program stands on. The core (PZ_CORE_ONLY) needs none of them.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(FFMPEG REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswscale libswresample)
+pkg_check_modules(SPHINX REQUIRED IMPORTED_TARGET pocketsphinx sphinxbase)
+pkg_check_modules(EBUR128 REQUIRED IMPORTED_TARGET libebur128)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
+find_library(SONIC_LIBRARY sonic REQUIRED)
+find_path(SONIC_INCLUDE sonic.h REQUIRED)
+find_path(FLITE_INCLUDE flite/flite.h REQUIRED)
+find_library(FLITE_LIBRARY flite REQUIRED)

@@ -1,0 +1,85 @@
+/**
+ * Lip-sync engines: one interface for wav2lip, musetalk, latentsync, vasa1, emo and gaussian_splatting.
+ *
+ * Life of an engine object
+ *   1. `prepare` (once per film): learns or caches what depends on the film alone and writes it into a folder of the
+ *      prepared template. Slow; reports progress; deterministic for a seed.
+ *   2. `open` (per process): loads that folder and the weights; immutable afterwards, may be shared by threads.
+ *   3. `begin` (per slot and customer): takes the new sound (and its phones, when known) and the list of frames to be
+ *      made; works out everything that depends on sound only. Returns a session, used by one thread.
+ *   4. `draw` (per frame, in any order within the session): makes the new mouth for one frame as a patch.
+ *   5. the compositor (image/paste.h) pastes patches; engines never touch the frame themselves.
+ */
+#ifndef PZ_LIPSYNC_ENGINE_H
+#define PZ_LIPSYNC_ENGINE_H
+
+#include "base/job.h"
+#include "base/rational.h"
+#include "face/face.h"
+#include "image/picture.h"
+#include "speech/phones.h"
+
+/** Random access to the film during `prepare`. Implemented by the pipeline. */
+struct pz_film {
+    void *user;
+    int64_t n_frames;
+    /** Presentation time of frame i in seconds from the film's sound zero. */
+    double (*frame_time)(void *user, int64_t i);
+    /** Decode frame i (any order; ascending is fast). `out` is borrowed until the next call. */
+    enum pz_status (*picture)(void *user, int64_t i, const struct pz_picture **out);
+    /** Face record of frame i, NULL where there is none. Borrowed for the film's life. */
+    const struct pz_face *(*face)(void *user, int64_t i);
+    const struct pz_face_topology *topology;
+    const float *speech; /**< mono 16 kHz sound of the film window [0, n_speech), [-1,1] */
+    int64_t n_speech;
+    const struct pz_phone *phones; /**< of that sound; covers it completely */
+    int n_phones;
+    /** Frames that may be learned from, ascending (the fit window); others are held out and must not be looked at. */
+    const int64_t *fit_frames;
+    int64_t n_fit_frames;
+};
+
+/** The sound of one slot with its surroundings, on the output's time line. */
+struct pz_speech_span {
+    const float *speech; /**< mono 16 kHz, [-1,1]: new words with ≥ 0.5 s of context on both sides where it exists */
+    int64_t n_speech;
+    const struct pz_phone *phones; /**< of that sound, times relative to speech[0]; NULL when unknown */
+    int n_phones;
+    int n_frames;              /**< frames to be made */
+    const double *frame_times; /**< [n_frames] presentation times in seconds relative to speech[0] */
+    const struct pz_face *const *faces; /**< [n_frames] the template's face on each frame (pose, points), never NULL */
+};
+
+/** A new mouth: picture, opacity and where it goes. The buffers belong to the session until its next draw. */
+struct pz_patch {
+    struct pz_rgb rgb;           /**< colour, e.g. 256×256 */
+    const float *alpha;          /**< [height][width] in [0,1]: 1 = made, 0 = film; already feathered */
+    struct pz_affine to_frame;   /**< patch px → frame px */
+    float lip_gap;               /**< opening that was aimed at, over interocular distance */
+};
+
+struct pz_engine_open_params {
+    const char *artifact_dir; /**< folder `prepare` wrote */
+    const char *models_dir;   /**< official weights, may be NULL */
+    const char *device;       /**< "cpu", "cuda:0" */
+    const char *precision;    /**< "f32", "f16", "bf16" or NULL = the engine's default */
+};
+
+struct pz_engine_vtable {
+    const char *name; /**< as on the command line */
+    enum pz_status (*prepare)(const struct pz_film *film, const struct pz_engine_open_params *p, const struct pz_job *job);
+    enum pz_status (*open)(const struct pz_engine_open_params *p, const struct pz_job *job, void **engine);
+    void (*close)(void **engine);
+    enum pz_status (*begin)(void *engine, const struct pz_speech_span *span, const struct pz_job *job, void **session);
+    /** `src` is the template's frame i (upright); it is read for colour matching, never written. */
+    enum pz_status (*draw)(void *session, int i, const struct pz_picture *src, struct pz_patch *out);
+    void (*end)(void **session);
+};
+
+/** Engine by command-line name; NULL when this build has none of that name. */
+const struct pz_engine_vtable *pz_engine_find(const char *name);
+
+/** Names of all engines of this build, NULL-terminated. */
+const char *const *pz_engine_names(void);
+
+#endif
