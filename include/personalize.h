@@ -6,16 +6,16 @@
  *   6. Lip-sync alone   7. Models
  *
  * 1. Conventions
- *   Objects are opaque. What `pz_*_create/open/prepare` gives is freed by the `_destroy/_close` of the same noun, which
- *   takes a pointer to the handle, accepts NULL and sets it to NULL. Strings are UTF-8. Paths are of the file system.
- *   Parameter structs are filled with their `_DEFAULT` macro first; they and everything they point to are read only
- *   during the call. A function that can fail returns an `enum pz_result`, which is also the exit code of the command
- *   line; the reason is one line, read with pz_context_error(). Outputs are NULL/zero on failure. Reports are JSON text
- *   on the heap, freed with pz_text_free(); docs/report.md lists their fields.
- *   The library never prints, exits or aborts, and keeps no globals.
- *   Threads: a context and all that was made from it belong to one thread at a time; different contexts are independent.
- *   The library runs its own worker threads inside a call and none between calls.
- *   Files: an output appears under its name only when it is complete.
+ *   Objects are opaque. What `pz_*_create/open/prepare` gives is freed by the `_destroy/_close` of the same
+ * noun, which takes a pointer to the handle, accepts NULL and sets it to NULL. Strings are UTF-8. Paths are
+ * of the file system. Parameter structs are filled with their `_DEFAULT` macro first; they and everything
+ * they point to are read only during the call. A function that can fail returns an `enum pz_result`, which is
+ * also the exit code of the command line; the reason is one line, read with pz_context_error(). Outputs are
+ * NULL/zero on failure. Reports are JSON text on the heap, freed with pz_text_free(); docs/report.md lists
+ * their fields. The library never prints, exits or aborts, and keeps no globals. Threads: a context and all
+ * that was made from it belong to one thread at a time; different contexts are independent. The library runs
+ * its own worker threads inside a call and none between calls. Files: an output appears under its name only
+ * when it is complete.
  */
 #ifndef PERSONALIZE_H
 #define PERSONALIZE_H
@@ -54,21 +54,29 @@ PZ_API const char *pz_version(void);
 /** Free a text a function of this header gave. NULL is allowed. */
 PZ_API void pz_text_free(char *text);
 
-/* ---- 2. Context ------------------------------------------------------------------------------------------- */
+/* ---- 2. Context -------------------------------------------------------------------------------------------
+ */
 
 struct pz_context;
 
-enum pz_message_level { PZ_MESSAGE_ERROR = 0, PZ_MESSAGE_WARNING = 1, PZ_MESSAGE_INFO = 2, PZ_MESSAGE_DEBUG = 3 };
+enum pz_message_level {
+    PZ_MESSAGE_ERROR = 0,
+    PZ_MESSAGE_WARNING = 1,
+    PZ_MESSAGE_INFO = 2,
+    PZ_MESSAGE_DEBUG = 3
+};
 
 struct pz_context_params {
-    int threads;             /**< worker threads, [0, 256]; 0 = all CPUs this process may use */
-    const char *device;      /**< "auto", "cpu", "cuda", "cuda:N"; NULL = "auto" */
-    const char *precision;   /**< "f32", "f16", "bf16"; NULL = the engine's own default */
-    const char *models_dir;  /**< folder of downloaded weights; NULL = $PERSONALIZE_MODELS, else the user's cache */
-    const char *cache_dir;   /**< folder of cached templates; NULL = the user's cache */
-    uint64_t seed;           /**< every random choice derives from it */
+    int threads;           /**< worker threads, [0, 256]; 0 = all CPUs this process may use */
+    const char *device;    /**< "auto", "cpu", "cuda", "cuda:N"; NULL = "auto" */
+    const char *precision; /**< "f32", "f16", "bf16"; NULL = the engine's own default */
+    const char
+        *models_dir; /**< folder of downloaded weights; NULL = $PERSONALIZE_MODELS, else the user's cache */
+    const char *cache_dir; /**< folder of cached templates; NULL = the user's cache */
+    uint64_t seed;         /**< every random choice derives from it */
     enum pz_message_level message_level;
-    /** One message, no newline; `text` lives until the callback returns. Any worker thread, one call at a time. */
+    /** One message, no newline; `text` lives until the callback returns. Any worker thread, one call at a
+     * time. */
     void (*message)(void *user, enum pz_message_level level, const char *text);
     /** Step `done` of `total` of a stage ("sound", "faces", "fit", "render", …), on the calling thread. */
     void (*progress)(void *user, const char *stage, int64_t done, int64_t total);
@@ -76,16 +84,23 @@ struct pz_context_params {
     bool (*cancelled)(void *user);
     void *user;
 };
-#define PZ_CONTEXT_PARAMS_DEFAULT {.seed = 1, .message_level = PZ_MESSAGE_WARNING}
+#define PZ_CONTEXT_PARAMS_DEFAULT                                                                            \
+    {                                                                                                        \
+        .seed = 1, .message_level = PZ_MESSAGE_WARNING                                                       \
+    }
 
-/** Create a context. `params` NULL = defaults. Errors: USAGE (device or precision of unknown name), DEVICE. */
-PZ_API PZ_CHECKED enum pz_result pz_context_create(const struct pz_context_params *params, struct pz_context **ctx);
+/** Create a context. `params` NULL = defaults. Errors: USAGE (device or precision of unknown name), DEVICE.
+ */
+PZ_API PZ_CHECKED enum pz_result pz_context_create(const struct pz_context_params *params,
+                                                   struct pz_context **ctx);
 PZ_API void pz_context_destroy(struct pz_context **ctx);
 
-/** The last error line of this context, "" when there was none. Valid until the next call with this context. */
+/** The last error line of this context, "" when there was none. Valid until the next call with this context.
+ */
 PZ_API const char *pz_context_error(struct pz_context *ctx);
 
-/* ---- 3. Prepared templates -------------------------------------------------------------------------------- */
+/* ---- 3. Prepared templates --------------------------------------------------------------------------------
+ */
 
 /** A name with a text: variables, spoken words, respellings, recordings. */
 struct pz_pair {
@@ -94,48 +109,58 @@ struct pz_pair {
 };
 
 struct pz_prepare_params {
-    const char *video;          /**< the film */
-    const char *transcript;     /**< text with `{name=spoken words}` marks, or NULL */
-    const char *transcript_file;/**< file with the same, or NULL; without either, VIDEO's stem + ".txt" is tried */
+    const char *video;      /**< the film */
+    const char *transcript; /**< text with `{name=spoken words}` marks, or NULL */
+    const char
+        *transcript_file; /**< file with the same, or NULL; without either, VIDEO's stem + ".txt" is tried */
     const struct pz_pair *spoken; /**< [n_spoken] what is said in the film where a variable stands */
     int n_spoken;
     const char *lip_sync_model; /**< engine name, "auto", or NULL = "auto"; "none" = sound only */
-    const char *face;           /**< which person, when there are several: index, "largest"; NULL = must be clear */
-    const char *recogniser;     /**< "auto" or "pocketsphinx"; NULL = "auto" */
-    const char *consent_file;   /**< JSON consent record to carry along, or NULL */
+    const char *face; /**< which person, when there are several: index, "largest"; NULL = must be clear */
+    const char *recogniser;   /**< "auto" or "pocketsphinx"; NULL = "auto" */
+    const char *consent_file; /**< JSON consent record to carry along, or NULL */
 };
-#define PZ_PREPARE_PARAMS_DEFAULT {0}
+#define PZ_PREPARE_PARAMS_DEFAULT                                                                            \
+    {                                                                                                        \
+        0                                                                                                    \
+    }
 
 struct pz_template;
 
-/** Analyse a film once. `output` names the folder to write ("x.pzt"); NULL = keep it in the cache, and take it from
- *  there when the same film was prepared with the same parameters before.
- *  Errors: USAGE, INPUT, UNUSABLE, WEIGHTS, DEVICE, WRITE, CANCELLED. */
+/** Analyse a film once. `output` names the folder to write ("x.pzt"); NULL = keep it in the cache, and take
+ * it from there when the same film was prepared with the same parameters before. Errors: USAGE, INPUT,
+ * UNUSABLE, WEIGHTS, DEVICE, WRITE, CANCELLED. */
 PZ_API PZ_CHECKED enum pz_result pz_prepare(struct pz_context *ctx, const struct pz_prepare_params *params,
                                             const char *output, struct pz_template **t);
 
 /** Open a prepared template. Errors: INPUT (missing, broken, other version). */
-PZ_API PZ_CHECKED enum pz_result pz_template_open(struct pz_context *ctx, const char *path, struct pz_template **t);
+PZ_API PZ_CHECKED enum pz_result pz_template_open(struct pz_context *ctx, const char *path,
+                                                  struct pz_template **t);
 PZ_API void pz_template_close(struct pz_template **t);
 
 /** Folder of a template; lives as long as the handle. */
 PZ_API const char *pz_template_path(const struct pz_template *t);
 
-/** Variables of a template: name `i` of pz_template_n_variables(), in order of first appearance; NULL outside. */
+/** Variables of a template: name `i` of pz_template_n_variables(), in order of first appearance; NULL
+ * outside. */
 PZ_API int pz_template_n_variables(const struct pz_template *t);
 PZ_API const char *pz_template_variable(const struct pz_template *t, int i);
 
-/** What was found: transcript, words, slots with times, faces, verdicts, as JSON (docs/report.md). Errors: DEVICE. */
-PZ_API PZ_CHECKED enum pz_result pz_template_describe(struct pz_context *ctx, const struct pz_template *t, char **json);
+/** What was found: transcript, words, slots with times, faces, verdicts, as JSON (docs/report.md). Errors:
+ * DEVICE. */
+PZ_API PZ_CHECKED enum pz_result pz_template_describe(struct pz_context *ctx, const struct pz_template *t,
+                                                      char **json);
 
-/* ---- 4. Rendering ----------------------------------------------------------------------------------------- */
+/* ---- 4. Rendering -----------------------------------------------------------------------------------------
+ */
 
 struct pz_render_params {
     const struct pz_pair *values; /**< [n_values] what each variable shall say */
     int n_values;
-    const struct pz_pair *say;    /**< [n_say] pronunciation of a variable's value: IPA between slashes, or respelling */
+    const struct pz_pair
+        *say; /**< [n_say] pronunciation of a variable's value: IPA between slashes, or respelling */
     int n_say;
-    const struct pz_pair *audio;  /**< [n_audio] a recording to use instead of a voice: name → sound file */
+    const struct pz_pair *audio; /**< [n_audio] a recording to use instead of a voice: name → sound file */
     int n_audio;
     const char *voice;          /**< "flite[:slt]", "espeak-ng[:en-us]", "command:PROGRAM"; NULL = "auto" */
     const char *fit;            /**< "auto", "borrow", "stretch", "retime"; NULL = "auto" */
@@ -145,36 +170,49 @@ struct pz_render_params {
     const char *preset;         /**< x264 preset of encoded stretches; NULL = default */
     bool keep_names_out;        /**< leave the customer's values out of the report */
 };
-#define PZ_RENDER_PARAMS_DEFAULT {0}
+#define PZ_RENDER_PARAMS_DEFAULT                                                                             \
+    {                                                                                                        \
+        0                                                                                                    \
+    }
 
 /** Make one customer's film. `*report` gets the report as JSON (may be NULL).
- *  Errors: USAGE (a variable without value, unknown variable), INPUT, UNUSABLE, WEIGHTS, DEVICE, WRITE, CANCELLED. */
+ *  Errors: USAGE (a variable without value, unknown variable), INPUT, UNUSABLE, WEIGHTS, DEVICE, WRITE,
+ * CANCELLED. */
 PZ_API PZ_CHECKED enum pz_result pz_render(struct pz_context *ctx, const struct pz_template *t,
                                            const struct pz_render_params *params, char **report);
 
-/* ---- 5. Looking at footage -------------------------------------------------------------------------------- */
+/* ---- 5. Looking at footage --------------------------------------------------------------------------------
+ */
 
-/** Transcript, words and slots of a film without preparing it for an engine, as JSON. Errors as pz_prepare(). */
-PZ_API PZ_CHECKED enum pz_result pz_detect(struct pz_context *ctx, const struct pz_prepare_params *params, char **json);
+/** Transcript, words and slots of a film without preparing it for an engine, as JSON. Errors as pz_prepare().
+ */
+PZ_API PZ_CHECKED enum pz_result pz_detect(struct pz_context *ctx, const struct pz_prepare_params *params,
+                                           char **json);
 
-/** Is this footage usable, and where not; what will it cost: JSON. Errors: INPUT, WEIGHTS, DEVICE, CANCELLED. */
-PZ_API PZ_CHECKED enum pz_result pz_check(struct pz_context *ctx, const struct pz_prepare_params *params, char **json);
+/** Is this footage usable, and where not; what will it cost: JSON. Errors: INPUT, WEIGHTS, DEVICE, CANCELLED.
+ */
+PZ_API PZ_CHECKED enum pz_result pz_check(struct pz_context *ctx, const struct pz_prepare_params *params,
+                                          char **json);
 
 struct pz_evaluate_params {
     const char *video;
-    const char *made;           /**< NULL = self-reenactment of `video`; else the finished film to compare with it */
+    const char *made; /**< NULL = self-reenactment of `video`; else the finished film to compare with it */
     const char *lip_sync_model; /**< engine; NULL = "auto" */
     const char *face;           /**< as in pz_prepare_params */
     const char *strip;          /**< PNG to write for human eyes (true mouths above, made below), or NULL */
 };
-#define PZ_EVALUATE_PARAMS_DEFAULT {0}
+#define PZ_EVALUATE_PARAMS_DEFAULT                                                                           \
+    {                                                                                                        \
+        0                                                                                                    \
+    }
 
 /** Quality figures as JSON: `{"clip", "lip_sync_model", "device", "fit_s", "figures", "controls"}`.
  *  Errors: USAGE, INPUT, UNUSABLE, WEIGHTS, DEVICE, WRITE, CANCELLED. */
 PZ_API PZ_CHECKED enum pz_result pz_evaluate(struct pz_context *ctx, const struct pz_evaluate_params *params,
                                              char **json);
 
-/* ---- 6. Lip-sync alone ------------------------------------------------------------------------------------ */
+/* ---- 6. Lip-sync alone ------------------------------------------------------------------------------------
+ */
 
 struct pz_lipsync;
 
@@ -187,16 +225,18 @@ struct pz_lipsync_segment {
 };
 
 /** A lip-sync processor of one engine. Errors: USAGE (unknown engine), WEIGHTS, DEVICE. */
-PZ_API PZ_CHECKED enum pz_result pz_lipsync_create(struct pz_context *ctx, const char *engine, struct pz_lipsync **p);
+PZ_API PZ_CHECKED enum pz_result pz_lipsync_create(struct pz_context *ctx, const char *engine,
+                                                   struct pz_lipsync **p);
 PZ_API void pz_lipsync_destroy(struct pz_lipsync **p);
 
-/** Make `output` from `video` with new sound and lips in `n` segments (ascending, not overlapping). The film is prepared
- *  on first use and taken from the cache later. `*report` as in pz_render(), may be NULL. */
+/** Make `output` from `video` with new sound and lips in `n` segments (ascending, not overlapping). The film
+ * is prepared on first use and taken from the cache later. `*report` as in pz_render(), may be NULL. */
 PZ_API PZ_CHECKED enum pz_result pz_lipsync_apply(struct pz_lipsync *p, const char *video,
-                                                  const struct pz_lipsync_segment *segments, int n, const char *output,
-                                                  char **report);
+                                                  const struct pz_lipsync_segment *segments, int n,
+                                                  const char *output, char **report);
 
-/* ---- 7. Models -------------------------------------------------------------------------------------------- */
+/* ---- 7. Models --------------------------------------------------------------------------------------------
+ */
 
 /** Engines and weights: what exists in this build, what is installed, licences, what runs here: JSON. */
 PZ_API PZ_CHECKED enum pz_result pz_models_describe(struct pz_context *ctx, char **json);

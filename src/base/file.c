@@ -84,7 +84,8 @@ char *pz_temp_name(const char *path)
     static atomic_uint serial; /* only makes names distinct; no behaviour hangs on its value */
     const char *slash = strrchr(path, '/');
     int dir = slash ? (int)(slash - path) + 1 : 0;
-    return pz_asprintf("%.*s.%s.pz-%ld-%u.tmp", dir, path, path + dir, (long)getpid(), atomic_fetch_add(&serial, 1));
+    return pz_asprintf("%.*s.%s.pz-%ld-%u.tmp", dir, path, path + dir, (long)getpid(),
+                       atomic_fetch_add(&serial, 1));
 }
 
 enum pz_status pz_commit_file(struct pz_log *log, const char *tmp, const char *path)

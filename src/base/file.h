@@ -11,16 +11,18 @@
 
 #include "base/log.h"
 
-/** Read a file of at most `max_bytes` into memory; `*data` is zero-terminated behind its `*n` bytes, freed with
- *  pz_free(). Errors: INPUT (missing, a folder, too large; logged). */
-PZ_NODISCARD enum pz_status pz_file_read(struct pz_log *log, const char *path, size_t max_bytes, char **data, size_t *n);
+/** Read a file of at most `max_bytes` into memory; `*data` is zero-terminated behind its `*n` bytes, freed
+ * with pz_free(). Errors: INPUT (missing, a folder, too large; logged). */
+PZ_NODISCARD enum pz_status pz_file_read(struct pz_log *log, const char *path, size_t max_bytes, char **data,
+                                         size_t *n);
 
 struct pz_map {
     const uint8_t *data;
     size_t n_bytes;
 };
 
-/** Map a file read-only. Errors: INPUT. Unmap with pz_map_close(). An empty file gives data NULL, n_bytes 0. */
+/** Map a file read-only. Errors: INPUT. Unmap with pz_map_close(). An empty file gives data NULL, n_bytes 0.
+ */
 PZ_NODISCARD enum pz_status pz_map_open(struct pz_log *log, const char *path, struct pz_map *map);
 void pz_map_close(struct pz_map *map);
 

@@ -1,6 +1,6 @@
 /**
- * Job: what every long function is given — log, threads, cancel, progress. Plain struct, owned by the caller, shared
- * read-only; may be used from several threads at once.
+ * Job: what every long function is given — log, threads, cancel, progress. Plain struct, owned by the caller,
+ * shared read-only; may be used from several threads at once.
  */
 #ifndef PZ_BASE_JOB_H
 #define PZ_BASE_JOB_H
@@ -17,8 +17,8 @@ struct pz_job {
     struct pz_pool *pool; /**< may be NULL: everything runs on the calling thread */
     /** Polled at least once a frame; true stops the work with PZ_ERR_CANCELLED. May be NULL. */
     bool (*cancelled)(void *user);
-    /** Progress of one stage ("faces", "fit", "encode", …), `done` of `total` steps. Called on the thread that runs
-     *  the job, at most once a step. May be NULL. */
+    /** Progress of one stage ("faces", "fit", "encode", …), `done` of `total` steps. Called on the thread
+     * that runs the job, at most once a step. May be NULL. */
     void (*progress)(void *user, const char *stage, int64_t done, int64_t total);
     void *user;
     uint64_t seed; /**< every random choice derives from it */

@@ -1,9 +1,10 @@
 /**
  * Log: where messages of the library go.
  *
- * A log is a small object the caller owns; there is no global one. The library never prints: without a callback
- * messages are dropped, but the last error line is still kept and can be read with pz_log_last_error().
- * Threads: every function may be called from any thread; the callback runs on the calling thread, one at a time.
+ * A log is a small object the caller owns; there is no global one. The library never prints: without a
+ * callback messages are dropped, but the last error line is still kept and can be read with
+ * pz_log_last_error(). Threads: every function may be called from any thread; the callback runs on the
+ * calling thread, one at a time.
  */
 #ifndef PZ_BASE_LOG_H
 #define PZ_BASE_LOG_H
@@ -17,7 +18,8 @@ struct pz_log;
 /** Receives one message, without a newline. `text` lives until the callback returns. */
 typedef void (*pz_log_fn)(void *user, enum pz_log_level level, const char *text);
 
-/** Create a log that hands messages up to `max_level` to `fn` (NULL: keep the last error only). NULL on no memory. */
+/** Create a log that hands messages up to `max_level` to `fn` (NULL: keep the last error only). NULL on no
+ * memory. */
 struct pz_log *pz_log_create(pz_log_fn fn, void *user, enum pz_log_level max_level);
 
 /** Free a log. NULL is allowed; `*log` becomes NULL. */

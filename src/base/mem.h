@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Zeroed array of `n` items of `size` bytes, aligned to 64 bytes; NULL on overflow or no memory. Free with pz_free(). */
+/** Zeroed array of `n` items of `size` bytes, aligned to 64 bytes; NULL on overflow or no memory. Free with
+ * pz_free(). */
 void *pz_calloc(size_t n, size_t size);
 
 /** Grow or shrink an array from pz_calloc(), keeping the first min(old_n, n) items; new items are zero.

@@ -1,4 +1,5 @@
-/* Fixed thread pool with one run at a time; tasks are taken from an atomic counter. No work stealing, no futures. */
+/* Fixed thread pool with one run at a time; tasks are taken from an atomic counter. No work stealing, no
+ * futures. */
 #include "base/pool.h"
 
 #include <pthread.h>

@@ -8,11 +8,12 @@
 
 struct pz_pool;
 
-/** One task: `index` in [0, n). `worker` in [0, pz_pool_threads()) names the thread, for private scratch memory. */
+/** One task: `index` in [0, n). `worker` in [0, pz_pool_threads()) names the thread, for private scratch
+ * memory. */
 typedef void (*pz_task_fn)(void *user, int index, int worker);
 
-/** Create `n_threads` ≥ 1 threads in all (the caller of pz_pool_run() is one of them); 0 = number of CPUs this
- *  process may use. NULL on failure. */
+/** Create `n_threads` ≥ 1 threads in all (the caller of pz_pool_run() is one of them); 0 = number of CPUs
+ * this process may use. NULL on failure. */
 struct pz_pool *pz_pool_create(int n_threads);
 
 /** Stop and free. NULL is allowed; `*pool` becomes NULL. Not while a run is in flight. */

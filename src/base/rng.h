@@ -1,4 +1,5 @@
-/** Counter-based random numbers (Philox 4x32-10, Salmon et al. 2011): any draw can be made alone, on any machine. */
+/** Counter-based random numbers (Philox 4x32-10, Salmon et al. 2011): any draw can be made alone, on any
+ * machine. */
 #ifndef PZ_BASE_RNG_H
 #define PZ_BASE_RNG_H
 

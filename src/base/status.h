@@ -1,9 +1,10 @@
 /**
  * Status codes: the one way an error travels up.
  *
- * Every function that can fail returns an `enum pz_status` (0 is success). The cause is logged once, where it is
- * known, through the `struct pz_log` at hand; floors above only pass the status on. Negative codes are errors,
- * positive ones are ordinary flow (`PZ_END`). The groups match the exit codes of the command line (docs: DESIGN §4).
+ * Every function that can fail returns an `enum pz_status` (0 is success). The cause is logged once, where it
+ * is known, through the `struct pz_log` at hand; floors above only pass the status on. Negative codes are
+ * errors, positive ones are ordinary flow (`PZ_END`). The groups match the exit codes of the command line
+ * (docs: DESIGN §4).
  */
 #ifndef PZ_BASE_STATUS_H
 #define PZ_BASE_STATUS_H

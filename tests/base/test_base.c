@@ -110,9 +110,12 @@ static void allocation_is_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sha256_known_answers),       cmocka_unit_test(philox_known_answer),
-        cmocka_unit_test(rescale_is_exact),           cmocka_unit_test(pool_runs_each_task_once),
-        cmocka_unit_test(write_is_atomic_and_errors_are_told), cmocka_unit_test(allocation_is_checked),
+        cmocka_unit_test(sha256_known_answers),
+        cmocka_unit_test(philox_known_answer),
+        cmocka_unit_test(rescale_is_exact),
+        cmocka_unit_test(pool_runs_each_task_once),
+        cmocka_unit_test(write_is_atomic_and_errors_are_told),
+        cmocka_unit_test(allocation_is_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
