@@ -1,0 +1,17 @@
+/** Reports for people: the library's JSON as lines a person reads. */
+#ifndef PZ_CLI_SHOW_H
+#define PZ_CLI_SHOW_H
+
+#include <stdio.h>
+
+/** Any report, as indented "name: value" lines; an array of objects gives one line each. Text that is not
+ * JSON is printed as it is. */
+void pz_cli_show(FILE *out, const char *json);
+
+/** A render report in short: the film, its slots, what was made and copied, time, quality. */
+void pz_cli_show_render(FILE *out, const char *json);
+
+/** Number at the top level of a report, or `other` when there is none. */
+double pz_cli_report_number(const char *json, const char *name, double other);
+
+#endif
