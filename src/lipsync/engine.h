@@ -23,7 +23,7 @@
 struct pz_film {
     void *user;
     int64_t n_frames;
-    /** Presentation time of frame i in seconds from the film's sound zero. */
+    /** Presentation time of frame i in seconds relative to speech[0]; may be negative or beyond it. */
     double (*frame_time)(void *user, int64_t i);
     /** Decode frame i (any order; ascending is fast). `out` is borrowed until the next call. */
     enum pz_status (*picture)(void *user, int64_t i, const struct pz_picture **out);

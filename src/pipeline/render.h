@@ -1,0 +1,46 @@
+/** State of one render, shared by render.c (pictures, sound) and report.c (what was done). Internal to the pipeline. */
+#ifndef PZ_PIPELINE_RENDER_H
+#define PZ_PIPELINE_RENDER_H
+
+#include <jansson.h>
+
+#include "image/paste.h"
+#include "pipeline/pipeline.h"
+#include "pipeline/qc.h"
+#include "pipeline/slots.h"
+#include "pipeline/timeline.h"
+
+#define PZ_RENDER_MAX_WARNINGS 64
+
+struct pz_render {
+    struct pz_pipeline *p;
+    struct pz_prepared *t;
+    const struct pz_render_request *r;
+    const struct pz_engine_vtable *engine; /**< NULL = sound only */
+    struct pz_film_sound sound; /**< template's sound at its own rate and channels */
+    struct pz_slot_work *works;
+    int n_works;
+    struct pz_timeline timeline;
+    int *edit_work; /**< [timeline.n_edits] which work an edit belongs to */
+    struct pz_out_frame *frames;
+    int64_t n_frames;
+    struct pz_paste *paste;
+    int current; /**< work whose session is open, −1 = none */
+    struct pz_qc *qc;
+    struct pz_splice_report splice;
+    struct {
+        double speech, lipsync, composite, total;
+    } seconds;
+    json_t *warnings;
+};
+
+/** Note something the user should know: into the report and the log. */
+void pz_render_warn(struct pz_render *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** The report of a finished render as JSON text (pz_free); NULL on no memory. */
+char *pz_render_report(struct pz_render *x);
+
+/** Output time in seconds of an output sound sample. */
+double pz_render_seconds(const struct pz_render *x, int64_t sample);
+
+#endif
