@@ -1,4 +1,5 @@
-/* Picture memory: one block per picture, rows padded to 64 bytes. Does not convert, scale or count references. */
+/* Picture memory: one block per picture, rows padded to 64 bytes. Does not convert, scale or count
+ * references. */
 #include "image/picture.h"
 
 #include <string.h>
