@@ -35,7 +35,7 @@ static enum pz_result fail(struct pz_cli_error *e, enum pz_result code, const ch
 static const char *echo(const char *s, char out[64])
 {
     size_t n = 0;
-    for (; s[n] && n < 60; n++)
+    for (; n < 60 && s[n]; n++)
         out[n] = (unsigned char)s[n] < 0x20 || s[n] == 0x7f ? '?' : s[n];
     while (s[n] && n && ((unsigned char)s[n] & 0xc0) == 0x80)
         n--;

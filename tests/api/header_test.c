@@ -1,4 +1,5 @@
-/* The public header alone, first and twice: it must need nothing and guard itself. Compiled as C11 and as C++17. */
+/* The public header alone, first and twice: it must need nothing and guard itself. Compiled as C11 and as
+ * C++17. */
 #include "personalize.h"
 #include "personalize.h"
 
