@@ -108,18 +108,25 @@ static enum pz_result unknown_option(struct parser *p, const char *arg, size_t n
 static enum pz_result add_pair(struct parser *p, struct pz_cli_pairs *list, const char *name, size_t n,
                                const char *value)
 {
-    for (int k = 0; k < list->n; k++)
-        if (strlen(list->names[k]) == n && strncmp(list->names[k], name, n) == 0)
+    char *copy = strndup(name, n);
+    for (size_t i = 0; copy && i < n; i++)
+        if (copy[i] == '-')
+            copy[i] = '_';
+    for (int k = 0; copy && k < list->n; k++)
+        if (!strcmp(list->names[k], copy)) {
+            free(copy);
             return fail(p->error, PZ_RESULT_USAGE, "variable %s is given twice; keep one", list->names[k]);
+        }
     char **names = realloc(list->names, (size_t)(list->n + 1) * sizeof *names);
     if (names)
         list->names = names;
     const char **values = realloc(list->values, (size_t)(list->n + 1) * sizeof *values);
     if (values)
         list->values = values;
-    char *copy = names && values ? strndup(name, n) : NULL;
-    if (!copy)
+    if (!names || !values || !copy) {
+        free(copy);
         return fail(p->error, PZ_RESULT_DEVICE, "out of memory");
+    }
     list->names[list->n] = copy;
     list->values[list->n++] = value;
     return PZ_RESULT_DONE;

@@ -111,7 +111,7 @@ void pz_cli_args_free(struct pz_cli_args *args);
  */
 const char *pz_cli_value_check(const char *value);
 
-/** Variable names: [a-z][a-z0-9_]*, at most 64 bytes. */
+/** Variable names as they are typed: [a-z][a-z0-9_-]*, at most 63 bytes; a dash means an underscore. */
 bool pz_cli_name_ok(const char *name, size_t n_bytes);
 
 #endif

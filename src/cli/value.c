@@ -51,10 +51,11 @@ const char *pz_cli_value_check(const char *value)
 
 bool pz_cli_name_ok(const char *name, size_t n_bytes)
 {
-    if (n_bytes < 1 || n_bytes > 64 || name[0] < 'a' || name[0] > 'z')
+    if (n_bytes < 1 || n_bytes > 63 || name[0] < 'a' || name[0] > 'z')
         return false;
     for (size_t i = 0; i < n_bytes; i++)
-        if (!((name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9') || name[i] == '_'))
+        if (!((name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9') || name[i] == '_' ||
+              name[i] == '-'))
             return false;
     return true;
 }
