@@ -26,8 +26,8 @@ static enum pz_status tap_read(void *user, int64_t at, float *out, int64_t n)
     return pz_sound_read(s->sound, at, out, n, &got);
 }
 
-enum pz_status pz_film_sound_open(const char *path, int rate, int channels, int64_t n, const struct pz_job *job,
-                                  struct pz_film_sound *s)
+enum pz_status pz_film_sound_open(const char *path, int rate, int channels, int64_t n,
+                                  const struct pz_job *job, struct pz_film_sound *s)
 {
     *s = (struct pz_film_sound){0};
     enum pz_status st = pz_sound_open(path, rate, channels, job, &s->sound);
@@ -47,8 +47,8 @@ void pz_film_sound_close(struct pz_film_sound *s)
     *s = (struct pz_film_sound){0};
 }
 
-enum pz_status pz_film_sound_whole(const char *path, double max_seconds, const struct pz_job *job, float **samples,
-                                   int64_t *n, int *rate)
+enum pz_status pz_film_sound_whole(const char *path, double max_seconds, const struct pz_job *job,
+                                   float **samples, int64_t *n, int *rate)
 {
     *samples = NULL;
     *n = 0;
@@ -65,8 +65,9 @@ enum pz_status pz_film_sound_whole(const char *path, double max_seconds, const s
         st = pz_sound_read(s, 0, buf, cap, &got);
     pz_sound_close(&s);
     if (st >= PZ_OK && (got == 0 || got >= cap))
-        st = pz_fail(job ? job->log : NULL, PZ_ERR_INPUT, got ? "'%s' is longer than the %.0f s a recording may have"
-                                                              : "'%s' has no sound (%.0f s at most)",
+        st = pz_fail(job ? job->log : NULL, PZ_ERR_INPUT,
+                     got ? "'%s' is longer than the %.0f s a recording may have"
+                         : "'%s' has no sound (%.0f s at most)",
                      path, max_seconds);
     if (st < PZ_OK) {
         pz_free(buf);
@@ -99,9 +100,10 @@ int64_t pz_film_frame_at(const struct pz_film_info *info, double seconds)
 
 /* ---- faces ---- */
 
-enum pz_status pz_film_find_faces(const char *path, const struct pz_film_info *info, const struct pz_frame_span *spans,
-                                  int n_spans, const char *choice, const char *models_dir, const struct pz_job *job,
-                                  const char *track_path, struct pz_film_faces *out)
+enum pz_status pz_film_find_faces(const char *path, const struct pz_film_info *info,
+                                  const struct pz_frame_span *spans, int n_spans, const char *choice,
+                                  const char *models_dir, const struct pz_job *job, const char *track_path,
+                                  struct pz_film_faces *out)
 {
     enum pz_status st = PZ_OK;
     struct pz_reader *reader = NULL;
@@ -161,7 +163,8 @@ static const struct pz_face *view_face(void *user, int64_t i)
 }
 
 /* The part of the film's phone line inside [start, end), relative to start. */
-static enum pz_status cut_phones(struct pz_film_view *v, const struct pz_phone *phones, int n, int64_t start, int64_t end)
+static enum pz_status cut_phones(struct pz_film_view *v, const struct pz_phone *phones, int n, int64_t start,
+                                 int64_t end)
 {
     v->phones = pz_calloc((size_t)n + 1, sizeof *v->phones);
     if (!v->phones)
@@ -200,7 +203,8 @@ static enum pz_status read_speech(struct pz_film_view *v, const char *path, int6
 static enum pz_status list_fit_frames(struct pz_film_view *v, int64_t start, int64_t end, int64_t fit_end)
 {
     double stop = (double)(fit_end < end ? fit_end : end) / PZ_SPEECH_RATE;
-    int64_t first = pz_film_frame_at(v->info, (double)start / PZ_SPEECH_RATE), last = pz_film_frame_at(v->info, stop);
+    int64_t first = pz_film_frame_at(v->info, (double)start / PZ_SPEECH_RATE),
+            last = pz_film_frame_at(v->info, stop);
     v->fit_frames = pz_calloc((size_t)(last - first) + 1, sizeof *v->fit_frames);
     if (!v->fit_frames)
         return PZ_ERR_NOMEM;
@@ -216,8 +220,9 @@ static enum pz_status list_fit_frames(struct pz_film_view *v, int64_t start, int
 }
 
 enum pz_status pz_film_view_open(struct pz_film_view *v, const char *path, const struct pz_film_info *info,
-                                 const struct pz_face_track *track, const struct pz_phone *phones, int n_phones,
-                                 int64_t start, int64_t end, int64_t fit_end, const struct pz_job *job)
+                                 const struct pz_face_track *track, const struct pz_phone *phones,
+                                 int n_phones, int64_t start, int64_t end, int64_t fit_end,
+                                 const struct pz_job *job)
 {
     enum pz_status st = PZ_OK;
     *v = (struct pz_film_view){.info = info, .track = track, .window_start = start};

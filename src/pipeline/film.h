@@ -1,6 +1,6 @@
 /**
- * Film: the pieces of a film as other floors want them — sound as a tap, faces as a track, and all together as the
- * `pz_film` that lip-sync engines learn from.
+ * Film: the pieces of a film as other floors want them — sound as a tap, faces as a track, and all together
+ * as the `pz_film` that lip-sync engines learn from.
  */
 #ifndef PZ_PIPELINE_FILM_H
 #define PZ_PIPELINE_FILM_H
@@ -10,7 +10,8 @@
 #include "media/media.h"
 #include "speech/line.h"
 
-/* ---- sound ------------------------------------------------------------------------------------------------ */
+/* ---- sound ------------------------------------------------------------------------------------------------
+ */
 
 /** A sound track behind a tap. Plain owned; the tap points into it, so it must not move. */
 struct pz_film_sound {
@@ -18,18 +19,20 @@ struct pz_film_sound {
     struct pz_tap tap;
 };
 
-/** Open `path`'s sound at `rate` and `channels` (0 = its own). `n` = length in samples at that rate (what lies beyond the
- *  track reads as silence). Errors: those of pz_sound_open(). */
+/** Open `path`'s sound at `rate` and `channels` (0 = its own). `n` = length in samples at that rate (what
+ * lies beyond the track reads as silence). Errors: those of pz_sound_open(). */
 PZ_NODISCARD enum pz_status pz_film_sound_open(const char *path, int rate, int channels, int64_t n,
                                                const struct pz_job *job, struct pz_film_sound *s);
 void pz_film_sound_close(struct pz_film_sound *s);
 
 /** Read a whole sound file (at most `max_seconds`) as mono at its own rate; `*samples` freed with pz_free().
  *  Errors: INPUT (missing, too long, empty), those of pz_sound_open(). */
-PZ_NODISCARD enum pz_status pz_film_sound_whole(const char *path, double max_seconds, const struct pz_job *job,
-                                                float **samples, int64_t *n, int *rate);
+PZ_NODISCARD enum pz_status pz_film_sound_whole(const char *path, double max_seconds,
+                                                const struct pz_job *job, float **samples, int64_t *n,
+                                                int *rate);
 
-/* ---- windows ---------------------------------------------------------------------------------------------- */
+/* ---- windows ----------------------------------------------------------------------------------------------
+ */
 
 /** Frame indices [first, last). */
 struct pz_frame_span {
@@ -41,7 +44,8 @@ int64_t pz_film_frame_at(const struct pz_film_info *info, double seconds);
 /** Presentation time of a frame in seconds from film zero. */
 double pz_film_frame_time(const struct pz_film_info *info, int64_t i);
 
-/* ---- faces ------------------------------------------------------------------------------------------------ */
+/* ---- faces ------------------------------------------------------------------------------------------------
+ */
 
 struct pz_film_faces {
     int track;      /**< chosen person */
@@ -49,19 +53,22 @@ struct pz_film_faces {
     int64_t looked; /**< frames looked at */
 };
 
-/** Track faces over `spans` (ascending, not overlapping) of a film, choose one person and write its records to
- *  `track_path`. `choice`: NULL (must be clear), "largest", or an index. Progress stage "faces".
- *  Errors: UNUSABLE (no face; several and no choice), USAGE (no such index), WEIGHTS, those of the reader, WRITE. */
+/** Track faces over `spans` (ascending, not overlapping) of a film, choose one person and write its records
+ * to `track_path`. `choice`: NULL (must be clear), "largest", or an index. Progress stage "faces". Errors:
+ * UNUSABLE (no face; several and no choice), USAGE (no such index), WEIGHTS, those of the reader, WRITE. */
 PZ_NODISCARD enum pz_status pz_film_find_faces(const char *path, const struct pz_film_info *info,
-                                               const struct pz_frame_span *spans, int n_spans, const char *choice,
-                                               const char *models_dir, const struct pz_job *job, const char *track_path,
+                                               const struct pz_frame_span *spans, int n_spans,
+                                               const char *choice, const char *models_dir,
+                                               const struct pz_job *job, const char *track_path,
                                                struct pz_film_faces *out);
 
-/* ---- all together ----------------------------------------------------------------------------------------- */
+/* ---- all together -----------------------------------------------------------------------------------------
+ */
 
 /** The film of a window as engines see it. Plain owned; must not move while open. */
 struct pz_film_view {
-    struct pz_film film; /**< frame indices are the film's own; times and sound are relative to `window_start` */
+    struct pz_film
+        film; /**< frame indices are the film's own; times and sound are relative to `window_start` */
     const struct pz_film_info *info;
     const struct pz_face_track *track;
     struct pz_reader *reader;
@@ -71,13 +78,14 @@ struct pz_film_view {
     int64_t *fit_frames;
 };
 
-/** Open the window [start, end) (PZ_SPEECH_RATE samples) of a film. `phones` is the whole film's line. Frames to learn from:
- *  those of the window with a face, before `fit_end` (PZ_SPEECH_RATE samples from film zero). `info` and `track` must
- *  outlive the view. Errors: NOMEM, those of reader and sound. */
-PZ_NODISCARD enum pz_status pz_film_view_open(struct pz_film_view *v, const char *path, const struct pz_film_info *info,
-                                              const struct pz_face_track *track, const struct pz_phone *phones,
-                                              int n_phones, int64_t start, int64_t end, int64_t fit_end,
-                                              const struct pz_job *job);
+/** Open the window [start, end) (PZ_SPEECH_RATE samples) of a film. `phones` is the whole film's line. Frames
+ * to learn from: those of the window with a face, before `fit_end` (PZ_SPEECH_RATE samples from film zero).
+ * `info` and `track` must outlive the view. Errors: NOMEM, those of reader and sound. */
+PZ_NODISCARD enum pz_status pz_film_view_open(struct pz_film_view *v, const char *path,
+                                              const struct pz_film_info *info,
+                                              const struct pz_face_track *track,
+                                              const struct pz_phone *phones, int n_phones, int64_t start,
+                                              int64_t end, int64_t fit_end, const struct pz_job *job);
 void pz_film_view_close(struct pz_film_view *v);
 
 #endif

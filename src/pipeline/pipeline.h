@@ -7,7 +7,8 @@
  *   prepare, render, detect, check
  *
  * Threads: a pipeline and its templates belong to one thread at a time.
- * Memory: render holds one slot's speech and a few pictures; nothing grows with the film's length but its frame index.
+ * Memory: render holds one slot's speech and a few pictures; nothing grows with the film's length but its
+ * frame index.
  */
 #ifndef PZ_PIPELINE_PIPELINE_H
 #define PZ_PIPELINE_PIPELINE_H
@@ -30,7 +31,8 @@ struct pz_name_value {
 struct pz_pipeline {
     struct pz_job job;
     const char *models_dir; /**< weights; NULL = the default search */
-    const char *cache_dir;  /**< templates prepared without a name; NULL = $XDG_CACHE_HOME/personalize or ~/.cache/personalize */
+    const char *cache_dir;  /**< templates prepared without a name; NULL = $XDG_CACHE_HOME/personalize or
+                               ~/.cache/personalize */
     const char *device;     /**< "auto", "cpu", "cuda[:N]" */
     const char *precision;  /**< NULL = the engine's default */
     struct pz_ears *ears;
@@ -42,21 +44,23 @@ void pz_pipeline_close(struct pz_pipeline *p);
 /** The recogniser, opened once. Errors: WEIGHTS, NOMEM. */
 PZ_NODISCARD enum pz_status pz_pipeline_ears(struct pz_pipeline *p, struct pz_ears **ears);
 
-/* ---- prepared ---------------------------------------------------------------------------------------------- */
+/* ---- prepared
+ * ---------------------------------------------------------------------------------------------- */
 
 struct pz_prepared {
     char *dir;
     char *film_path;
     struct pz_template_data data;
     struct pz_film_info *info;
-    struct pz_face_track *track; /**< NULL when no face was looked for */
+    struct pz_face_track *track;           /**< NULL when no face was looked for */
     const struct pz_engine_vtable *engine; /**< NULL = sound only */
-    void *engine_state; /**< opened at first need */
+    void *engine_state;                    /**< opened at first need */
     double prepare_s; /**< time this process spent preparing it, 0 when it came from disk */
 };
 
 /** Open a prepared template. Errors: INPUT, FORMAT, NOMEM. */
-PZ_NODISCARD enum pz_status pz_prepared_open(struct pz_pipeline *p, const char *dir, struct pz_prepared **out);
+PZ_NODISCARD enum pz_status pz_prepared_open(struct pz_pipeline *p, const char *dir,
+                                             struct pz_prepared **out);
 void pz_prepared_close(struct pz_prepared **t);
 
 struct pz_prepare_request {
@@ -70,26 +74,30 @@ struct pz_prepare_request {
     bool slots_optional; /**< no variable at all is fine (lip-sync alone, or slots to be written by hand) */
 };
 
-/** Prepare into `output` (a folder name), or into the cache when NULL; a cached one is reused. `*out` is open. */
+/** Prepare into `output` (a folder name), or into the cache when NULL; a cached one is reused. `*out` is
+ * open. */
 PZ_NODISCARD enum pz_status pz_pipeline_prepare(struct pz_pipeline *p, const struct pz_prepare_request *r,
                                                 const char *output, struct pz_prepared **out);
 
 /** Words and slots only, as JSON (pz_free). */
-PZ_NODISCARD enum pz_status pz_pipeline_detect(struct pz_pipeline *p, const struct pz_prepare_request *r, char **json);
+PZ_NODISCARD enum pz_status pz_pipeline_detect(struct pz_pipeline *p, const struct pz_prepare_request *r,
+                                               char **json);
 
 /** Is the footage usable? JSON (pz_free). */
-PZ_NODISCARD enum pz_status pz_pipeline_check(struct pz_pipeline *p, const struct pz_prepare_request *r, char **json);
+PZ_NODISCARD enum pz_status pz_pipeline_check(struct pz_pipeline *p, const struct pz_prepare_request *r,
+                                              char **json);
 
 /** Engine of a command-line name: "auto" and NULL give the best one that runs here, "none" gives NULL.
  *  Errors: USAGE (unknown name, listing the known ones). */
 PZ_NODISCARD enum pz_status pz_pipeline_engine(struct pz_pipeline *p, const char *name,
                                                const struct pz_engine_vtable **engine);
 
-/* ---- render ------------------------------------------------------------------------------------------------ */
+/* ---- render
+ * ------------------------------------------------------------------------------------------------ */
 
 /** Sound given by the caller for a stretch that keeps its length (lip-sync alone). */
 struct pz_given_sound {
-    int64_t start, end; /**< film sound rate */
+    int64_t start, end;   /**< film sound rate */
     const float *samples; /**< mono at `rate`; NULL = the film's own */
     int64_t n;
     int rate;

@@ -1,6 +1,7 @@
 /*
- * Prepare: a film becomes a template. Listens (words, phones, slots), makes the film copyable, looks for faces, lets the
- * engine learn, and writes the folder under a temporary name before it is renamed. Does not say or draw anything new.
+ * Prepare: a film becomes a template. Listens (words, phones, slots), makes the film copyable, looks for
+ * faces, lets the engine learn, and writes the folder under a temporary name before it is renamed. Does not
+ * say or draw anything new.
  */
 #include "pipeline/pipeline.h"
 
@@ -19,11 +20,11 @@
 #include "pipeline/film.h"
 #include "pipeline/prepare.h"
 
-#define WHOLE_FILM_S 90.0    /* films up to this length are looked at completely */
-#define FIT_WINDOW_S 60.0    /* longer ones are learned from in a window of this length */
-#define SLOT_AROUND_S 3.0    /* and looked at this far around every slot */
+#define WHOLE_FILM_S 90.0 /* films up to this length are looked at completely */
+#define FIT_WINDOW_S 60.0 /* longer ones are learned from in a window of this length */
+#define SLOT_AROUND_S 3.0 /* and looked at this far around every slot */
 #define MAX_TRANSCRIPT ((size_t)1 << 20)
-#define PREPARE_REVISION 1   /* part of the cache key: raised when the same input prepares differently */
+#define PREPARE_REVISION 1 /* part of the cache key: raised when the same input prepares differently */
 
 /* ---- pipeline object ---- */
 
@@ -41,7 +42,8 @@ enum pz_status pz_pipeline_ears(struct pz_pipeline *p, struct pz_ears **ears)
     return st;
 }
 
-enum pz_status pz_pipeline_engine(struct pz_pipeline *p, const char *name, const struct pz_engine_vtable **engine)
+enum pz_status pz_pipeline_engine(struct pz_pipeline *p, const char *name,
+                                  const struct pz_engine_vtable **engine)
 {
     *engine = NULL;
     if (name && strcmp(name, "none") == 0)
@@ -56,7 +58,8 @@ enum pz_status pz_pipeline_engine(struct pz_pipeline *p, const char *name, const
         size_t at = strlen(known);
         snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", *n);
     }
-    return pz_fail(p->job.log, PZ_ERR_USAGE, "no lip-sync model '%s' in this build; there are: %s", name ? name : "", known);
+    return pz_fail(p->job.log, PZ_ERR_USAGE, "no lip-sync model '%s' in this build; there are: %s",
+                   name ? name : "", known);
 }
 
 /* ---- transcript ---- */
@@ -106,8 +109,9 @@ enum pz_status pz_prepare_transcript(struct pz_pipeline *p, const struct pz_prep
 
 /* ---- listening ---- */
 
-enum pz_status pz_prepare_listen(struct pz_pipeline *p, const struct pz_prepare_request *r, const char *film_path,
-                                 const struct pz_film_info *info, const char *transcript, struct pz_analysis *out)
+enum pz_status pz_prepare_listen(struct pz_pipeline *p, const struct pz_prepare_request *r,
+                                 const char *film_path, const struct pz_film_info *info,
+                                 const char *transcript, struct pz_analysis *out)
 {
     struct pz_log *log = p->job.log;
     enum pz_status st = PZ_OK;
@@ -118,7 +122,8 @@ enum pz_status pz_prepare_listen(struct pz_pipeline *p, const struct pz_prepare_
     struct pz_ears *ears;
     *out = (struct pz_analysis){0};
     if (!info->has_sound)
-        return pz_fail(log, PZ_ERR_INPUT, "'%s' has no sound track: the words to replace cannot be found", film_path);
+        return pz_fail(log, PZ_ERR_INPUT, "'%s' has no sound track: the words to replace cannot be found",
+                       film_path);
     int64_t n = pz_rescale(info->n_samples, (struct pz_rational){1, info->sound_rate},
                            (struct pz_rational){1, PZ_SPEECH_RATE});
     spoken = pz_calloc((size_t)r->n_spoken + 1, sizeof *spoken);
@@ -135,14 +140,16 @@ enum pz_status pz_prepare_listen(struct pz_pipeline *p, const struct pz_prepare_
     if (transcript)
         PZ_TRY(pz_transcript_parse(log, transcript, strlen(transcript), &parsed));
     if (!r->slots_optional && r->n_spoken == 0 && parsed.n_variables == 0) {
-        st = pz_fail(log, PZ_ERR_USAGE,
-                     "nothing to replace: say which words are variables with --spoken NAME=WORDS or a transcript that "
-                     "marks them as {name=words}");
+        st = pz_fail(
+            log, PZ_ERR_USAGE,
+            "nothing to replace: say which words are variables with --spoken NAME=WORDS or a transcript that "
+            "marks them as {name=words}");
         goto fail;
     }
     PZ_TRY(pz_pipeline_ears(p, &ears));
     PZ_TRY(pz_film_sound_open(film_path, PZ_SPEECH_RATE, 1, n, &p->job, &sound));
-    struct pz_analyse_params ap = {.transcript = transcript ? &parsed : NULL, .spoken = spoken, .n_spoken = r->n_spoken};
+    struct pz_analyse_params ap = {
+        .transcript = transcript ? &parsed : NULL, .spoken = spoken, .n_spoken = r->n_spoken};
     PZ_TRY(pz_speech_analyse(ears, &sound.tap, &ap, &p->job, out));
 fail:
     pz_film_sound_close(&sound);
@@ -182,13 +189,14 @@ enum pz_status pz_prepare_take_analysis(const struct pz_analysis *a, struct pz_t
     for (int i = 0; i < a->n_slots; i++) {
         const struct pz_slot *s = &a->slots[i];
         struct pz_template_slot *t = &d->slots[i];
-        *t = (struct pz_template_slot){.name = pz_strdup(s->name),
-                                       .spoken = pz_strdup(s->spoken),
-                                       .before = join_words(w, s->first_word - 4, s->first_word),
-                                       .after = join_words(w, s->first_word + s->n_words, s->first_word + s->n_words + 4),
-                                       .start = s->start,
-                                       .end = s->end,
-                                       .confidence = s->confidence};
+        *t = (struct pz_template_slot){
+            .name = pz_strdup(s->name),
+            .spoken = pz_strdup(s->spoken),
+            .before = join_words(w, s->first_word - 4, s->first_word),
+            .after = join_words(w, s->first_word + s->n_words, s->first_word + s->n_words + 4),
+            .start = s->start,
+            .end = s->end,
+            .confidence = s->confidence};
         d->n_slots = i + 1;
         if (!t->name || !t->spoken || !t->before || !t->after)
             return PZ_ERR_NOMEM;
@@ -252,12 +260,14 @@ fail:
     return st;
 }
 
-/* Key frames where slots begin and end, with the cross-dissolve margin, so that render encodes no more than it must. */
+/* Key frames where slots begin and end, with the cross-dissolve margin, so that render encodes no more than
+ * it must. */
 static int slot_key_frames(const struct pz_film_info *info, const struct pz_template_data *d, int64_t *keys)
 {
     int n = 0;
     for (int i = 0; i < d->n_slots; i++) {
-        double edge[2] = {(double)d->slots[i].start / PZ_SPEECH_RATE - 0.25, (double)d->slots[i].end / PZ_SPEECH_RATE + 0.3};
+        double edge[2] = {(double)d->slots[i].start / PZ_SPEECH_RATE - 0.25,
+                          (double)d->slots[i].end / PZ_SPEECH_RATE + 0.3};
         for (int k = 0; k < 2; k++) {
             int64_t f = pz_film_frame_at(info, edge[k] > 0 ? edge[k] : 0);
             if (f < info->n_frames && (n == 0 || f > keys[n - 1]))
@@ -268,15 +278,19 @@ static int slot_key_frames(const struct pz_film_info *info, const struct pz_temp
 }
 
 /* Puts the film into the folder (copied or made copyable); `*info` becomes that of the film in the folder. */
-static enum pz_status bring_film(struct pz_pipeline *p, const char *video, const char *dir, struct pz_template_data *d,
-                                 struct pz_film_info **info, char **film_path)
+static enum pz_status bring_film(struct pz_pipeline *p, const char *video, const char *dir,
+                                 struct pz_template_data *d, struct pz_film_info **info, char **film_path)
 {
     enum pz_status st = PZ_OK;
     int64_t *keys = NULL;
     const char *dot = strrchr(video, '.'), *slash = strrchr(video, '/');
-    bool mkv = dot && (!slash || dot > slash) && (strcasecmp(dot, ".mkv") == 0 || strcasecmp(dot, ".avi") == 0);
+    bool mkv =
+        dot && (!slash || dot > slash) && (strcasecmp(dot, ".mkv") == 0 || strcasecmp(dot, ".avi") == 0);
     d->transcoded = !(*info)->copyable;
-    snprintf(d->film, sizeof d->film, "film.%s", d->transcoded || !mkv ? "mp4" : strcasecmp(dot, ".avi") == 0 ? "avi" : "mkv");
+    snprintf(d->film, sizeof d->film, "film.%s",
+             d->transcoded || !mkv          ? "mp4"
+             : strcasecmp(dot, ".avi") == 0 ? "avi"
+                                            : "mkv");
     *film_path = pz_path_join(dir, d->film);
     keys = pz_calloc((size_t)d->n_slots * 2 + 1, sizeof *keys);
     if (!*film_path || !keys) {
@@ -284,7 +298,8 @@ static enum pz_status bring_film(struct pz_pipeline *p, const char *video, const
         goto fail;
     }
     if (d->transcoded) {
-        pz_info(p->job.log, "'%s' is %s: encoded once to H.264 so that renders can copy", video, (*info)->video_codec);
+        pz_info(p->job.log, "'%s' is %s: encoded once to H.264 so that renders can copy", video,
+                (*info)->video_codec);
         PZ_TRY(pz_transcode(video, *info, *film_path, keys, slot_key_frames(*info, d, keys), &p->job));
         pz_film_info_free(info);
         PZ_TRY(pz_film_info_read(*film_path, &p->job, info));
@@ -303,7 +318,8 @@ static int64_t clamp64(int64_t x, int64_t lo, int64_t hi)
     return x < lo ? lo : x > hi ? hi : x;
 }
 
-void pz_prepare_window(const struct pz_film_info *info, const struct pz_template_data *d, int64_t *start, int64_t *end)
+void pz_prepare_window(const struct pz_film_info *info, const struct pz_template_data *d, int64_t *start,
+                       int64_t *end)
 {
     int64_t n = pz_rescale(info->duration, info->time_base, (struct pz_rational){1, PZ_SPEECH_RATE});
     int64_t want = (int64_t)(FIT_WINDOW_S * PZ_SPEECH_RATE);
@@ -317,8 +333,8 @@ void pz_prepare_window(const struct pz_film_info *info, const struct pz_template
 }
 
 /* Frames to look at: the window and the surroundings of every slot, merged. Returns how many spans. */
-static int look_spans(const struct pz_film_info *info, const struct pz_template_data *d, int64_t w0, int64_t w1,
-                      struct pz_frame_span *spans)
+static int look_spans(const struct pz_film_info *info, const struct pz_template_data *d, int64_t w0,
+                      int64_t w1, struct pz_frame_span *spans)
 {
     int n = 0;
     spans[n++] = (struct pz_frame_span){pz_film_frame_at(info, (double)w0 / PZ_SPEECH_RATE),
@@ -345,9 +361,10 @@ static int look_spans(const struct pz_film_info *info, const struct pz_template_
 
 /* ---- engine ---- */
 
-static enum pz_status let_engine_learn(struct pz_pipeline *p, const struct pz_engine_vtable *engine, const char *dir,
-                                       const char *film_path, const struct pz_film_info *info,
-                                       const struct pz_face_track *track, const struct pz_template_data *d)
+static enum pz_status let_engine_learn(struct pz_pipeline *p, const struct pz_engine_vtable *engine,
+                                       const char *dir, const char *film_path,
+                                       const struct pz_film_info *info, const struct pz_face_track *track,
+                                       const struct pz_template_data *d)
 {
     enum pz_status st = PZ_OK;
     struct pz_film_view view = {0};
@@ -379,8 +396,8 @@ static enum pz_status read_consent(struct pz_pipeline *p, const char *path, stru
 }
 
 static enum pz_status fill_folder(struct pz_pipeline *p, const struct pz_prepare_request *r,
-                                  const struct pz_engine_vtable *engine, const char *transcript, const char *dir,
-                                  struct pz_template_data *d)
+                                  const struct pz_engine_vtable *engine, const char *transcript,
+                                  const char *dir, struct pz_template_data *d)
 {
     enum pz_status st = PZ_OK;
     struct pz_film_info *info = NULL;
@@ -406,7 +423,8 @@ static enum pz_status fill_folder(struct pz_pipeline *p, const struct pz_prepare
         }
         pz_prepare_window(info, d, &w0, &w1);
         int n = look_spans(info, d, w0, w1, spans);
-        PZ_TRY(pz_film_find_faces(film_path, info, spans, n, r->face, p->models_dir, &p->job, track_path, &faces));
+        PZ_TRY(pz_film_find_faces(film_path, info, spans, n, r->face, p->models_dir, &p->job, track_path,
+                                  &faces));
         PZ_TRY(pz_face_track_open(track_path, p->job.log, &track));
         d->face_detector = pz_strdup("mediapipe");
         d->face_track = faces.track;
@@ -471,8 +489,8 @@ static char *cache_path(struct pz_pipeline *p, const struct pz_prepare_request *
 }
 
 static enum pz_status make_template(struct pz_pipeline *p, const struct pz_prepare_request *r,
-                                    const struct pz_engine_vtable *engine, const char *transcript, const char *sha,
-                                    int64_t n_bytes, const char *path)
+                                    const struct pz_engine_vtable *engine, const char *transcript,
+                                    const char *sha, int64_t n_bytes, const char *path)
 {
     enum pz_status st = PZ_OK;
     struct pz_template_data d = {.face_track = -1, .seed = p->job.seed, .source_bytes = n_bytes};
@@ -489,7 +507,8 @@ static enum pz_status make_template(struct pz_pipeline *p, const struct pz_prepa
     PZ_TRY(read_consent(p, r->consent_file, &d));
     PZ_TRY(pz_make_dirs(p->job.log, tmp));
     PZ_TRY(fill_folder(p, r, engine, transcript, tmp, &d));
-    if (pz_is_dir(path)) /* an older template of that name: only ever a folder with a template.json is removed */
+    if (pz_is_dir(
+            path)) /* an older template of that name: only ever a folder with a template.json is removed */
         pz_remove_tree(path);
     if (rename(tmp, path) != 0)
         st = pz_fail(p->job.log, PZ_ERR_WRITE, "cannot write '%s': %s", path, strerror(errno));
@@ -511,11 +530,12 @@ static enum pz_status check_output(struct pz_log *log, const char *path)
     bool ours = json && pz_file_exists(json);
     pz_free(json);
     return ours ? PZ_OK
-                : pz_fail(log, PZ_ERR_WRITE, "'%s' exists and is not a prepared template; it is not overwritten", path);
+                : pz_fail(log, PZ_ERR_WRITE,
+                          "'%s' exists and is not a prepared template; it is not overwritten", path);
 }
 
-enum pz_status pz_pipeline_prepare(struct pz_pipeline *p, const struct pz_prepare_request *r, const char *output,
-                                   struct pz_prepared **out)
+enum pz_status pz_pipeline_prepare(struct pz_pipeline *p, const struct pz_prepare_request *r,
+                                   const char *output, struct pz_prepared **out)
 {
     struct pz_log *log = p->job.log;
     enum pz_status st = PZ_OK;

@@ -62,13 +62,14 @@ void pz_prepared_close(struct pz_prepared **t)
     *t = NULL;
 }
 
-void pz_prepare_verdicts(const struct pz_film_info *info, const struct pz_face_track *track, struct pz_template_data *d,
-                         struct pz_log *log)
+void pz_prepare_verdicts(const struct pz_film_info *info, const struct pz_face_track *track,
+                         struct pz_template_data *d, struct pz_log *log)
 {
     for (int i = 0; i < d->n_slots; i++) {
         struct pz_template_slot *s = &d->slots[i];
         double a = (double)s->start / PZ_SPEECH_RATE, b = (double)s->end / PZ_SPEECH_RATE;
-        struct pz_face_verdict v = pz_face_track_verdict(track, pz_film_frame_at(info, a), pz_film_frame_at(info, b) + 1);
+        struct pz_face_verdict v =
+            pz_face_track_verdict(track, pz_film_frame_at(info, a), pz_film_frame_at(info, b) + 1);
         snprintf(s->verdict, sizeof s->verdict, "%s", pz_face_verdict_name(v.grade));
         snprintf(s->verdict_reason, sizeof s->verdict_reason, "%s", v.reason);
         s->yaw = v.yaw;

@@ -16,8 +16,8 @@ static char *append(char *text, char *more)
     return out;
 }
 
-char *pz_provenance_xmp(const struct pz_edited_range *ranges, int n, const char *engine, const char *source_sha256,
-                        bool consent)
+char *pz_provenance_xmp(const struct pz_edited_range *ranges, int n, const char *engine,
+                        const char *source_sha256, bool consent)
 {
     char *x = pz_asprintf("<?xpacket begin=\"\xef\xbb\xbf\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>\n"
                           "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\" x:xmptk=\"personalize %s\">\n"
@@ -34,10 +34,14 @@ char *pz_provenance_xmp(const struct pz_edited_range *ranges, int n, const char 
                           "   <pz:EditedRanges>\n    <rdf:Seq>\n",
                           PZ_VERSION, PZ_VERSION, engine, source_sha256, consent ? "carried" : "none");
     for (int i = 0; i < n; i++)
-        x = append(x, pz_asprintf("     <rdf:li rdf:parseType=\"Resource\"><pz:start_s>%.6f</pz:start_s>"
-                                  "<pz:end_s>%.6f</pz:end_s><pz:sound>%s</pz:sound><pz:picture>%s</pz:picture></rdf:li>\n",
-                                  ranges[i].start_s, ranges[i].end_s, ranges[i].sound ? "true" : "false",
-                                  ranges[i].picture ? "true" : "false"));
-    return append(x, pz_strdup("    </rdf:Seq>\n   </pz:EditedRanges>\n  </rdf:Description>\n </rdf:RDF>\n</x:xmpmeta>\n"
-                               "<?xpacket end=\"r\"?>"));
+        x = append(
+            x, pz_asprintf(
+                   "     <rdf:li rdf:parseType=\"Resource\"><pz:start_s>%.6f</pz:start_s>"
+                   "<pz:end_s>%.6f</pz:end_s><pz:sound>%s</pz:sound><pz:picture>%s</pz:picture></rdf:li>\n",
+                   ranges[i].start_s, ranges[i].end_s, ranges[i].sound ? "true" : "false",
+                   ranges[i].picture ? "true" : "false"));
+    return append(
+        x,
+        pz_strdup("    </rdf:Seq>\n   </pz:EditedRanges>\n  </rdf:Description>\n </rdf:RDF>\n</x:xmpmeta>\n"
+                  "<?xpacket end=\"r\"?>"));
 }

@@ -1,7 +1,7 @@
 /*
- * Render: one customer's film. Says the new words, lays out the output's time, lets the engine make the mouths of the
- * touched frames, pastes them, and has media splice the result. Streams: one frame and one slot at a time.
- * Does not analyse the film (prepare did) and does not judge the result (qc does).
+ * Render: one customer's film. Says the new words, lays out the output's time, lets the engine make the
+ * mouths of the touched frames, pastes them, and has media splice the result. Streams: one frame and one slot
+ * at a time. Does not analyse the film (prepare did) and does not judge the result (qc does).
  */
 #include "pipeline/render.h"
 
@@ -15,8 +15,8 @@
 #include "base/mem.h"
 #include "pipeline/provenance.h"
 
-#define MARGIN_S 0.12     /* cross-dissolve on both sides of a slot */
-#define MATCH_SIGMA 2.0f  /* frames, smoothing of the colour match */
+#define MARGIN_S 0.12    /* cross-dissolve on both sides of a slot */
+#define MATCH_SIGMA 2.0f /* frames, smoothing of the colour match */
 
 void pz_render_warn(struct pz_render *x, const char *fmt, ...)
 {
@@ -122,7 +122,8 @@ fail:
     return st;
 }
 
-/* How much of the new picture shows at output time `t` (samples): 1 inside the slot, ramps over the margins. */
+/* How much of the new picture shows at output time `t` (samples): 1 inside the slot, ramps over the margins.
+ */
 static float mix_at(const struct pz_slot_work *w, int64_t t, int rate)
 {
     double margin = MARGIN_S * rate, a = (double)(t - w->out_a) / margin + 1,
@@ -190,7 +191,8 @@ static enum pz_status gather_rows(struct pz_render *x)
             }
             w->faces[w->n_rows] = f;
             w->times[w->n_rows] = pz_seconds(x->frames[i].pts, x->t->info->time_base) -
-                                  (double)w->out_a / x->timeline.rate + (double)w->dub.context_before / PZ_SPEECH_RATE;
+                                  (double)w->out_a / x->timeline.rate +
+                                  (double)w->dub.context_before / PZ_SPEECH_RATE;
             w->row[i - w->first] = w->n_rows++;
         }
         if (w->n_rows < (int)n)
@@ -213,8 +215,8 @@ static void skip_unusable(struct pz_render *x)
                                                          pz_film_frame_at(x->t->info, b) + 1);
         if (v.grade == PZ_FACE_UNUSABLE) {
             w->skipped = "face not usable";
-            pz_render_warn(x, "slot '%s' at %.2f s: only the sound is replaced, the face is not usable (%s)", w->name, a,
-                           v.reason);
+            pz_render_warn(x, "slot '%s' at %.2f s: only the sound is replaced, the face is not usable (%s)",
+                           w->name, a, v.reason);
         }
     }
 }
@@ -283,7 +285,8 @@ static enum pz_status open_engine(struct pz_render *x)
     if (!x->engine)
         return PZ_OK;
     if (!x->t->engine || strcmp(x->engine->name, x->t->engine->name) != 0)
-        return pz_fail(x->p->job.log, PZ_ERR_USAGE, "the template was prepared for '%s', not for '%s'; prepare it again",
+        return pz_fail(x->p->job.log, PZ_ERR_USAGE,
+                       "the template was prepared for '%s', not for '%s'; prepare it again",
                        x->t->data.engine, x->engine->name);
     if (!x->t->engine_state) {
         char *folder = pz_path_join(x->t->dir, x->engine->name);
@@ -312,8 +315,9 @@ static char *make_xmp(struct pz_render *x)
     for (int k = 0; k < x->n_works; k++) {
         const struct pz_slot_work *w = &x->works[k];
         if (!w->kept)
-            ranges[n++] = (struct pz_edited_range){pz_render_seconds(x, w->out_a),
-                                                   pz_render_seconds(x, w->out_a + w->dub.plan.n), true, w->n_rows > 0};
+            ranges[n++] =
+                (struct pz_edited_range){pz_render_seconds(x, w->out_a),
+                                         pz_render_seconds(x, w->out_a + w->dub.plan.n), true, w->n_rows > 0};
     }
     char *xmp = pz_provenance_xmp(ranges, n, x->engine ? x->engine->name : "none", x->t->data.source_sha256,
                                   x->t->data.consent_json != NULL);
@@ -364,13 +368,16 @@ static enum pz_status read_back(struct pz_render *x)
         if (w->kept)
             continue;
         int64_t at = w->out_a + w->dub.plan.word_at;
-        PZ_TRY(pz_speech_readback(ears, &out, pz_rescale(at, film, ear), pz_rescale(at + w->dub.plan.word_n, film, ear),
-                                  w->value, w->pron.n ? &w->pron : NULL, w->slot->spoken, &x->p->job, &rb));
+        PZ_TRY(pz_speech_readback(ears, &out, pz_rescale(at, film, ear),
+                                  pz_rescale(at + w->dub.plan.word_n, film, ear), w->value,
+                                  w->pron.n ? &w->pron : NULL, w->slot->spoken, &x->p->job, &rb));
         pz_qc_readback(x->qc, rb.text, rb.score);
         if (rb.score < 0.5f)
-            pz_render_warn(x, "slot '%s': the recogniser does not hear the new word clearly (score %.2f); listen to it, or "
-                              "help with --say",
-                           w->name, (double)rb.score);
+            pz_render_warn(
+                x,
+                "slot '%s': the recogniser does not hear the new word clearly (score %.2f); listen to it, or "
+                "help with --say",
+                w->name, (double)rb.score);
     }
 fail:
     return st;
@@ -395,7 +402,8 @@ static enum pz_status say_all(struct pz_render *x)
         if (x->works[k].dub.warning[0])
             pz_render_warn(x, "slot '%s': %s", x->works[k].name, x->works[k].dub.warning);
     if (st >= PZ_OK && !d->consent_json)
-        pz_render_warn(x, "no consent record in the template: make sure the speaker agreed (prepare --consent FILE)");
+        pz_render_warn(
+            x, "no consent record in the template: make sure the speaker agreed (prepare --consent FILE)");
     return st;
 }
 
@@ -415,8 +423,8 @@ static enum pz_status check_request(struct pz_render *x)
     return PZ_OK;
 }
 
-enum pz_status pz_pipeline_render(struct pz_pipeline *p, struct pz_prepared *t, const struct pz_render_request *r,
-                                  char **report)
+enum pz_status pz_pipeline_render(struct pz_pipeline *p, struct pz_prepared *t,
+                                  const struct pz_render_request *r, char **report)
 {
     enum pz_status st = PZ_OK;
     double t0 = pz_now();

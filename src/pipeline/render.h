@@ -1,4 +1,5 @@
-/** State of one render, shared by render.c (pictures, sound) and report.c (what was done). Internal to the pipeline. */
+/** State of one render, shared by render.c (pictures, sound) and report.c (what was done). Internal to the
+ * pipeline. */
 #ifndef PZ_PIPELINE_RENDER_H
 #define PZ_PIPELINE_RENDER_H
 
@@ -17,7 +18,7 @@ struct pz_render {
     struct pz_prepared *t;
     const struct pz_render_request *r;
     const struct pz_engine_vtable *engine; /**< NULL = sound only */
-    struct pz_film_sound sound; /**< template's sound at its own rate and channels */
+    struct pz_film_sound sound;            /**< template's sound at its own rate and channels */
     struct pz_slot_work *works;
     int n_works;
     struct pz_timeline timeline;

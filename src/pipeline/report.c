@@ -15,9 +15,9 @@ static json_t *face_json(const struct pz_render *x, const struct pz_slot_work *w
 {
     const struct pz_template_slot *s = w->slot;
     const char *verdict = !x->engine ? "sound only" : w->skipped ? w->skipped : s ? s->verdict : "ok";
-    return json_pack("{s:i, s:[o,o,o], s:b, s:s}", "track", x->t->data.face_track, "pose_deg", num(s ? s->yaw : 0, 10),
-                     num(s ? s->pitch : 0, 10), num(s ? s->roll : 0, 10), "occluded", s && s->occluded, "verdict",
-                     verdict);
+    return json_pack("{s:i, s:[o,o,o], s:b, s:s}", "track", x->t->data.face_track, "pose_deg",
+                     num(s ? s->yaw : 0, 10), num(s ? s->pitch : 0, 10), num(s ? s->roll : 0, 10), "occluded",
+                     s && s->occluded, "verdict", verdict);
 }
 
 static json_t *slot_json(const struct pz_render *x, const struct pz_slot_work *w)
@@ -29,13 +29,13 @@ static json_t *slot_json(const struct pz_render *x, const struct pz_slot_work *w
     double out_a = w->kept ? (double)pz_timeline_to_output(&x->timeline, (int64_t)(start * rate)) / rate
                            : (double)(w->out_a + f->word_at) / rate;
     double out_b = w->kept ? out_a + end - start : (double)(w->out_a + f->word_at + f->word_n) / rate;
-    json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "name", w->name, "spoken",
-                          w->slot && w->slot->spoken ? w->slot->spoken : "", "value",
-                          x->r->keep_names_out ? json_null() : json_string(w->value), "start_s", num(start, 1e6), "end_s",
-                          num(end, 1e6), "out_start_s", num(out_a, 1e6), "out_end_s", num(out_b, 1e6), "fit",
-                          w->kept ? "kept" : pz_fit_name(f->fit), "stretch", num(w->kept ? 1 : f->stretch, 1e4),
-                          "loudness_delta_lu", w->kept ? num(0, 1) : num(w->dub.loudness_delta_lu, 1e2), "face",
-                          face_json(x, w));
+    json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "name", w->name,
+                          "spoken", w->slot && w->slot->spoken ? w->slot->spoken : "", "value",
+                          x->r->keep_names_out ? json_null() : json_string(w->value), "start_s",
+                          num(start, 1e6), "end_s", num(end, 1e6), "out_start_s", num(out_a, 1e6),
+                          "out_end_s", num(out_b, 1e6), "fit", w->kept ? "kept" : pz_fit_name(f->fit),
+                          "stretch", num(w->kept ? 1 : f->stretch, 1e4), "loudness_delta_lu",
+                          w->kept ? num(0, 1) : num(w->dub.loudness_delta_lu, 1e2), "face", face_json(x, w));
     if (!o)
         return NULL;
     if (w->n_rows > 0)
@@ -70,12 +70,13 @@ char *pz_render_report(struct pz_render *x)
     for (int k = 0; k < x->n_works; k++)
         json_array_append_new(slots, slot_json(x, &x->works[k]));
     json_t *o = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:i, s:i, s:I, s:I, s:I, s:I}", "version", PZ_VERSION, "command",
-        x->r->command ? x->r->command : "render", "input", x->t->data.source_name, "output", x->r->output, "model",
-        x->engine ? x->engine->name : "none", "device", "cpu", "precision", precision, "seed",
-        (json_int_t)(x->p->job.seed & INT64_MAX), "duration_s", num(duration, 1e6), "fps", num(fps, 1e3), "width",
-        info->width, "height", info->height, "frames_total", (json_int_t)x->splice.frames_total, "frames_touched",
-        (json_int_t)x->splice.frames_touched, "frames_encoded", (json_int_t)x->splice.frames_encoded, "frames_copied",
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:i, s:i, s:I, s:I, s:I, s:I}", "version",
+        PZ_VERSION, "command", x->r->command ? x->r->command : "render", "input", x->t->data.source_name,
+        "output", x->r->output, "model", x->engine ? x->engine->name : "none", "device", "cpu", "precision",
+        precision, "seed", (json_int_t)(x->p->job.seed & INT64_MAX), "duration_s", num(duration, 1e6), "fps",
+        num(fps, 1e3), "width", info->width, "height", info->height, "frames_total",
+        (json_int_t)x->splice.frames_total, "frames_touched", (json_int_t)x->splice.frames_touched,
+        "frames_encoded", (json_int_t)x->splice.frames_encoded, "frames_copied",
         (json_int_t)x->splice.frames_copied);
     if (!o || !slots) {
         json_decref(o);

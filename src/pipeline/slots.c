@@ -31,7 +31,8 @@ static const char *find_pair(const struct pz_name_value *pairs, int n, const cha
 {
     char canon[65];
     for (int i = n - 1; i >= 0; i--) /* the last one given wins */
-        if (pairs[i].name && pz_variable_name(NULL, pairs[i].name, canon) == PZ_OK && strcmp(canon, name) == 0)
+        if (pairs[i].name && pz_variable_name(NULL, pairs[i].name, canon) == PZ_OK &&
+            strcmp(canon, name) == 0)
             return pairs[i].value;
     return NULL;
 }
@@ -58,8 +59,8 @@ static void list_variables(const struct pz_template_data *d, char *out, size_t n
 }
 
 /* Every name given must be a variable of the template, and every value sayable. */
-static enum pz_status check_pairs(struct pz_log *log, const struct pz_template_data *d, const struct pz_name_value *pairs,
-                                  int n, bool values)
+static enum pz_status check_pairs(struct pz_log *log, const struct pz_template_data *d,
+                                  const struct pz_name_value *pairs, int n, bool values)
 {
     for (int i = 0; i < n; i++) {
         char canon[65], known[256];
@@ -77,8 +78,9 @@ static enum pz_status check_pairs(struct pz_log *log, const struct pz_template_d
     return PZ_OK;
 }
 
-static enum pz_status resolve(struct pz_pipeline *p, const struct pz_template_data *d, const struct pz_render_request *r,
-                              struct pz_slot_work *w, const struct pz_template_slot *s)
+static enum pz_status resolve(struct pz_pipeline *p, const struct pz_template_data *d,
+                              const struct pz_render_request *r, struct pz_slot_work *w,
+                              const struct pz_template_slot *s)
 {
     struct pz_log *log = p->job.log;
     w->slot = s;
@@ -90,10 +92,10 @@ static enum pz_status resolve(struct pz_pipeline *p, const struct pz_template_da
     if (!w->value && recorded)
         w->value = s->spoken ? s->spoken : "";
     if (!w->value)
-        return pz_fail(log, PZ_ERR_USAGE, "no value for '%s' (spoken '%s' at %.2f s): give --var %s=VALUE", s->name,
-                       s->spoken ? s->spoken : "", (double)s->start / PZ_SPEECH_RATE, s->name);
-    w->kept = !recorded && s->spoken && strcmp(w->value, s->spoken) == 0 &&
-              !find_pair(r->say, r->n_say, s->name);
+        return pz_fail(log, PZ_ERR_USAGE, "no value for '%s' (spoken '%s' at %.2f s): give --var %s=VALUE",
+                       s->name, s->spoken ? s->spoken : "", (double)s->start / PZ_SPEECH_RATE, s->name);
+    w->kept =
+        !recorded && s->spoken && strcmp(w->value, s->spoken) == 0 && !find_pair(r->say, r->n_say, s->name);
     return PZ_OK;
 }
 
@@ -107,7 +109,8 @@ static struct pz_slot slot_for_dub(const struct pz_template_slot *s)
     return o;
 }
 
-/* One frame's duration, when all are alike to half a millisecond; {0,1} otherwise (a retime may then have any length). */
+/* One frame's duration, when all are alike to half a millisecond; {0,1} otherwise (a retime may then have any
+ * length). */
 static struct pz_rational frame_seconds(const struct pz_film_info *info)
 {
     int64_t n = info->n_frames;
@@ -117,8 +120,9 @@ static struct pz_rational frame_seconds(const struct pz_film_info *info)
     return (struct pz_rational){span * info->time_base.num, n * info->time_base.den};
 }
 
-static enum pz_status say_slot(struct pz_pipeline *p, struct pz_prepared *t, const struct pz_render_request *r,
-                               const struct pz_tap *sound, int64_t limit_a, int64_t limit_b, struct pz_slot_work *w)
+static enum pz_status say_slot(struct pz_pipeline *p, struct pz_prepared *t,
+                               const struct pz_render_request *r, const struct pz_tap *sound, int64_t limit_a,
+                               int64_t limit_b, struct pz_slot_work *w)
 {
     enum pz_status st = PZ_OK;
     struct pz_ears *ears = NULL;
@@ -129,7 +133,8 @@ static enum pz_status say_slot(struct pz_pipeline *p, struct pz_prepared *t, con
     const char *say = find_pair(r->say, r->n_say, w->name), *file = find_pair(r->audio, r->n_audio, w->name);
     int fit = pz_fit_from_name(r->fit ? r->fit : "auto");
     if (fit < 0)
-        return pz_fail(p->job.log, PZ_ERR_USAGE, "unknown fit '%s'; there are: auto, borrow, stretch, retime", r->fit);
+        return pz_fail(p->job.log, PZ_ERR_USAGE, "unknown fit '%s'; there are: auto, borrow, stretch, retime",
+                       r->fit);
     PZ_TRY(pz_pipeline_ears(p, &ears));
     if (say)
         PZ_TRY(pz_say_parse(pz_ears_lexicon(ears), p->job.log, say, &w->pron));
@@ -162,8 +167,9 @@ fail:
     return st;
 }
 
-enum pz_status pz_slot_works_say(struct pz_pipeline *p, struct pz_prepared *t, const struct pz_render_request *r,
-                                 const struct pz_tap *sound, struct pz_slot_work **works, int *n)
+enum pz_status pz_slot_works_say(struct pz_pipeline *p, struct pz_prepared *t,
+                                 const struct pz_render_request *r, const struct pz_tap *sound,
+                                 struct pz_slot_work **works, int *n)
 {
     enum pz_status st = PZ_OK;
     const struct pz_template_data *d = &t->data;
@@ -207,7 +213,8 @@ fail:
 /* ---- given sound ---- */
 
 /* Speech around [a, b) for the engine: film before and behind, the new sound inside. */
-static enum pz_status given_speech(const struct pz_tap *sound, struct pz_dub *d, const float *mono, int64_t n_mono)
+static enum pz_status given_speech(const struct pz_tap *sound, struct pz_dub *d, const float *mono,
+                                   int64_t n_mono)
 {
     struct pz_rational film = {1, sound->rate}, ear = {1, PZ_SPEECH_RATE};
     int64_t pad = pz_rescale(CONTEXT, ear, film), a = d->plan.a - pad, n = d->plan.n + 2 * pad;
@@ -231,7 +238,8 @@ static enum pz_status given_one(const struct pz_tap *sound, const struct pz_give
     enum pz_status st = PZ_OK;
     float *mono = NULL;
     int64_t n_mono = 0, n = g->end - g->start;
-    d->plan = (struct pz_fit_plan){.fit = PZ_FIT_BORROW, .stretch = 1, .a = g->start, .b = g->end, .n = n, .word_n = n};
+    d->plan = (struct pz_fit_plan){
+        .fit = PZ_FIT_BORROW, .stretch = 1, .a = g->start, .b = g->end, .n = n, .word_n = n};
     d->channels = sound->channels;
     d->rate = sound->rate;
     d->sound = pz_calloc((size_t)n * (size_t)sound->channels, sizeof *d->sound);
@@ -251,8 +259,9 @@ fail:
     return st;
 }
 
-enum pz_status pz_slot_works_given(struct pz_pipeline *p, struct pz_prepared *t, const struct pz_render_request *r,
-                                   const struct pz_tap *sound, struct pz_slot_work **works, int *n)
+enum pz_status pz_slot_works_given(struct pz_pipeline *p, struct pz_prepared *t,
+                                   const struct pz_render_request *r, const struct pz_tap *sound,
+                                   struct pz_slot_work **works, int *n)
 {
     struct pz_log *log = p->job.log;
     enum pz_status st = PZ_OK;
@@ -266,12 +275,14 @@ enum pz_status pz_slot_works_given(struct pz_pipeline *p, struct pz_prepared *t,
     for (int i = 0; i < r->n_given; i++) {
         const struct pz_given_sound *g = &r->given[i];
         double want = (double)(g->end - g->start) * g->rate / sound->rate;
-        if (g->end <= g->start || g->start < 0 || g->end > sound->n || (i > 0 && g->start < r->given[i - 1].end)) {
+        if (g->end <= g->start || g->start < 0 || g->end > sound->n ||
+            (i > 0 && g->start < r->given[i - 1].end)) {
             st = pz_fail(log, PZ_ERR_USAGE, "segment %d is empty, out of order or outside the film", i);
             goto fail;
         }
         if (g->samples && (g->rate < 8000 || g->rate > 192000 || fabs((double)g->n - want) > 2)) {
-            st = pz_fail(log, PZ_ERR_USAGE, "segment %d has %lld samples, its length asks for %.0f", i, (long long)g->n, want);
+            st = pz_fail(log, PZ_ERR_USAGE, "segment %d has %lld samples, its length asks for %.0f", i,
+                         (long long)g->n, want);
             goto fail;
         }
         w[i].name = w[i].value = "";

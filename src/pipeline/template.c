@@ -68,8 +68,8 @@ static json_t *text_or_null(const char *s)
 
 static json_t *word_json(const struct pz_template_word *w)
 {
-    return json_pack("{s:s, s:o, s:o, s:f}", "text", w->text, "start_s", seconds(w->start), "end_s", seconds(w->end),
-                     "confidence", (double)w->confidence);
+    return json_pack("{s:s, s:o, s:o, s:f}", "text", w->text, "start_s", seconds(w->start), "end_s",
+                     seconds(w->end), "confidence", (double)w->confidence);
 }
 
 static json_t *slot_json(const struct pz_template_slot *s)
@@ -80,9 +80,9 @@ static json_t *slot_json(const struct pz_template_slot *s)
                           s->after ? s->after : "", "fallback", text_or_null(s->fallback));
     if (o)
         json_object_set_new(o, "face",
-                            json_pack("{s:s, s:s, s:[f,f,f], s:b}", "verdict", s->verdict, "reason", s->verdict_reason,
-                                      "pose_deg", (double)s->yaw, (double)s->pitch, (double)s->roll, "occluded",
-                                      (int)s->occluded));
+                            json_pack("{s:s, s:s, s:[f,f,f], s:b}", "verdict", s->verdict, "reason",
+                                      s->verdict_reason, "pose_deg", (double)s->yaw, (double)s->pitch,
+                                      (double)s->roll, "occluded", (int)s->occluded));
     return o;
 }
 
@@ -90,13 +90,15 @@ static json_t *build(const struct pz_template_data *t, bool with_phones)
 {
     json_t *consent = t->consent_json ? json_loads(t->consent_json, 0, NULL) : json_null();
     json_t *root = json_pack(
-        "{s:s, s:i, s:s, s:{s:s, s:s, s:I}, s:s, s:b, s:o, s:s, s:[], s:[], s:{s:o, s:i, s:f}, s:{s:s, s:f, s:f, s:I}, s:o}",
-        "format", FORMAT_NAME, "version", PZ_TEMPLATE_VERSION, "created_by", "personalize " PZ_VERSION, "source", "name",
-        t->source_name ? t->source_name : "", "sha256", t->source_sha256, "bytes", (json_int_t)t->source_bytes,
-        "film", t->film, "transcoded", (int)t->transcoded, "transcript", text_or_null(t->transcript), "recogniser",
-        t->recogniser ? t->recogniser : "", "slots", "words", "face", "detector", text_or_null(t->face_detector), "track",
-        t->face_track, "share", (double)t->face_share, "lip_sync", "model", t->engine ? t->engine : "none", "prepare_s",
-        t->prepare_s, "fit_s", t->fit_s, "seed", (json_int_t)(t->seed & INT64_MAX), "consent",
+        "{s:s, s:i, s:s, s:{s:s, s:s, s:I}, s:s, s:b, s:o, s:s, s:[], s:[], s:{s:o, s:i, s:f}, s:{s:s, s:f, "
+        "s:f, s:I}, s:o}",
+        "format", FORMAT_NAME, "version", PZ_TEMPLATE_VERSION, "created_by", "personalize " PZ_VERSION,
+        "source", "name", t->source_name ? t->source_name : "", "sha256", t->source_sha256, "bytes",
+        (json_int_t)t->source_bytes, "film", t->film, "transcoded", (int)t->transcoded, "transcript",
+        text_or_null(t->transcript), "recogniser", t->recogniser ? t->recogniser : "", "slots", "words",
+        "face", "detector", text_or_null(t->face_detector), "track", t->face_track, "share",
+        (double)t->face_share, "lip_sync", "model", t->engine ? t->engine : "none", "prepare_s", t->prepare_s,
+        "fit_s", t->fit_s, "seed", (json_int_t)(t->seed & INT64_MAX), "consent",
         consent ? consent : json_null());
     if (!root)
         return NULL;
@@ -158,7 +160,8 @@ static void wrong(struct in *in, const char *where, int i, const char *what)
 }
 
 /* Copy of a string field; NULL allowed when `optional`. */
-static char *get_text(struct in *in, const json_t *o, const char *key, const char *where, int i, bool optional)
+static char *get_text(struct in *in, const json_t *o, const char *key, const char *where, int i,
+                      bool optional)
 {
     const json_t *v = json_object_get(o, key);
     if (!v || json_is_null(v)) {
@@ -166,7 +169,8 @@ static char *get_text(struct in *in, const json_t *o, const char *key, const cha
             wrong(in, where, i, key);
         return NULL;
     }
-    if (!json_is_string(v) || json_string_length(v) > MAX_TEXT || strlen(json_string_value(v)) != json_string_length(v)) {
+    if (!json_is_string(v) || json_string_length(v) > MAX_TEXT ||
+        strlen(json_string_value(v)) != json_string_length(v)) {
         wrong(in, where, i, key);
         return NULL;
     }
@@ -176,7 +180,8 @@ static char *get_text(struct in *in, const json_t *o, const char *key, const cha
     return s;
 }
 
-static double get_number(struct in *in, const json_t *v, const char *where, int i, const char *key, double lo, double hi)
+static double get_number(struct in *in, const json_t *v, const char *where, int i, const char *key, double lo,
+                         double hi)
 {
     double x = json_is_number(v) ? json_number_value(v) : NAN;
     if (!(x >= lo && x <= hi)) {
@@ -231,7 +236,8 @@ static void read_slot_face(const json_t *f, struct pz_template_slot *s)
     const json_t *v = json_object_get(f, "verdict"), *why = json_object_get(f, "reason"),
                  *pose = json_object_get(f, "pose_deg");
     snprintf(s->verdict, sizeof s->verdict, "%s", json_is_string(v) ? json_string_value(v) : "");
-    snprintf(s->verdict_reason, sizeof s->verdict_reason, "%s", json_is_string(why) ? json_string_value(why) : "");
+    snprintf(s->verdict_reason, sizeof s->verdict_reason, "%s",
+             json_is_string(why) ? json_string_value(why) : "");
     float *out[3] = {&s->yaw, &s->pitch, &s->roll};
     for (size_t k = 0; k < 3; k++) {
         const json_t *p = json_array_get(pose, k);
@@ -369,7 +375,8 @@ enum pz_status pz_template_load(struct pz_template_data *t, const char *dir, str
     if (!path)
         return pz_fail(log, PZ_ERR_NOMEM, "no memory for the template");
     if (!pz_is_dir(dir))
-        st = pz_fail(log, PZ_ERR_INPUT, "'%s' is not a prepared template (a folder made by 'personalize prepare')", dir);
+        st = pz_fail(log, PZ_ERR_INPUT,
+                     "'%s' is not a prepared template (a folder made by 'personalize prepare')", dir);
     else
         st = pz_file_read(log, path, MAX_JSON_BYTES, &text, &n);
     if (st == PZ_OK)
