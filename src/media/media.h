@@ -7,10 +7,11 @@
  *   sound   the sound track as float samples; sample 0 is presentation time 0 of the film
  *   splice  a new film out of an old one: untouched stretches as coded packets, touched ones encoded
  *
- * Time: integers in the video stream's time base, except sound, which counts samples at its own rate. Time zero of
- * the film is time zero of the container after edit lists; all frame times are given relative to it.
+ * Time: integers in the video stream's time base, except sound, which counts samples at its own rate. Time
+ * zero of the film is time zero of the container after edit lists; all frame times are given relative to it.
  * Threads: an object belongs to one thread at a time; different objects are independent.
- * Memory: none of the objects grows with the length of the film, except the index (32 bytes a frame).
+ * Memory: none of the objects grows with the length of the film, except the index (40 bytes a frame) and,
+ * in a sound object, 16 bytes for every second heard so far.
  */
 #ifndef PZ_MEDIA_MEDIA_H
 #define PZ_MEDIA_MEDIA_H
@@ -22,54 +23,64 @@
 #include "base/rational.h"
 #include "image/picture.h"
 
-/* ---- info ------------------------------------------------------------------------------------------------- */
+/* ---- info -------------------------------------------------------------------------------------------------
+ */
 
 /** One frame in presentation order. */
 struct pz_frame_entry {
-    int64_t pts;      /**< video time base, relative to film zero */
-    int64_t duration; /**< > 0 */
+    int64_t pts;       /**< video time base, relative to film zero */
+    int64_t duration;  /**< > 0 */
+    int64_t dts;       /**< decoding time of its packet, same zero; INT64_MIN when the container has none */
     int64_t dts_order; /**< position of its packet in the file's video packets */
-    uint8_t key;      /**< an IDR: decoding may start here and nothing before it is needed by what follows */
+    uint8_t
+        key; /**< closed: decoding may start here, and every later packet is shown later (H.264: an IDR) */
+    uint8_t
+        entry; /**< decoding may start here for this frame and all shown after it (key, or an open GOP's) */
 };
 
 struct pz_film_info {
-    char container[32];         /**< "mov,mp4,…" */
-    char video_codec[32];       /**< "h264", "hevc", … */
-    int width, height;          /**< px, upright (after rotation) */
-    int rotation;               /**< 0, 90, 180, 270: clockwise turn the player applies to the coded picture */
+    char container[32];   /**< "mov,mp4,…" */
+    char video_codec[32]; /**< "h264", "hevc", … */
+    int width, height;    /**< px, upright (after rotation) */
+    int rotation;         /**< 0, 90, 180, 270: clockwise turn the player applies to the coded picture */
     struct pz_rational sample_aspect;
     struct pz_rational time_base;
     struct pz_rational average_rate; /**< frames per second, nominal, for display */
     bool variable_rate;
     int64_t n_frames;
     const struct pz_frame_entry *frames; /**< [n_frames], owned by the info */
-    int64_t duration;           /**< video time base */
+    int64_t duration;                    /**< video time base */
     int bit_depth;
-    bool hdr;                   /**< PQ, HLG or BT.2020 transfer/primaries */
+    bool hdr; /**< PQ, HLG or BT.2020 transfer/primaries */
     bool interlaced;
-    bool copyable;              /**< H.264 8-bit 4:2:0 progressive in a form splice can copy */
-    int color_primaries, color_transfer, color_space, color_range; /**< ISO/IEC 23091-2 code points, range 1 = limited, 2 = full */
+    bool timed;    /**< packets carry presentation times; without them (AVI) jumps decode from the start */
+    bool copyable; /**< H.264 8-bit 4:2:0 progressive in a form splice can copy */
+    int color_primaries, color_transfer, color_space,
+        color_range; /**< ISO/IEC 23091-2 code points, range 1 = limited, 2 = full */
     bool has_sound;
     char sound_codec[32];
     int sound_rate, sound_channels;
-    uint64_t sound_layout;      /**< FFmpeg channel mask */
-    int64_t n_samples;          /**< at sound_rate, from film zero */
-    int64_t sound_bit_rate;     /**< bits/s, 0 when unknown */
+    uint64_t sound_layout;  /**< FFmpeg channel mask */
+    int64_t n_samples;      /**< at sound_rate, from film zero, by packet times */
+    int64_t sound_bit_rate; /**< bits/s, 0 when unknown */
     int64_t video_bit_rate;
 };
 
-/** Read headers and index a film. Errors: INPUT (missing, truncated, no picture), UNSUPPORTED (HDR; codec missing),
+/** Read headers and index a film: reads every packet once, decodes none (a container without presentation
+ * times is decoded once). Errors: INPUT (missing, truncated, no picture), UNSUPPORTED (HDR; codec missing),
  *  all logged in one line. `*info` is NULL on failure; free with pz_film_info_free(). */
-PZ_NODISCARD enum pz_status pz_film_info_read(const char *path, const struct pz_job *job, struct pz_film_info **info);
+PZ_NODISCARD enum pz_status pz_film_info_read(const char *path, const struct pz_job *job,
+                                              struct pz_film_info **info);
 void pz_film_info_free(struct pz_film_info **info);
 
-/* ---- reader ----------------------------------------------------------------------------------------------- */
+/* ---- reader -----------------------------------------------------------------------------------------------
+ */
 
 struct pz_reader;
 
 /** Open for decoding. `info` must outlive the reader. */
-PZ_NODISCARD enum pz_status pz_reader_open(const char *path, const struct pz_film_info *info, const struct pz_job *job,
-                                           struct pz_reader **r);
+PZ_NODISCARD enum pz_status pz_reader_open(const char *path, const struct pz_film_info *info,
+                                           const struct pz_job *job, struct pz_reader **r);
 void pz_reader_close(struct pz_reader **r);
 
 /** Decode frame `index` (presentation order). Ascending calls decode on; jumps seek to the key frame before.
@@ -78,48 +89,54 @@ void pz_reader_close(struct pz_reader **r);
 PZ_NODISCARD enum pz_status pz_reader_frame(struct pz_reader *r, int64_t index, const struct pz_picture **out,
                                             bool *damaged);
 
-/* ---- sound ------------------------------------------------------------------------------------------------ */
+/* ---- sound ------------------------------------------------------------------------------------------------
+ */
 
 struct pz_sound;
 
-/** Open the film's (or a sound file's) first sound track, resampled to `rate` and mixed to `channels` (0 = source's own).
- *  Encoder delay, gaps and edit lists are already accounted for: gaps read as silence. Errors: INPUT, UNSUPPORTED. */
+/** Open the film's (or a sound file's) first sound track, resampled to `rate` and mixed to `channels` (0 =
+ * source's own). Encoder delay, gaps and edit lists are already accounted for: gaps read as silence. Errors:
+ * INPUT, UNSUPPORTED. */
 PZ_NODISCARD enum pz_status pz_sound_open(const char *path, int rate, int channels, const struct pz_job *job,
                                           struct pz_sound **s);
 void pz_sound_close(struct pz_sound **s);
 int pz_sound_rate(const struct pz_sound *s);
 int pz_sound_channels(const struct pz_sound *s);
 
-/** Read up to `n` interleaved frames starting at sample `at` (any order; ascending is fast). `*got` < n only at the
- *  end of the track. Errors: INPUT, INTERNAL. */
-PZ_NODISCARD enum pz_status pz_sound_read(struct pz_sound *s, int64_t at, float *interleaved, int64_t n, int64_t *got);
+/** Read up to `n` interleaved frames starting at sample `at` (any order; ascending is fast). `*got` < n only
+ * at the end of the track. Errors: INPUT, INTERNAL. */
+PZ_NODISCARD enum pz_status pz_sound_read(struct pz_sound *s, int64_t at, float *interleaved, int64_t n,
+                                          int64_t *got);
 
 /** Write a 16-bit PCM WAV atomically (tests, cached speech). */
-PZ_NODISCARD enum pz_status pz_wav_write(struct pz_log *log, const char *path, const float *interleaved, int64_t n,
-                                         int rate, int channels);
+PZ_NODISCARD enum pz_status pz_wav_write(struct pz_log *log, const char *path, const float *interleaved,
+                                         int64_t n, int rate, int channels);
 
-/* ---- splice ----------------------------------------------------------------------------------------------- */
+/* ---- splice -----------------------------------------------------------------------------------------------
+ */
 
 /** One output frame, in output order. */
 struct pz_out_frame {
-    int64_t src;  /**< frame index in the source */
-    int64_t pts;  /**< output time, source's video time base */
+    int64_t src; /**< frame index in the source */
+    int64_t pts; /**< output time, source's video time base */
     int64_t duration;
-    uint8_t touched; /**< the picture callback must be asked; untouched frames are copied where the stream allows */
+    uint8_t touched; /**< the picture callback must be asked; untouched frames are copied where the stream
+                        allows */
 };
 
 struct pz_splice {
-    const char *source;  /**< film whose picture packets are used */
+    const char *source; /**< film whose picture packets are used */
     const struct pz_film_info *info;
-    const char *output;  /**< final path; written under a temporary name and renamed when complete */
+    const char *output; /**< final path; written under a temporary name and renamed when complete */
     const struct pz_out_frame *frames;
     int64_t n_frames;
-    /** Make the picture of output frame `i`: `pic` holds the decoded source frame, to be changed in place. Called for
-     *  touched frames only, in output order. */
+    /** Make the picture of output frame `i`: `pic` holds the decoded source frame, to be changed in place.
+     * Called for touched frames only, in output order. */
     enum pz_status (*picture)(void *user, int64_t i, struct pz_picture *pic);
-    /** Fill `n` interleaved sound frames from output sample `at`, source rate and channels. NULL: no sound track. */
+    /** Fill `n` interleaved sound frames from output sample `at`, source rate and channels. NULL: no sound
+     * track. */
     enum pz_status (*sound)(void *user, int64_t at, float *interleaved, int64_t n);
-    int64_t n_samples;   /**< length of the output's sound */
+    int64_t n_samples; /**< length of the output's sound */
     void *user;
     const char *xmp;     /**< XMP packet for the file's uuid box; NULL = none */
     const char *comment; /**< plain metadata "comment"; NULL = none */
@@ -133,14 +150,16 @@ struct pz_splice_report {
     double encode_s; /**< time spent in the encoder */
 };
 
-/** Write the new film. The output is complete or does not exist. Errors: WRITE (disk, folder), INPUT, INTERNAL
- *  (no H.264 encoder here), CANCELLED, or what a callback returned. */
+/** Write the new film. The output is complete or does not exist. Errors: WRITE (disk, folder), INPUT,
+ * INTERNAL (no H.264 encoder here), CANCELLED, or what a callback returned. */
 PZ_NODISCARD enum pz_status pz_splice_run(const struct pz_splice *s, const struct pz_job *job,
                                           struct pz_splice_report *report);
 
-/** Encode a whole film once into a copyable one (H.264 8-bit 4:2:0 MP4, sound copied or AAC), upright tags kept, with key
- *  frames forced at the frames listed (ascending). Used by prepare for sources that are not copyable. */
-PZ_NODISCARD enum pz_status pz_transcode(const char *path, const struct pz_film_info *info, const char *output,
-                                         const int64_t *key_frames, int n_key_frames, const struct pz_job *job);
+/** Encode a whole film once into a copyable one (H.264 8-bit 4:2:0 MP4, sound copied or AAC), upright tags
+ * kept, with key frames forced at the frames listed (ascending). Used by prepare for sources that are not
+ * copyable. */
+PZ_NODISCARD enum pz_status pz_transcode(const char *path, const struct pz_film_info *info,
+                                         const char *output, const int64_t *key_frames, int n_key_frames,
+                                         const struct pz_job *job);
 
 #endif
