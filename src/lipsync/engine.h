@@ -48,6 +48,10 @@ struct pz_speech_span {
     int n_frames;              /**< frames to be made */
     const double *frame_times; /**< [n_frames] presentation times in seconds relative to speech[0] */
     const struct pz_face *const *faces; /**< [n_frames] the template's face on each frame (pose, points), never NULL */
+    /** Seconds at each end over which the mouth goes over from and to the template's own (read from `faces`), and
+     *  leave to take the subject's slow posture (a smile, say) from the template's mouth in between. 0: the mouth is
+     *  made from sound and head pose alone, nothing of the template's mouth is looked at (self-reenactment). */
+    double blend_s;
 };
 
 /** A new mouth: picture, opacity and where it goes. The buffers belong to the session until its next draw. */
