@@ -25,22 +25,18 @@ static const struct {
 /* Print `text` wrapped at WIDTH; the cursor stands at column `at`, further lines start at `indent`. */
 static void wrap(FILE *out, const char *text, int at, int indent)
 {
+    bool first = true; /* no blank before the first word of a line, so that no line ends with one */
     while (*text) {
         int n = (int)strcspn(text, " ");
-        if (at + n > WIDTH && at > indent) {
+        if (!first && at + 1 + n > WIDTH) {
             fprintf(out, "\n%*s", indent, "");
             at = indent;
+            first = true;
         }
-        fprintf(out, "%.*s", n, text);
-        at += n;
+        at += fprintf(out, "%s%.*s", first ? "" : " ", n, text);
+        first = false;
         text += n;
-        if (*text == ' ') {
-            text++;
-            if (at < WIDTH && *text) {
-                fputc(' ', out);
-                at++;
-            }
-        }
+        text += strspn(text, " ");
     }
     fputc('\n', out);
 }

@@ -20,6 +20,7 @@ struct run {
     struct pz_cli_progress progress;
     struct pz_cli_error error; /* of our own; the library's is in the context */
     struct pz_context *ctx;
+    char last_error[512];     /* last error the library logged: for a context that could not be made */
     struct pz_pair *pairs[4]; /* vars, spoken, say, audio: as the library wants them */
 };
 
@@ -29,8 +30,10 @@ static void on_message(void *user, enum pz_message_level level, const char *text
 {
     static const char *const words[] = {"error", "warning", "", ""};
     struct run *r = user;
-    /* The error that ends a call is printed once, at the end, from pz_context_error(). */
-    if (level != PZ_MESSAGE_ERROR)
+    /* The error that ends a call is printed once, at the end. */
+    if (level == PZ_MESSAGE_ERROR)
+        snprintf(r->last_error, sizeof r->last_error, "%s", text);
+    else
         pz_cli_progress_message(&r->progress, words[level], text);
 }
 
@@ -80,10 +83,7 @@ static enum pz_result open_context(struct run *r)
     p.progress = on_progress;
     p.cancelled = on_cancelled;
     p.user = r;
-    enum pz_result result = pz_context_create(&p, &r->ctx);
-    if (result != PZ_RESULT_DONE && !r->ctx)
-        fail(r, result, "cannot be used", a->device ? a->device : "this machine", "try --device cpu");
-    return result;
+    return pz_context_create(&p, &r->ctx);
 }
 
 /* --transcript is a file when there is one of that name; a lone word with an ending was surely meant as one.
@@ -221,7 +221,7 @@ static enum pz_result do_render(struct run *r)
     return result;
 }
 
-/* detect and check: the same parameters, a report out. */
+/* detect and check: the same parameters, a report out. Footage that `check` calls unusable is exit code 3. */
 static enum pz_result do_look(struct run *r)
 {
     struct pz_prepare_params p = PZ_PREPARE_PARAMS_DEFAULT;
@@ -234,6 +234,9 @@ static enum pz_result do_look(struct run *r)
         enum pz_result printed = print_report(r, json, pz_cli_show);
         result = result == PZ_RESULT_DONE ? printed : result;
     }
+    if (result == PZ_RESULT_DONE && r->args.command == PZ_CMD_CHECK &&
+        pz_cli_report_is(json, "verdict", "unusable"))
+        result = fail(r, PZ_RESULT_UNUSABLE, "not usable", r->args.operands[0], "the report says why");
     pz_text_free(json);
     return result;
 }

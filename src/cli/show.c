@@ -3,7 +3,6 @@
 #include "cli/show.h"
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <string.h>
 
 static void scalar(FILE *out, const json_t *v)
@@ -154,4 +153,13 @@ double pz_cli_report_number(const char *json, const char *name, double other)
     double value = number(root, name, other);
     json_decref(root);
     return value;
+}
+
+bool pz_cli_report_is(const char *json, const char *name, const char *value)
+{
+    json_t *root = json_loads(json, 0, NULL);
+    const char *text = json_string_value(json_object_get(root, name));
+    bool same = text && !strcmp(text, value);
+    json_decref(root);
+    return same;
 }

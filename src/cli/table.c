@@ -3,7 +3,7 @@
 
 const struct pz_cli_command_info pz_cli_commands[PZ_CMD_COUNT] = {
     [PZ_CMD_RUN] =
-        {"", "VIDEO", 1, 1, "prepare a film (or take it from the cache) and render it for one customer",
+        {"", "VIDEO", 1, 1, "prepare (or take from the cache) and render for one customer",
          "Finds the words of the variables in the film, says the new values in the speaker's place, makes "
          "the lips match and writes the new film and, beside it, a report with the same stem (.json). What "
          "was learned about the film is kept in the user's cache, so the next customer is quick."},
@@ -58,7 +58,7 @@ const struct pz_cli_option pz_cli_options[] = {
      "Say VALUE where the variable NAME was spoken; at most 200 characters."},
     {"spoken", 0, PZ_OPT_PAIR, "NAME=WORDS", NULL, 0, 0, ANALYSE, FIELD(spoken),
      "The variable NAME is where WORDS are spoken in the film (every time)."},
-    {"transcript", 0, PZ_OPT_TEXT, "TEXT|FILE", NULL, 0, 0, ANALYSE | EVALUATE, FIELD(transcript),
+    {"transcript", 0, PZ_OPT_TEXT, "TEXT|FILE", NULL, 0, 0, ANALYSE, FIELD(transcript),
      "What is said in the film, variables marked {NAME=WORDS}; without it VIDEO's stem with .txt is tried."},
     {"recogniser", 0, PZ_OPT_CHOICE, "NAME", "auto|pocketsphinx", 0, 0, ANALYSE, FIELD(recogniser),
      "Who listens to the film."},

@@ -76,6 +76,10 @@ enum pz_result pz_context_create(const struct pz_context_params *p, struct pz_co
     context_params = *p;
     note("context threads=%d device=%s seed=%d level=%d;", p->threads, or_dash(p->device), (int)p->seed,
          (int)p->message_level);
+    if (p->precision) {
+        p->message(p->user, PZ_MESSAGE_ERROR, "precision 'bf16': not here");
+        return PZ_RESULT_DEVICE;
+    }
     *ctx = malloc(1);
     return *ctx ? PZ_RESULT_DONE : PZ_RESULT_DEVICE;
 }
@@ -162,8 +166,8 @@ enum pz_result pz_detect(struct pz_context *ctx, const struct pz_prepare_params 
 enum pz_result pz_check(struct pz_context *ctx, const struct pz_prepare_params *p, char **json)
 {
     note("check %s;", p->video);
-    *json = strdup("{\"usable\": false, \"why\": \"no face\"}");
-    return PZ_RESULT_UNUSABLE;
+    *json = strdup("{\"verdict\": \"unusable\"}");
+    return PZ_RESULT_DONE;
 }
 
 enum pz_result pz_evaluate(struct pz_context *ctx, const struct pz_evaluate_params *p, char **json)
@@ -341,11 +345,19 @@ static void errors_come_back_as_one_line(void **state)
     }
 }
 
+static void a_context_that_fails_tells_why(void **state)
+{
+    const char *const words[] = {"detect", "v.mp4", "--precision", "bf16", NULL};
+    assert_int_equal(run(words, 0), 5);
+    assert_string_equal(err, "personalize: precision 'bf16': not here\n");
+}
+
 static void reports_are_printed_also_when_footage_fails(void **state)
 {
     const char *const check[] = {"check", "v.mp4", "--json", NULL};
     assert_int_equal(run(check, 0), 3);
-    assert_string_equal(out, "{\"usable\": false, \"why\": \"no face\"}\n");
+    assert_string_equal(out, "{\"verdict\": \"unusable\"}\n");
+    assert_string_equal(err, "personalize: v.mp4: not usable; the report says why\n");
     const char *const evaluate[] = {"evaluate", "a.mp4", "b.mp4", "--lip-sync-model", "auto", NULL};
     assert_int_equal(run(evaluate, 0), 0);
     assert_string_equal(out, "figures:\n  r_aperture: 0.5\n");
@@ -427,15 +439,11 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(one_shot_reaches_the_library),
-        TEST(quiet_and_json),
-        TEST(transcript_is_a_file_or_a_text),
-        TEST(errors_come_back_as_one_line),
-        TEST(reports_are_printed_also_when_footage_fails),
-        TEST(the_source_is_never_the_output),
-        TEST(ctrl_c_cancels),
-        TEST(temporaries_are_swept),
-        TEST(the_bar_tells_the_numbers),
+        TEST(one_shot_reaches_the_library),   TEST(quiet_and_json),
+        TEST(transcript_is_a_file_or_a_text), TEST(errors_come_back_as_one_line),
+        TEST(a_context_that_fails_tells_why), TEST(reports_are_printed_also_when_footage_fails),
+        TEST(the_source_is_never_the_output), TEST(ctrl_c_cancels),
+        TEST(temporaries_are_swept),          TEST(the_bar_tells_the_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
