@@ -328,11 +328,14 @@ static enum pz_result print_text(struct run *r)
 static void print_error(struct run *r, enum pz_result result)
 {
     const char *text = r->error.text;
+    if (result == PZ_RESULT_CANCELLED)
+        text = "interrupted; nothing was written";
     if (!*text && r->ctx)
         text = pz_context_error(r->ctx);
     if (!*text)
-        text = result == PZ_RESULT_CANCELLED ? "interrupted; nothing was written"
-                                             : "failed without a reason; a bug";
+        text = r->last_error;
+    if (!*text)
+        text = "failed without a reason; please report it";
     pz_cli_progress_message(&r->progress, "", text);
 }
 
