@@ -1,0 +1,161 @@
+// Keyword spotting: a loop of all phones in which the keyword is a shortcut. Where the best path takes the
+// shortcut, the keyword explains the sound nearly as well as any phones could; a second pass without it says
+// how nearly.
+#include "speech/spot.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define LOOP_LOGP (-20.0f) // dear, so that the shortcut is taken readily: weak spots are judged afterwards
+#define ENTER_LOGP (-2.0f) /* the shortcut */
+#define KEYWORD_TAG 1
+
+enum pz_status pz_keyword_make(const struct pz_lexicon *lex, struct pz_log *log, const char *words,
+                               const char *say, struct pz_keyword *k)
+{
+    char word[64];
+    size_t n = 0;
+
+    *k = (struct pz_keyword){0};
+    if (say && say[0]) {
+        k->n_prons = 1;
+        return pz_say_parse(lex, log, say, &k->prons[0]);
+    }
+    k->n_prons = 1;
+    for (const char *p = words;; p++) {
+        if (*p && !isspace((unsigned char)*p)) {
+            if (n + 1 < sizeof word)
+                word[n++] = *p;
+            continue;
+        }
+        word[n] = 0;
+        if (n) {
+            struct pz_pron alt[PZ_SPOT_PRONS];
+            int n_alt = pz_lexicon_pronounce(lex, word, alt, PZ_SPOT_PRONS);
+
+            // The first word's alternatives are kept; later words use their best one, or the list would
+            // multiply.
+            for (int i = 0; i < (k->prons[0].n ? k->n_prons : n_alt); i++) {
+                const struct pz_pron *add = k->prons[0].n ? &alt[0] : &alt[i];
+                struct pz_pron *dst = &k->prons[i];
+
+                if (n_alt < 1)
+                    break;
+                if (dst->n + add->n > PZ_PRON_MAX)
+                    return pz_fail(log, PZ_ERR_INPUT, "\"%s\" is too long to look for", words);
+                memcpy(dst->phones + dst->n, add->phones, (size_t)add->n);
+                dst->n += add->n;
+                if (dst == &k->prons[0] && dst->n == add->n)
+                    k->n_prons = n_alt;
+            }
+        }
+        n = 0;
+        if (!*p)
+            break;
+    }
+    if (k->prons[0].n == 0)
+        return pz_fail(log, PZ_ERR_INPUT, "cannot tell how \"%s\" is pronounced; give it with --say", words);
+    return PZ_OK;
+}
+
+static enum pz_status build(const struct pz_keyword *k, bool with_keyword, struct pz_ears_graph *g)
+{
+    enum pz_status st;
+    int next = 1;
+
+    PZ_TRY(pz_ears_phone_loop(g, 0, LOOP_LOGP, 0));
+    for (int i = 0; i < k->n_prons && with_keyword; i++) {
+        int at = 0;
+
+        for (int j = 0; j < k->prons[i].n; j++) {
+            int to = j == k->prons[i].n - 1 ? 0 : next++;
+
+            PZ_TRY(pz_ears_arc_add(g, (struct pz_ears_arc){.from = at,
+                                                           .to = to,
+                                                           .phone = k->prons[i].phones[j],
+                                                           .logp = j ? 0.0f : ENTER_LOGP,
+                                                           .tag = KEYWORD_TAG}));
+            at = to;
+        }
+    }
+    PZ_TRY(pz_ears_arc_add(g, (struct pz_ears_arc){.from = 0, .to = next, .phone = -1}));
+    return PZ_OK;
+fail:
+    return st;
+}
+
+/** Acoustic score of the free path over [start, end), steps prorated. */
+static double score_between(const struct pz_ears_path *p, int64_t start, int64_t end)
+{
+    double sum = 0.0;
+
+    for (int i = 0; i < p->n; i++) {
+        const struct pz_ears_step *s = &p->steps[i];
+        int64_t a = s->start > start ? s->start : start, b = s->end < end ? s->end : end;
+
+        if (b > a)
+            sum += s->score * (double)(b - a) / (double)(s->end - s->start);
+    }
+    return sum;
+}
+
+enum pz_status pz_spot_find(struct pz_ears *ears, const float *samples, int64_t n, const struct pz_keyword *k,
+                            struct pz_spot **spots, int *n_spots)
+{
+    enum pz_status st;
+    struct pz_ears_graph with = {0}, without = {0};
+    struct pz_ears_path path = {0}, free_path = {0};
+
+    *spots = NULL;
+    *n_spots = 0;
+    if (n < PZ_SPEECH_RATE / 5)
+        return PZ_OK;
+    PZ_TRY(build(k, true, &with));
+    PZ_TRY(pz_ears_search(ears, samples, n, &with, &path));
+    *spots = pz_calloc((size_t)path.n + 1, sizeof **spots);
+    if (!*spots) {
+        st = PZ_ERR_NOMEM;
+        goto fail;
+    }
+    for (int i = 0; i < path.n; i++) {
+        double score = 0.0;
+        int first = i;
+
+        if (with.arcs[path.steps[i].arc].tag != KEYWORD_TAG || with.arcs[path.steps[i].arc].from != 0)
+            continue;
+        for (; i < path.n; i++) {
+            score += path.steps[i].score;
+            if (with.arcs[path.steps[i].arc].to == 0)
+                break;
+        }
+        if (i == path.n)
+            break;
+        if (!free_path.steps) {
+            PZ_TRY(build(k, false, &without));
+            PZ_TRY(pz_ears_search(ears, samples, n, &without, &free_path));
+        }
+        {
+            int64_t a = path.steps[first].start, b = path.steps[i].end;
+
+            (*spots)[(*n_spots)++] = (struct pz_spot){
+                .start = a,
+                .end = b,
+                .margin = (float)((score - score_between(&free_path, a, b)) * PZ_EARS_HOP / (double)(b - a))};
+        }
+    }
+    st = PZ_OK;
+fail:
+    if (st < PZ_OK) {
+        pz_free(*spots);
+        *spots = NULL;
+        *n_spots = 0;
+    }
+    pz_ears_path_free(&path);
+    pz_ears_path_free(&free_path);
+    pz_ears_graph_free(&with);
+    pz_ears_graph_free(&without);
+    return st;
+}
