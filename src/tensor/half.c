@@ -4,6 +4,7 @@
 #include <string.h>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -82,6 +83,13 @@ __attribute__((target("avx,f16c"))) static size_t narrow_f16c(const float *s, ui
                          _mm256_cvtps_ph(_mm256_loadu_ps(s + i), _MM_FROUND_TO_NEAREST_INT));
     return i;
 }
+
+/* clang 14 knows no "f16c" in __builtin_cpu_supports; "avx" tells that the system saves the registers. */
+static int has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __builtin_cpu_supports("avx") && __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
 #endif
 
 void pz_f16_to_f32_array(const void *src, float *dst, size_t n)
@@ -89,7 +97,7 @@ void pz_f16_to_f32_array(const void *src, float *dst, size_t n)
     const uint8_t *s = src;
     size_t i = 0;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx") && __builtin_cpu_supports("f16c"))
+    if (has_f16c())
         i = widen_f16c(s, dst, n);
 #endif
     for (; i < n; i++) {
@@ -104,7 +112,7 @@ void pz_f32_to_f16_array(const float *src, void *dst, size_t n)
     uint8_t *d = dst;
     size_t i = 0;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx") && __builtin_cpu_supports("f16c"))
+    if (has_f16c())
         i = narrow_f16c(src, d, n);
 #endif
     for (; i < n; i++) {
