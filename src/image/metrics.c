@@ -120,7 +120,7 @@ double pz_metric_ciede2000(const float p[3], const float q[3])
     if (c1 * c2 == 0) {
         dh = 0;
     } else {
-        if (fabs(h2 - h1) > 180) {
+        if (fabs(h2 - h1) > 180 + 1e-9) { /* exactly opposite hues: rounding must not choose the side */
             dh += dh > 0 ? -360 : 360;
             hm += hm < 360 ? 360 : -360;
         }

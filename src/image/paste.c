@@ -40,22 +40,11 @@ enum pz_status pz_paste_create(const struct pz_paste_params *params, struct pz_p
         pz_paste_destroy(&p);
         return PZ_ERR_NOMEM;
     }
-    const int n = PZ_PASTE_NOISE, mask = n - 1;
+    const int n = PZ_PASTE_NOISE;
     struct pz_rng rng;
     pz_rng_init(&rng, params->seed, 0x67726169); /* stream "grai" */
     for (int i = 0; i < n * n; i++)
         p->noise[i] = pz_rng_normal(&rng);
-    for (int y = 0; y < n;
-         y++) { /* a little correlation along rows and columns: coded film grain is never white */
-        float first = p->noise[y * n];
-        for (int x = 0; x < n; x++)
-            p->noise[y * n + x] += 0.25f * (x < mask ? p->noise[y * n + x + 1] : first);
-    }
-    for (int x = 0; x < n; x++) {
-        float first = p->noise[x];
-        for (int y = 0; y < n; y++)
-            p->noise[y * n + x] += 0.25f * (y < mask ? p->noise[(y + 1) * n + x] : first);
-    }
     double s = pz_noise_sigma(p->noise, n, n, n);
     for (int i = 0; i < n * n; i++)
         p->noise[i] = (float)(p->noise[i] / s);

@@ -146,16 +146,40 @@ bool pz_paste_look(struct pz_paste *p, const struct pz_picture *frame, const str
     return true;
 }
 
-/** One weighted regression film ≈ gain·patch + offset over the ring, leaving out residuals above `limit`. */
-static int fit_channel(const struct pz_paste *p, int k, float limit, float *gain, float *offset, float *rms)
+static bool in_ring(const struct pz_paste *p, int i)
 {
-    double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0, res = 0;
-    float from = RING_FROM * p->unit, to = RING_TO * p->unit;
-    int used = 0;
+    return p->low_dist[i] >= RING_FROM * p->unit && p->low_dist[i] <= RING_TO * p->unit &&
+           p->low_weight[i] > 0;
+}
+
+/** Median of film − gain·patch − offset (`centre` 0) or of its distance from that median, over the ring. */
+static float ring_median(const struct pz_paste *p, int k, float gain, float offset, bool spread)
+{
+    enum { BINS = 1024 };
+    uint16_t bin[BINS] = {0};
+    int n = 0, half = 0, i = 0;
+    for (int c = 0; c < p->lw * p->lh; c++) {
+        if (!in_ring(p, c))
+            continue;
+        float r = p->low_f[k][c] - gain * p->low_p[k][c] - offset;
+        float v = ((spread ? fabsf(r) : r) + 1) * (BINS / 2);
+        bin[v > 0 ? (v < BINS - 1 ? (int)v : BINS - 1) : 0]++;
+        n++;
+    }
+    for (; i < BINS - 1 && 2 * (half + bin[i]) < n; i++)
+        half += bin[i];
+    return ((float)i + 0.5f) / (BINS / 2) - 1;
+}
+
+/** Regression film ≈ gain·patch + offset over ring cells whose residual under the given fit is below `limit`.
+ */
+static int fit_channel(const struct pz_paste *p, int k, float limit, float *gain, float *offset)
+{
+    double n = 0, mx = 0, my = 0, sxx = 0, sxy = 0;
+    int cells = p->lw * p->lh;
     for (int pass = 0; pass < 2; pass++) {
-        double mx = pass ? sx / n : 0, my = pass ? sy / n : 0;
-        for (int i = 0; i < p->lw * p->lh; i++) {
-            if (p->low_dist[i] < from || p->low_dist[i] > to || p->low_weight[i] <= 0)
+        for (int i = 0; i < cells; i++) {
+            if (!in_ring(p, i))
                 continue;
             double x = p->low_p[k][i], y = p->low_f[k][i];
             if (fabs(*gain * x + *offset - y) > limit)
@@ -163,60 +187,46 @@ static int fit_channel(const struct pz_paste *p, int k, float limit, float *gain
             if (pass) {
                 sxx += (x - mx) * (x - mx);
                 sxy += (x - mx) * (y - my);
-                double r = *gain * x + *offset - y;
-                res += r * r;
             } else {
                 n++;
-                sx += x;
-                sy += y;
-                used++;
+                mx += x;
+                my += y;
             }
         }
-        if (used < MIN_RING)
+        if (n < MIN_RING)
             return 0;
+        if (!pass) {
+            mx /= n;
+            my /= n;
+        }
     }
     /* A flat ring says nothing about the gain: pull it to 1 with the weight of 3 code values of variance. */
     const double prior = 3.0 / 255 * 3.0 / 255;
     double g = (sxy / n + prior) / (sxx / n + prior);
     g = g < GAIN_MIN ? GAIN_MIN : g > GAIN_MAX ? GAIN_MAX : g;
     *gain = (float)g;
-    *offset = (float)(sy / n - g * sx / n);
-    *rms = (float)sqrt(res / n);
-    return used;
+    *offset = (float)(my - g * mx);
+    return (int)n;
 }
 
 void pz_paste_fit_color(const struct pz_paste *p, struct pz_paste_match *m)
 {
     m->n_ring = 0;
     for (int k = 0; k < 3; k++) {
-        m->gain[k] = 1;
-        m->offset[k] = 0;
-    }
-    for (int k = 0; k < 3; k++) {
-        float g = 1, o = 0, rms = 0, limit = 10;
+        /* Start at the median shift, then regress three times without the cells that do not follow (hair,
+         * background, a hand): those beyond 2.5 robust deviations. */
+        float g = 1, o = ring_median(p, k, 1, 0, false);
         int n = 0;
-        /* First all cells, then twice without those that do not follow (hair, background, a hand). */
         for (int round = 0; round < 3; round++) {
-            n = fit_channel(p, k, limit, &g, &o, &rms);
+            float limit = 2.5f * 1.4826f * ring_median(p, k, g, o, true);
+            n = fit_channel(p, k, fmaxf(limit, 2.0f / 255), &g, &o);
             if (n == 0)
                 break;
-            if (round == 0) { /* the first residuals belong to the identity: measure those of the fit */
-                float g2 = g, o2 = o;
-                n = fit_channel(p, k, limit, &g2, &o2, &rms);
-            }
-            limit = fmaxf(2.5f * rms, 2.0f / 255);
         }
-        if (n == 0)
-            continue;
-        m->gain[k] = g;
-        m->offset[k] = o;
+        m->gain[k] = n && p->params.color ? g : 1;
+        m->offset[k] = n && p->params.color ? o : 0;
         m->n_ring = n;
     }
-    if (!p->params.color)
-        for (int k = 0; k < 3; k++) {
-            m->gain[k] = 1;
-            m->offset[k] = 0;
-        }
 }
 
 void pz_paste_to_ycc(struct pz_paste *p, const struct pz_rgb *rgb, const struct pz_paste_match *m)
