@@ -1,0 +1,234 @@
+/*
+ * oneDNN 2.6 convolutions through its C API: primitive and reordered weights made once per plan, memory
+ * handles once per session. Taken for the large layers; small ones are quicker in our own kernels, which have
+ * no per-call overhead. Bias, residual and activation are post-operations of the primitive. Threads: oneDNN's
+ * OpenMP is told, for the calling thread only, to use as many threads as the pool has.
+ */
+#include <omp.h>
+#include <string.h>
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include "base/mem.h"
+#include "tensor/cpu/cpu.h"
+
+/* Multiply-adds from which oneDNN wins over our kernels on the machines tried (docs/notes/face.md). */
+#define WORTH 40e6
+
+enum { ARG_SRC, ARG_WEIGHTS, ARG_BIAS, ARG_DST, ARG_SCRATCH, ARG_RESIDUAL, ARG_SLOPE, N_ARGS };
+
+struct dnnl_state {
+    dnnl_engine_t engine;
+    dnnl_primitive_desc_t desc;
+    dnnl_primitive_t primitive;
+    dnnl_memory_desc_t src, weights, bias, dst, slope, scratch;
+    void *packed;
+    int residual_op, slope_op; /* post-operation numbers, -1 without */
+};
+
+struct dnnl_local {
+    dnnl_stream_t stream;
+    dnnl_memory_t memory[N_ARGS];
+    dnnl_exec_arg_t args[N_ARGS];
+    int n;
+};
+
+static bool given(const struct pz_op_args *a, int i)
+{
+    return i < a->n_in && a->in[i].dtype != PZ_DTYPE_COUNT;
+}
+
+static void release(void *state)
+{
+    struct dnnl_state *s = state;
+    if (!s)
+        return;
+    if (s->primitive)
+        dnnl_primitive_destroy(s->primitive);
+    if (s->desc)
+        dnnl_primitive_desc_destroy(s->desc);
+    if (s->engine)
+        dnnl_engine_destroy(s->engine);
+    pz_free(s->packed);
+    pz_free(s);
+}
+
+static dnnl_status_t describe(struct dnnl_state *s, const struct pz_op_args *a, dnnl_primitive_attr_t attr)
+{
+    const int *x = a->in[0].shape.dim, *w = a->in[1].shape.dim, *o = a->out.shape.dim;
+    const struct pz_attrs *t = a->attrs;
+    dnnl_dims_t xd = {x[0], x[3], x[1], x[2]}, wd = {w[0], w[3], w[1], w[2]}, bd = {o[3]},
+                sd = {1, o[3], 1, 1};
+    dnnl_dims_t od = {o[0], o[3], o[1], o[2]};
+    dnnl_dims_t stride = {t->stride[0], t->stride[1]}, dilation = {t->dilation[0] - 1, t->dilation[1] - 1};
+    dnnl_dims_t before = {t->pad[0], t->pad[2]}, after = {t->pad[1], t->pad[3]};
+    dnnl_memory_desc_t any;
+    dnnl_convolution_desc_t conv;
+    dnnl_post_ops_t post = NULL;
+    dnnl_status_t e = dnnl_memory_desc_init_by_tag(&s->src, 4, xd, dnnl_f32, dnnl_nhwc);
+    e = e ? e : dnnl_memory_desc_init_by_tag(&s->dst, 4, od, dnnl_f32, dnnl_nhwc);
+    e = e ? e : dnnl_memory_desc_init_by_tag(&any, 4, wd, dnnl_f32, dnnl_format_tag_any);
+    e = e ? e : dnnl_memory_desc_init_by_tag(&s->bias, 1, bd, dnnl_f32, dnnl_x);
+    e = e ? e : dnnl_memory_desc_init_by_tag(&s->slope, 4, sd, dnnl_f32, dnnl_nhwc);
+    e = e ? e
+          : dnnl_dilated_convolution_forward_desc_init(&conv, dnnl_forward_inference, dnnl_convolution_direct,
+                                                       &s->src, &any, given(a, 2) ? &s->bias : NULL, &s->dst,
+                                                       stride, dilation, before, after);
+    e = e ? e : dnnl_post_ops_create(&post);
+    int n = 0;
+    s->residual_op = s->slope_op = -1;
+    if (!e && given(a, 3)) {
+        s->residual_op = n++;
+        e = dnnl_post_ops_append_binary(post, dnnl_binary_add, &s->dst);
+    }
+    if (!e && t->act == PZ_ACT_RELU)
+        e = dnnl_post_ops_append_eltwise(post, 1, dnnl_eltwise_relu, 0, 0);
+    if (!e && t->act == PZ_ACT_RELU6)
+        e = dnnl_post_ops_append_eltwise(post, 1, dnnl_eltwise_clip, 0, 6);
+    if (!e && t->act == PZ_ACT_PRELU) {
+        s->slope_op = n++;
+        e = dnnl_post_ops_append_prelu(post, 1 << 1);
+    }
+    e = e ? e : dnnl_primitive_attr_set_post_ops(attr, post);
+    e = e ? e : dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    e = e ? e : dnnl_primitive_desc_create(&s->desc, &conv, attr, s->engine, NULL);
+    if (post)
+        dnnl_post_ops_destroy(post);
+    return e;
+}
+
+/* Weights as they come ([Co,KH,KW,Ci]) into the order the primitive wants. */
+static dnnl_status_t reorder(struct dnnl_state *s, const struct pz_op_args *a)
+{
+    const int *w = a->in[1].shape.dim;
+    dnnl_dims_t wd = {w[0], w[3], w[1], w[2]};
+    dnnl_memory_desc_t plain;
+    dnnl_memory_t from = NULL, to = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t p = NULL;
+    dnnl_stream_t stream = NULL;
+    dnnl_status_t e = dnnl_memory_desc_init_by_tag(&plain, 4, wd, dnnl_f32, dnnl_ohwi);
+    e = e ? e : dnnl_memory_create(&from, &plain, s->engine, a->in[1].data);
+    e = e ? e : dnnl_memory_create(&to, &s->weights, s->engine, s->packed);
+    e = e ? e : dnnl_reorder_primitive_desc_create(&pd, &plain, s->engine, &s->weights, s->engine, NULL);
+    e = e ? e : dnnl_primitive_create(&p, pd);
+    e = e ? e : dnnl_stream_create(&stream, s->engine, dnnl_stream_default_flags);
+    if (!e) {
+        dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+        e = dnnl_primitive_execute(p, stream, 2, args);
+        e = e ? e : dnnl_stream_wait(stream);
+    }
+    if (stream)
+        dnnl_stream_destroy(stream);
+    if (p)
+        dnnl_primitive_destroy(p);
+    if (pd)
+        dnnl_primitive_desc_destroy(pd);
+    if (to)
+        dnnl_memory_destroy(to);
+    if (from)
+        dnnl_memory_destroy(from);
+    return e;
+}
+
+static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
+{
+    if (pz_op_cost(PZ_OP_CONV2D, a) < WORTH || a->rung < PZ_CPU_RUNG_BEST)
+        return PZ_ERR_UNSUPPORTED;
+    for (int i = 1; i < a->n_in; i++)
+        if (i != 3 && given(a, i) && !a->in[i].data)
+            return PZ_ERR_UNSUPPORTED;
+    struct dnnl_state *s = pz_calloc(1, sizeof *s);
+    dnnl_primitive_attr_t attr = NULL;
+    enum pz_status st = PZ_ERR_NOMEM;
+    if (!s)
+        return pz_fail(log, st, "no memory for a convolution");
+    dnnl_status_t e = dnnl_engine_create(&s->engine, dnnl_cpu, 0);
+    e = e ? e : dnnl_primitive_attr_create(&attr);
+    e = e ? e : describe(s, a, attr);
+    if (attr)
+        dnnl_primitive_attr_destroy(attr);
+    if (e) { /* a combination oneDNN has no form for: our kernels take it */
+        release(s);
+        return e == dnnl_out_of_memory ? pz_fail(log, st, "no memory for a convolution") : PZ_ERR_UNSUPPORTED;
+    }
+    s->weights = *dnnl_primitive_desc_query_md(s->desc, dnnl_query_weights_md, 0);
+    s->scratch = *dnnl_primitive_desc_query_md(s->desc, dnnl_query_scratchpad_md, 0);
+    s->packed = pz_calloc(dnnl_memory_desc_get_size(&s->weights), 1);
+    e = s->packed ? reorder(s, a) : dnnl_out_of_memory;
+    e = e ? e : dnnl_primitive_create(&s->primitive, s->desc);
+    if (e) {
+        release(s);
+        return pz_fail(log, PZ_ERR_INTERNAL, "oneDNN could not prepare a convolution (status %d)", (int)e);
+    }
+    *scratch = dnnl_memory_desc_get_size(&s->scratch);
+    *state = s;
+    return PZ_OK;
+}
+
+static void detach(void *local)
+{
+    struct dnnl_local *l = local;
+    if (!l)
+        return;
+    for (int i = 0; i < N_ARGS; i++)
+        if (l->memory[i])
+            dnnl_memory_destroy(l->memory[i]);
+    if (l->stream)
+        dnnl_stream_destroy(l->stream);
+    pz_free(l);
+}
+
+static enum pz_status attach(struct pz_log *log, const struct pz_op_args *a, void **local)
+{
+    const struct dnnl_state *s = a->state;
+    struct dnnl_local *l = pz_calloc(1, sizeof *l);
+    if (!l)
+        return pz_fail(log, PZ_ERR_NOMEM, "no memory for a convolution");
+    const struct {
+        bool use;
+        int arg;
+        const dnnl_memory_desc_t *md;
+        void *data;
+    } all[N_ARGS] = {
+        [ARG_SRC] = {true, DNNL_ARG_SRC, &s->src, a->in[0].data},
+        [ARG_WEIGHTS] = {true, DNNL_ARG_WEIGHTS, &s->weights, s->packed},
+        [ARG_BIAS] = {given(a, 2), DNNL_ARG_BIAS, &s->bias, a->in[2].data},
+        [ARG_DST] = {true, DNNL_ARG_DST, &s->dst, a->out.data},
+        [ARG_SCRATCH] = {true, DNNL_ARG_SCRATCHPAD, &s->scratch, a->scratch},
+        [ARG_RESIDUAL] = {s->residual_op >= 0,
+                          DNNL_ARG_ATTR_MULTIPLE_POST_OP(s->residual_op) | DNNL_ARG_SRC_1, &s->dst,
+                          a->in[3].data},
+        [ARG_SLOPE] = {s->slope_op >= 0, DNNL_ARG_ATTR_MULTIPLE_POST_OP(s->slope_op) | DNNL_ARG_WEIGHTS,
+                       &s->slope, a->in[4].data},
+    };
+    dnnl_status_t e = dnnl_stream_create(&l->stream, s->engine, dnnl_stream_default_flags);
+    for (int i = 0; !e && i < N_ARGS; i++) {
+        if (!all[i].use)
+            continue;
+        e = dnnl_memory_create(&l->memory[i], all[i].md, s->engine, all[i].data);
+        l->args[l->n++] = (dnnl_exec_arg_t){all[i].arg, l->memory[i]};
+    }
+    if (e) {
+        detach(l);
+        return pz_fail(log, PZ_ERR_INTERNAL, "oneDNN could not bind a convolution (status %d)", (int)e);
+    }
+    *local = l;
+    return PZ_OK;
+}
+
+static void run(const struct pz_op_args *a)
+{
+    const struct dnnl_state *s = a->state;
+    struct dnnl_local *l = a->local;
+    int before = omp_get_max_threads();
+    omp_set_num_threads(pz_pool_threads(a->pool));
+    /* shapes, memory and scratch were all given at attach, so that execution has nothing left to refuse */
+    if (dnnl_primitive_execute(s->primitive, l->stream, l->n, l->args) != dnnl_success ||
+        dnnl_stream_wait(l->stream) != dnnl_success)
+        memset(a->out.data, 0xff,
+               pz_shape_count(&a->out.shape) * sizeof(float)); /* NaN: seen by every reader */
+    omp_set_num_threads(before);
+}
+
+const struct pz_kernel pz_dnnl_conv2d = {"onednn", prepare, attach, run, detach, release};

@@ -1,0 +1,126 @@
+/**
+ * Operations: one table, one row an operation.
+ *
+ * A row says everything there is to know of an operation: its name, how many inputs it takes, the rule that
+ * gives the output's shape, the plain C truth (`ref`), the fast form for this processor (`cpu`, or NULL: ref
+ * serves), how far the fast form may stray and what it costs. Builder, planner, parity test and (later) other
+ * devices read this table; there is no second list to agree with.
+ *
+ * Layout   images are NHWC [B,H,W,C]; convolution weights [Co,KH,KW,Ci]; depthwise weights [1,KH,KW,C].
+ * Types    activations F32. Weights may be stored as F16: DEQUANTIZE widens them, and is folded when the plan
+ * is made. Threads  rows are constant data; `ref` and `run` are pure functions of their arguments.
+ */
+#ifndef PZ_TENSOR_OP_H
+#define PZ_TENSOR_OP_H
+
+#include <stdbool.h>
+
+#include "base/log.h"
+#include "base/pool.h"
+#include "tensor/dtype.h"
+#include "tensor/shape.h"
+
+#define PZ_OP_MAX_IN 8
+
+enum pz_op {
+    PZ_OP_CONV2D,   /**< x, w, bias|none, residual|none, slope|none: act(conv(x,w) + bias + residual) */
+    PZ_OP_DWCONV2D, /**< the same, one filter a channel */
+    PZ_OP_FULLY_CONNECTED, /**< x [B,K], w [N,K], bias [N]|none: act(x wᵀ + bias) */
+    PZ_OP_ADD,             /**< a, b with broadcasting, then act */
+    PZ_OP_SUB,
+    PZ_OP_MUL,
+    PZ_OP_RELU,
+    PZ_OP_RELU6,
+    PZ_OP_PRELU, /**< x, slope [.., C] with leading ones: x > 0 ? x : slope x */
+    PZ_OP_SIGMOID,
+    PZ_OP_MAXPOOL,         /**< padding never wins */
+    PZ_OP_AVGPOOL,         /**< mean over the taps inside the picture, as TFLite */
+    PZ_OP_PAD,             /**< attrs.before/after per axis, constant attrs.value */
+    PZ_OP_RESHAPE,         /**< attrs.shape; costs nothing, the planner aliases */
+    PZ_OP_CONCAT,          /**< attrs.axis; 2 … PZ_OP_MAX_IN inputs */
+    PZ_OP_SLICE,           /**< attrs.begin, attrs.size per axis */
+    PZ_OP_TRANSPOSE,       /**< attrs.perm: output axis i is input axis perm[i] */
+    PZ_OP_SOFTMAX,         /**< over the last axis */
+    PZ_OP_RESIZE_NEAREST,  /**< to attrs.shape.dim[0] × dim[1] */
+    PZ_OP_RESIZE_BILINEAR, /**< the same; align_corners, half_pixel as in TFLite */
+    PZ_OP_DEQUANTIZE,      /**< F16 → F32 */
+    PZ_OP_POINTS_MATRIX, /**< points [1,N,3] → [1,4,4]: from a size[0]×size[1] (h,w) crop to the plane of the
+                            points, around the points attrs.index, turned so that left → right lies along x, ×
+                            scale */
+    PZ_OP_CROP_AFFINE, /**< x [1,H,W,C], m [1,4,4] → [1,h,w,C]: bilinear, pixel centres at ½, zero outside */
+    PZ_OP_TRANSFORM_POINTS, /**< points [1,N,2|3], m [1,4,4]: x, y by the first two rows, z kept */
+    PZ_OP_COUNT
+};
+
+enum pz_act { PZ_ACT_NONE, PZ_ACT_RELU, PZ_ACT_RELU6, PZ_ACT_PRELU };
+
+/** Attributes of all operations; each reads only its own. Axes count from the outermost. */
+struct pz_attrs {
+    int stride[2], dilation[2], kernel[2]; /**< y, x */
+    int pad[4];                            /**< top, bottom, left, right */
+    enum pz_act act;
+    int axis;
+    int perm[PZ_MAX_RANK];
+    int before[PZ_MAX_RANK], after[PZ_MAX_RANK];
+    int begin[PZ_MAX_RANK], size[PZ_MAX_RANK];
+    struct pz_shape shape;
+    bool align_corners, half_pixel;
+    float value;
+    const int *index; /**< copied by the builder */
+    int n_index, left, right;
+    float scale[2], angle;
+};
+
+struct pz_view {
+    enum pz_dtype dtype;
+    struct pz_shape shape;
+    void *data; /**< NULL: this optional input is absent, or (while preparing) not yet known */
+};
+
+struct pz_op_args {
+    const struct pz_attrs *attrs;
+    int n_in;
+    struct pz_view in[PZ_OP_MAX_IN];
+    struct pz_view out;
+    void *state;          /**< what prepare made: immutable, shared by all sessions of a plan */
+    void *local;          /**< what attach made: belongs to one session */
+    void *scratch;        /**< as many bytes as prepare asked for, 64-byte aligned */
+    struct pz_pool *pool; /**< may be NULL */
+    int rung;             /**< best instruction set to use, see tensor/cpu/cpu.h */
+};
+
+/** A fast form. `prepare` sees constant inputs only (others have data NULL); PZ_ERR_UNSUPPORTED (not logged)
+ * makes the plan fall back to ref for this node. */
+struct pz_kernel {
+    const char *name;
+    enum pz_status (*prepare)(struct pz_log *log, const struct pz_op_args *a, void **state,
+                              size_t *scratch_bytes);
+    /** Optional: what a session needs of its own, e.g. foreign memory handles. */
+    enum pz_status (*attach)(struct pz_log *log, const struct pz_op_args *a, void **local);
+    void (*run)(const struct pz_op_args *a); /**< allocates nothing */
+    void (*detach)(void *local);
+    void (*release)(void *state);
+};
+
+struct pz_op_row {
+    const char *name;
+    int min_in, max_in;
+    /** Check inputs and attributes and give the output's type and shape; logs what is wrong. */
+    enum pz_status (*shape)(struct pz_log *log, const struct pz_op_args *a, struct pz_view *out);
+    void (*ref)(const struct pz_op_args *a);
+    /** Candidates in order of preference, NULL-terminated; NULL = ref serves. */
+    const struct pz_kernel *const *cpu;
+    float tolerance; /**< largest |cpu − ref| allowed, relative to max(1, largest |ref|) */
+    double (*cost)(const struct pz_op_args *a); /**< multiply-adds; NULL = one per output element */
+};
+
+/** Row of an operation, NULL outside the enum. */
+const struct pz_op_row *pz_op_row(enum pz_op op);
+
+/** Operation by name, PZ_OP_COUNT when unknown. */
+enum pz_op pz_op_find(const char *name);
+
+/** Multiply-adds of one run. */
+double pz_op_cost(enum pz_op op, const struct pz_op_args *a);
+
+#endif

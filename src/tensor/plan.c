@@ -1,0 +1,369 @@
+/*
+ * Planner: folding, fusion, choice of kernels, lifetimes and places; and the loop that runs them. Places are
+ * given greedily, largest value first, at the lowest offset free during the value's life (reshapes share
+ * their input's).
+ */
+#include "tensor/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "tensor/cpu/cpu.h"
+#include "tensor/graph_impl.h"
+
+#define ALIGN 64
+
+const struct pz_plan_params pz_plan_default = {PZ_BACKEND_CPU, PZ_CPU_RUNG_BEST, false};
+
+struct place {
+    int root;        /* the value whose memory this one uses (itself, or a reshape's source) */
+    int first, last; /* nodes between which the memory is in use */
+    size_t offset, bytes;
+};
+
+struct step {
+    int node;
+    const struct pz_kernel *kernel; /* NULL: ref */
+    void *state;
+    size_t scratch_bytes;
+    size_t scratch_offset;
+};
+
+struct pz_plan {
+    struct pz_graph *g;
+    struct pz_graph_node *nodes; /* after fusion; shares the index lists of the graph's */
+    struct pz_plan_params params;
+    struct place *places; /* one a value */
+    struct step *steps;
+    int n_steps;
+    size_t arena_bytes;
+    double cost;
+};
+
+struct pz_session {
+    const struct pz_plan *plan;
+    uint8_t *arena;
+    struct pz_op_args *args; /* one a step */
+};
+
+static size_t round_up(size_t n)
+{
+    return (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+}
+
+/* Nodes with constant inputs only are computed now; their values become constants. */
+static enum pz_status fold(struct pz_plan *p, struct pz_log *log)
+{
+    for (int i = 0; i < p->g->n_nodes; i++) {
+        struct pz_graph_node *n = &p->nodes[i];
+        struct pz_graph_value *out = &p->g->values[n->out];
+        bool constant = n->n_in > 0;
+        for (int k = 0; k < n->n_in; k++)
+            constant = constant && (n->in[k] < 0 || p->g->values[n->in[k]].data);
+        if (!constant)
+            continue;
+        out->data = pz_calloc(pz_shape_count(&out->shape), pz_dtype_size(out->dtype));
+        if (!out->data)
+            return pz_fail(log, PZ_ERR_NOMEM, "no memory to fold a constant");
+        struct pz_op_args a;
+        pz_graph_args(p->g, n, &a);
+        pz_op_row(n->op)->ref(&a);
+        n->dead = true;
+    }
+    return PZ_OK;
+}
+
+/* Nodes nobody reads, from the end. */
+static void drop_unread(struct pz_plan *p)
+{
+    for (int i = p->g->n_nodes - 1; i >= 0; i--) {
+        bool read = false;
+        for (int k = 0; k < p->g->n_outputs; k++)
+            read = read || p->g->outputs[k].value == p->nodes[i].out;
+        for (int j = i + 1; !read && j < p->g->n_nodes; j++)
+            for (int k = 0; !p->nodes[j].dead && k < p->nodes[j].n_in; k++)
+                read = read || p->nodes[j].in[k] == p->nodes[i].out;
+        p->nodes[i].dead = p->nodes[i].dead || !read;
+    }
+}
+
+static enum pz_status choose(struct pz_plan *p, struct pz_log *log)
+{
+    for (int i = 0; i < p->g->n_nodes; i++) {
+        if (p->nodes[i].dead)
+            continue;
+        struct step *s = &p->steps[p->n_steps++];
+        const struct pz_op_row *row = pz_op_row(p->nodes[i].op);
+        struct pz_op_args a;
+        pz_graph_args(p->g, &p->nodes[i], &a);
+        a.rung = p->params.rung;
+        s->node = i;
+        p->cost += pz_op_cost(p->nodes[i].op, &a);
+        for (int k = 0; p->params.backend == PZ_BACKEND_CPU && row->cpu && row->cpu[k]; k++) {
+            enum pz_status st = row->cpu[k]->prepare(log, &a, &s->state, &s->scratch_bytes);
+            if (st == PZ_OK) {
+                s->kernel = row->cpu[k];
+                break;
+            }
+            if (st != PZ_ERR_UNSUPPORTED)
+                return st;
+        }
+    }
+    return PZ_OK;
+}
+
+static void live(struct place *places, int value, int first, int last)
+{
+    struct place *r = &places[places[value].root];
+    if (first < r->first)
+        r->first = first;
+    if (last > r->last)
+        r->last = last;
+}
+
+static void lifetimes(struct pz_plan *p)
+{
+    const struct pz_graph *g = p->g;
+    for (int i = 0; i < g->n_values; i++)
+        p->places[i] = (struct place){.root = i, .first = p->n_steps, .last = -1};
+    for (int t = 0; t < p->n_steps; t++) {
+        const struct pz_graph_node *n = &p->nodes[p->steps[t].node];
+        if (n->op == PZ_OP_RESHAPE && !g->values[n->in[0]].data && !p->params.keep_all)
+            p->places[n->out].root = p->places[n->in[0]].root;
+    }
+    for (int t = 0; t < p->n_steps; t++) {
+        const struct pz_graph_node *n = &p->nodes[p->steps[t].node];
+        live(p->places, n->out, t, p->params.keep_all ? p->n_steps : t);
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k] >= 0)
+                live(p->places, n->in[k], t, t);
+    }
+    for (int i = 0; i < g->n_inputs; i++)
+        live(p->places, g->inputs[i].value, -1, p->n_steps);
+    for (int i = 0; i < g->n_outputs; i++)
+        live(p->places, g->outputs[i].value, p->n_steps, p->n_steps);
+    for (int i = 0; i < g->n_values; i++) {
+        struct place *r = &p->places[i];
+        bool used = r->root == i && r->last >= 0 && !g->values[i].data;
+        r->bytes =
+            used ? round_up(pz_shape_count(&g->values[i].shape) * pz_dtype_size(g->values[i].dtype)) : 0;
+    }
+}
+
+/* Lowest offset at which `bytes` are free from step `first` to `last` among the first `n` entries of `order`.
+ */
+static size_t lowest(const struct place *places, const int *order, int n, const struct place *want)
+{
+    size_t at = 0;
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (int i = 0; i < n; i++) {
+            const struct place *q = &places[order[i]];
+            bool together = q->first <= want->last && want->first <= q->last;
+            if (together && at < q->offset + q->bytes && q->offset < at + want->bytes) {
+                at = q->offset + q->bytes;
+                moved = true;
+            }
+        }
+    }
+    return at;
+}
+
+static enum pz_status place_values(struct pz_plan *p, struct pz_log *log)
+{
+    int n = p->g->n_values, m = 0;
+    int *order = pz_calloc((size_t)n + 1, sizeof *order);
+    if (!order)
+        return pz_fail(log, PZ_ERR_NOMEM, "no memory to plan a graph");
+    for (int i = 0; i < n; i++)
+        if (p->places[i].bytes)
+            order[m++] = i;
+    for (int i = 1; i < m; i++) /* insertion sort: falling size, stable */
+        for (int k = i; k > 0 && p->places[order[k - 1]].bytes < p->places[order[k]].bytes; k--) {
+            int t = order[k];
+            order[k] = order[k - 1];
+            order[k - 1] = t;
+        }
+    for (int i = 0; i < m; i++) {
+        struct place *q = &p->places[order[i]];
+        q->offset = lowest(p->places, order, i, q);
+        if (q->offset + q->bytes > p->arena_bytes)
+            p->arena_bytes = q->offset + q->bytes;
+    }
+    size_t scratch = 0;
+    for (int t = 0; t < p->n_steps; t++) {
+        p->steps[t].scratch_offset = p->arena_bytes;
+        if (round_up(p->steps[t].scratch_bytes) > scratch)
+            scratch = round_up(p->steps[t].scratch_bytes);
+    }
+    p->arena_bytes += scratch;
+    pz_free(order);
+    return PZ_OK;
+}
+
+enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *params, struct pz_log *log,
+                              struct pz_plan **plan)
+{
+    enum pz_status st = pz_graph_status(*g);
+    struct pz_plan *p = pz_calloc(1, sizeof *p);
+    *plan = NULL;
+    if (!p) {
+        pz_graph_destroy(g);
+        return pz_fail(log, PZ_ERR_NOMEM, "no memory to plan a graph");
+    }
+    p->g = *g;
+    *g = NULL;
+    p->params = *params;
+    if (st < PZ_OK)
+        goto fail;
+    p->nodes = pz_calloc((size_t)p->g->n_nodes + 1, sizeof *p->nodes);
+    p->places = pz_calloc((size_t)p->g->n_values + 1, sizeof *p->places);
+    p->steps = pz_calloc((size_t)p->g->n_nodes + 1, sizeof *p->steps);
+    if (!p->nodes || !p->places || !p->steps) {
+        st = pz_fail(log, PZ_ERR_NOMEM, "no memory to plan a graph");
+        goto fail;
+    }
+    if (p->g->n_nodes)
+        memcpy(p->nodes, p->g->nodes, (size_t)p->g->n_nodes * sizeof *p->nodes);
+    PZ_TRY(fold(p, log));
+    drop_unread(p);
+    if (params->backend == PZ_BACKEND_CPU && !params->keep_all)
+        pz_graph_fuse(p->g, p->nodes);
+    PZ_TRY(choose(p, log));
+    lifetimes(p);
+    PZ_TRY(place_values(p, log));
+    *plan = p;
+    return PZ_OK;
+fail:
+    pz_plan_destroy(&p);
+    return st;
+}
+
+void pz_plan_destroy(struct pz_plan **plan)
+{
+    if (!plan || !*plan)
+        return;
+    struct pz_plan *p = *plan;
+    for (int i = 0; i < p->n_steps; i++)
+        if (p->steps[i].kernel && p->steps[i].kernel->release)
+            p->steps[i].kernel->release(p->steps[i].state);
+    pz_graph_destroy(&p->g);
+    pz_free(p->nodes);
+    pz_free(p->places);
+    pz_free(p->steps);
+    pz_free(p);
+    *plan = NULL;
+}
+
+size_t pz_plan_arena_bytes(const struct pz_plan *plan)
+{
+    return plan->arena_bytes;
+}
+
+double pz_plan_cost(const struct pz_plan *plan)
+{
+    return plan->cost;
+}
+
+int pz_plan_nodes(const struct pz_plan *plan)
+{
+    return plan->n_steps;
+}
+
+static struct pz_view view_of(const struct pz_session *s, int value)
+{
+    struct pz_view v = pz_graph_view(s->plan->g, value);
+    if (value >= 0 && !v.data) {
+        const struct place *q = &s->plan->places[s->plan->places[value].root];
+        const void *constant = s->plan->g->values[s->plan->places[value].root].data;
+        v.data = constant ? (void *)(uintptr_t)constant : s->arena + q->offset;
+    }
+    return v;
+}
+
+enum pz_status pz_session_create(const struct pz_plan *plan, struct pz_log *log, struct pz_session **out)
+{
+    enum pz_status st = PZ_OK;
+    *out = NULL;
+    struct pz_session *s = pz_calloc(1, sizeof *s);
+    if (!s)
+        return pz_fail(log, PZ_ERR_NOMEM, "no memory to run a graph");
+    s->plan = plan;
+    s->arena = pz_calloc(plan->arena_bytes, 1);
+    s->args = pz_calloc((size_t)plan->n_steps + 1, sizeof *s->args);
+    if (!s->arena || !s->args) {
+        st = pz_fail(log, PZ_ERR_NOMEM, "no memory to run a graph: %zu bytes", plan->arena_bytes);
+        goto fail;
+    }
+    for (int t = 0; t < plan->n_steps; t++) {
+        const struct step *step = &plan->steps[t];
+        const struct pz_graph_node *n = &plan->nodes[step->node];
+        struct pz_op_args *a = &s->args[t];
+        pz_graph_args(plan->g, n, a);
+        for (int k = 0; k < n->n_in; k++)
+            a->in[k] = view_of(s, n->in[k]);
+        a->out = view_of(s, n->out);
+        a->state = step->state;
+        a->scratch = s->arena + step->scratch_offset;
+        a->rung = plan->params.rung;
+    }
+    for (int t = 0; t < plan->n_steps; t++)
+        if (plan->steps[t].kernel && plan->steps[t].kernel->attach)
+            PZ_TRY(plan->steps[t].kernel->attach(log, &s->args[t], &s->args[t].local));
+    *out = s;
+    return PZ_OK;
+fail:
+    pz_session_destroy(&s);
+    return st;
+}
+
+void pz_session_destroy(struct pz_session **sp)
+{
+    if (!sp || !*sp)
+        return;
+    struct pz_session *s = *sp;
+    for (int t = 0; s->args && t < s->plan->n_steps; t++)
+        if (s->args[t].local && s->plan->steps[t].kernel->detach)
+            s->plan->steps[t].kernel->detach(s->args[t].local);
+    pz_free(s->args);
+    pz_free(s->arena);
+    pz_free(s);
+    *sp = NULL;
+}
+
+static struct pz_view by_name(const struct pz_session *s, const struct pz_graph_name *list, int n,
+                              const char *name, int index)
+{
+    if (!name)
+        return view_of(s, index >= 0 && index < n ? list[index].value : PZ_NONE);
+    for (int i = 0; i < n; i++)
+        if (strcmp(list[i].name, name) == 0)
+            return view_of(s, list[i].value);
+    return view_of(s, PZ_NONE);
+}
+
+struct pz_view pz_session_input(const struct pz_session *s, const char *name, int index)
+{
+    return by_name(s, s->plan->g->inputs, s->plan->g->n_inputs, name, index);
+}
+
+struct pz_view pz_session_output(const struct pz_session *s, const char *name, int index)
+{
+    return by_name(s, s->plan->g->outputs, s->plan->g->n_outputs, name, index);
+}
+
+void pz_session_run(struct pz_session *s, struct pz_pool *pool)
+{
+    const struct pz_plan *p = s->plan;
+    for (int t = 0; t < p->n_steps; t++) {
+        struct pz_op_args *a = &s->args[t];
+        if (p->nodes[p->steps[t].node].op == PZ_OP_RESHAPE && a->out.data == a->in[0].data)
+            continue;
+        a->pool = pool;
+        if (p->steps[t].kernel)
+            p->steps[t].kernel->run(a);
+        else
+            pz_op_row(p->nodes[p->steps[t].node].op)->ref(a);
+    }
+}

@@ -1,0 +1,54 @@
+/**
+ * Plans and sessions: running a graph.
+ *
+ * A plan is made once: constants are folded, convolutions take up what follows them (cpu), weights are packed
+ * for this processor, and every value gets its place in one block of memory, places being shared by values
+ * that never live at the same time. It is immutable and may be shared by threads; it keeps what it needs, so
+ * the graph may be destroyed. A session is one such block plus what kernels need of their own: one per
+ * thread, created before the first frame; running allocates nothing.
+ */
+#ifndef PZ_TENSOR_PLAN_H
+#define PZ_TENSOR_PLAN_H
+
+#include "base/job.h"
+#include "tensor/graph.h"
+
+enum pz_backend { PZ_BACKEND_REF = 0, PZ_BACKEND_CPU = 1 };
+
+struct pz_plan_params {
+    enum pz_backend backend;
+    int rung;      /**< best instruction set, tensor/cpu/cpu.h; 0 = plain C */
+    bool keep_all; /**< every value gets its own place, so that all can be looked at after a run (tests) */
+};
+
+/** The usual choice: this processor's best. */
+extern const struct pz_plan_params pz_plan_default;
+
+struct pz_plan;
+struct pz_session;
+
+/** Make a plan of a finished graph. Takes the graph over (also on failure); `*g` becomes NULL.
+ *  Errors: the graph's own, NOMEM, INTERNAL. */
+PZ_NODISCARD enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *params,
+                                           struct pz_log *log, struct pz_plan **plan);
+void pz_plan_destroy(struct pz_plan **plan);
+
+/** Bytes of a session's block, multiply-adds of a run, nodes that run. */
+size_t pz_plan_arena_bytes(const struct pz_plan *plan);
+double pz_plan_cost(const struct pz_plan *plan);
+int pz_plan_nodes(const struct pz_plan *plan);
+
+/** `plan` must outlive the session. Errors: NOMEM, INTERNAL. */
+PZ_NODISCARD enum pz_status pz_session_create(const struct pz_plan *plan, struct pz_log *log,
+                                              struct pz_session **s);
+void pz_session_destroy(struct pz_session **s);
+
+/** The input / output of that name, or number when `name` is NULL; data NULL when there is none. Valid for
+ * the session's life; inputs keep their content over a run, outputs until the next one. */
+struct pz_view pz_session_input(const struct pz_session *s, const char *name, int index);
+struct pz_view pz_session_output(const struct pz_session *s, const char *name, int index);
+
+/** Run once. `pool` may be NULL. Cannot fail: everything that can was done before. */
+void pz_session_run(struct pz_session *s, struct pz_pool *pool);
+
+#endif

@@ -1,0 +1,18 @@
+/** The plain C truth, one function per operation; signature and meaning: pz_op_row.ref in tensor/op.h. */
+#ifndef PZ_TENSOR_REF_REF_H
+#define PZ_TENSOR_REF_REF_H
+
+#include "tensor/op.h"
+
+typedef void pz_ref_fn(const struct pz_op_args *a);
+
+pz_ref_fn pz_ref_conv2d, pz_ref_dwconv2d, pz_ref_fully_connected, pz_ref_add, pz_ref_sub, pz_ref_mul,
+    pz_ref_relu, pz_ref_relu6, pz_ref_prelu, pz_ref_sigmoid, pz_ref_maxpool, pz_ref_avgpool, pz_ref_pad,
+    pz_ref_copy, pz_ref_concat, pz_ref_slice, pz_ref_transpose, pz_ref_softmax, pz_ref_resize_nearest,
+    pz_ref_resize_bilinear, pz_ref_dequantize, pz_ref_points_matrix, pz_ref_crop_affine,
+    pz_ref_transform_points;
+
+/** The activation of one value; `slope` is read for PReLU only. */
+float pz_ref_act(enum pz_act act, float v, float slope);
+
+#endif
