@@ -196,7 +196,7 @@ static void sharpness_and_grain_are_matched(void **state)
         pz_rng_init(&r, 77, 0);
         float *tmp = pz_calloc(SIDE * SIDE, sizeof *tmp), *luma = pz_calloc(640 * 640, sizeof *luma);
         for (int k = 0; k < 3 && !grainy; k++)
-            pz_blur_gaussian(b.patch.data + (size_t)k * SIDE * SIDE, tmp, SIDE, SIDE, 0.6f);
+            pz_blur_gaussian(b.patch.data + (size_t)k * SIDE * SIDE, tmp, SIDE, SIDE, 0.5f);
         for (int y = 0; y < 640 && grainy; y++)
             for (int x = 0; x < 640; x++) {
                 uint8_t *q = &b.film.plane[0][(size_t)y * b.film.stride[0] + x];
@@ -220,7 +220,7 @@ static void sharpness_and_grain_are_matched(void **state)
         printf(
             "sharpness: film %.1f, plain %.1f, matched %.1f; noise %.2f %.2f %.2f; detail %.2f grain %.2f\n",
             sharp[0], sharp[1], sharp[2], noise[0], noise[1], noise[2], (double)m.detail, (double)m.grain);
-        assert_true(sharp[1] / sharp[0] < 0.75);
+        assert_true(sharp[1] / sharp[0] < 0.8);
         assert_true(sharp[2] / sharp[0] > 0.8 && sharp[2] / sharp[0] < 1.25);
         assert_true(!grainy || fabs(noise[2] - noise[0]) < 0.2);
         pz_free(tmp);
