@@ -36,8 +36,8 @@ static const char REPORT[] =
 
 static char notes[4096];
 static struct pz_context_params context_params;
-static enum pz_result answer; /* of prepare, render, detect, check, evaluate */
-static bool wait_for_cancel;
+static enum pz_result answer;      /* of prepare, render, detect, check, evaluate */
+static bool wait_for_cancel, deaf; /* deaf: leaves a temporary file and never looks at the cancel callback */
 
 static void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -101,6 +101,12 @@ static enum pz_result act(void)
     context_params.message(context_params.user, PZ_MESSAGE_ERROR, "logged too, not to be printed twice");
     context_params.progress(context_params.user, "faces", 1, 2);
     context_params.progress(context_params.user, "faces", 2, 2);
+    char name[64];
+    snprintf(name, sizeof name, ".o.mp4.pz-%ld-0.tmp", (long)getpid());
+    if (deaf && creat(name, 0600) < 0)
+        return PZ_RESULT_WRITE;
+    for (int i = 0; deaf && i < 1000; i++)
+        usleep(10000);
     for (int i = 0; wait_for_cancel && i < 1000; i++) {
         if (context_params.cancelled(context_params.user))
             return answer = PZ_RESULT_CANCELLED;
@@ -250,7 +256,7 @@ static int set_up(void **state)
     snprintf(dir, sizeof dir, "/tmp/pz-cli-XXXXXX");
     notes[0] = '\0';
     answer = PZ_RESULT_DONE;
-    wait_for_cancel = false;
+    wait_for_cancel = deaf = false;
     return mkdtemp(dir) ? 0 : -1;
 }
 
@@ -396,6 +402,14 @@ static void ctrl_c_cancels(void **state)
     assert_null(strstr(notes, "render"));
 }
 
+static void a_second_ctrl_c_ends_at_once(void **state)
+{
+    const char *const words[] = {"v.mp4", "-o", "o.mp4", NULL};
+    deaf = true;
+    assert_int_equal(run(words, 2), 130);
+    /* tear_down's rmdir fails when the temporary file is still there */
+}
+
 static void temporaries_are_swept(void **state)
 {
     char path[160], other[160], folder[160], inner[224];
@@ -443,7 +457,8 @@ int main(void)
         TEST(transcript_is_a_file_or_a_text), TEST(errors_come_back_as_one_line),
         TEST(a_context_that_fails_tells_why), TEST(reports_are_printed_also_when_footage_fails),
         TEST(the_source_is_never_the_output), TEST(ctrl_c_cancels),
-        TEST(temporaries_are_swept),          TEST(the_bar_tells_the_numbers),
+        TEST(a_second_ctrl_c_ends_at_once),   TEST(temporaries_are_swept),
+        TEST(the_bar_tells_the_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
