@@ -16,7 +16,7 @@ static const char formats[] = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,
 const char *pz_av_text(int err, char buf[AV_ERROR_MAX_STRING_SIZE])
 {
     if (av_strerror(err, buf, AV_ERROR_MAX_STRING_SIZE) < 0)
-        strcpy(buf, "unknown error");
+        memcpy(buf, "unknown error", sizeof "unknown error");
     return buf;
 }
 
