@@ -59,7 +59,7 @@ static void step_plane(void *user, int j, int worker)
         return;
     a.correct1 = (float)(1.0 / (1.0 - pow(0.9, (double)run->o->step)));
     a.correct2 = (float)(1.0 / (1.0 - pow(0.99, (double)run->o->step)));
-    a.pull = moving && plane >= PZ_SPLAT_OPACITY ? run->r->move_decay : 0.0f;
+    a.decay = moving && plane >= PZ_SPLAT_OPACITY ? run->r->move_decay : 0.0f;
     const float *g[PZ_SPLAT_MAX_BATCH];
     float w[PZ_SPLAT_MAX_BATCH];
     for (int b = 0; b < run->batch; b++) {

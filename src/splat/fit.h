@@ -46,7 +46,7 @@ void pz_splat_optimiser_free(struct pz_splat_optimiser *o);
 struct pz_splat_rates {
     float pos, opacity, color, rot, scale;
     float move_pos, move_opacity, move_color; /**< motion components */
-    float move_decay;                         /**< weight decay of opacity and colour components */
+    float move_decay; /**< share of opacity and colour components taken off each step, decoupled (AdamW) */
 };
 
 /**

@@ -60,7 +60,7 @@ enum {
 struct pz_splat_adam {
     float rate, beta1, beta2, epsilon;
     float correct1, correct2; /**< 1/(1−β1^t), 1/(1−β2^t) */
-    float pull;               /**< extra gradient pull·p: weight decay */
+    float decay;              /**< share of p taken off, decoupled from the gradient (AdamW) */
 };
 
 struct pz_splat_kernels {

@@ -48,12 +48,12 @@ static void plane_adam(const struct pz_splat_adam *a, int n, int batch, const fl
                 sum[i] += w * gb[i];
         }
         for (int i = 0; i < len; i++) {
-            const float d = sum[i] + a->pull * p[i0 + i];
+            const float d = sum[i];
             const float m1 = b1 * mo[i0 + i] + (1.0f - b1) * d;
             const float v1 = b2 * ve[i0 + i] + (1.0f - b2) * d * d;
             mo[i0 + i] = m1;
             ve[i0 + i] = v1;
-            p[i0 + i] -= a->rate * (m1 * c1) / (sqrtf(v1 * c2) + a->epsilon);
+            p[i0 + i] -= a->decay * p[i0 + i] + a->rate * (m1 * c1) / (sqrtf(v1 * c2) + a->epsilon);
         }
     }
 }
