@@ -279,6 +279,8 @@ static void fill_space(struct pz_motion_space *s, const struct fit *f, const dou
         s->pairs[i][0] = t->lip_pairs[i][0];
         s->pairs[i][1] = t->lip_pairs[i][1];
     }
+    s->corner[0] = t->mouth_corner[0];
+    s->corner[1] = t->mouth_corner[1];
     s->n_rigid = f->n_rigid;
     memcpy(s->rigid, f->rigid, sizeof s->rigid);
     memcpy(s->rigid_center, f->center, sizeof s->rigid_center);
@@ -381,6 +383,8 @@ static enum pz_status check_topology(const struct pz_face_topology *t, struct pz
         ok = t->outer_lip[i] >= 0 && t->outer_lip[i] < t->n_points;
     for (int i = 0; ok && i < t->n_rigid; i++)
         ok = t->rigid[i] >= 0 && t->rigid[i] < t->n_points;
+    for (int i = 0; ok && i < 2; i++)
+        ok = t->mouth_corner[i] >= 0 && t->mouth_corner[i] < t->n_points;
     for (int i = 0; ok && i < t->n_lip_pairs; i++)
         for (int j = 0; j < 2; j++)
             ok = ok && t->lip_pairs[i][j] >= 0 && t->lip_pairs[i][j] < t->n_points;

@@ -29,6 +29,7 @@ struct pz_motion_space {
     int n_components; /**< K in [1, PZ_MOTION_MAX] */
     int n_pairs;
     int32_t pairs[PZ_MOTION_MAX_PAIRS][2]; /**< inner upper, inner lower point */
+    int32_t corner[2];                     /**< mouth corners: subject's right, left */
     int n_rigid;
     int32_t rigid[PZ_MOTION_MAX_RIGID];
     float rigid_center[3]; /**< head space: where the centroid of the rigid points belongs */
