@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "speech/ears.h"
+#include "speech/hear.h"
 
 #define MAX_PRONS 4
+#define WORDS_PER_SECOND 6.0
 #define SILENCE_TAG (-1)
 
 /** Chain of one pronunciation between two states; new states are numbered from *next. */
@@ -54,11 +55,12 @@ static void put_last(struct pz_ears_graph *g, int state)
     }
 }
 
+/** `open_end`: the path may also end after any word (`end` then is state 2). */
 static enum pz_status build(struct pz_ears *ears, const struct pz_align_word *words, int n_words,
-                            struct pz_ears_graph *g)
+                            bool open_end, struct pz_ears_graph *g)
 {
     enum pz_status st;
-    int next = 2, at = 1;
+    int next = open_end ? 3 : 2, at = 1;
 
     PZ_TRY(add_silence(g, 0, 1));
     for (int i = 0; i < n_words; i++) {
@@ -80,6 +82,14 @@ static enum pz_status build(struct pz_ears *ears, const struct pz_align_word *wo
             PZ_TRY(add_chain(g, at, behind, &prons[k], i, &next));
         PZ_TRY(add_silence(g, behind, after));
         at = after;
+        if (open_end && i < n_words - 1)
+            PZ_TRY(pz_ears_arc_add(g, (struct pz_ears_arc){.from = at, .to = 2, .phone = -1}));
+    }
+    if (open_end) {
+        PZ_TRY(
+            pz_ears_arc_add(g, (struct pz_ears_arc){.from = 1, .to = 2, .phone = -1})); // a chunk of silence
+        PZ_TRY(pz_ears_arc_add(g, (struct pz_ears_arc){.from = at, .to = 2, .phone = -1}));
+        at = 2;
     }
     put_last(g, at);
     return PZ_OK;
@@ -98,6 +108,50 @@ static float score_of(const struct pz_ears_step *s)
     return (float)v;
 }
 
+/** Words and phones of a path, `at` added to their times. word_of [n_words] (may be NULL) receives word
+ * indexes; *used the number of words the path went through. */
+static enum pz_status take(const struct pz_ears_graph *g, const struct pz_ears_path *path,
+                           const struct pz_align_word *words, int64_t at, struct pz_words *out_words,
+                           struct pz_phone_line *out_phones, int *word_of, int *used)
+{
+    enum pz_status st = PZ_OK;
+
+    *used = 0;
+    for (int i = 0; i < path->n; i++) {
+        const struct pz_ears_step *s = &path->steps[i];
+        const struct pz_ears_arc *a = &g->arcs[s->arc];
+        bool goes_on = i > 0 && a->tag >= 0 && g->arcs[path->steps[i - 1].arc].tag == a->tag;
+        float score = score_of(s);
+        struct pz_word w = {.start = at + s->start,
+                            .end = at + s->end,
+                            .first_phone = out_phones->n,
+                            .n_phones = 1,
+                            .confidence = score};
+
+        PZ_TRY(pz_phone_line_add(out_phones, (struct pz_phone){.id = a->phone,
+                                                               .score = a->tag >= 0 ? score : 1.0f,
+                                                               .start = w.start,
+                                                               .end = w.end}));
+        if (a->tag < 0)
+            continue;
+        if (goes_on) {
+            struct pz_word *last = &out_words->items[out_words->n - 1];
+
+            last->end = w.end;
+            last->n_phones++;
+            last->confidence += (score - last->confidence) / (float)last->n_phones;
+            continue;
+        }
+        snprintf(w.text, sizeof w.text, "%s", words[a->tag].text);
+        if (word_of)
+            word_of[a->tag] = out_words->n;
+        *used = a->tag + 1;
+        PZ_TRY(pz_words_add(out_words, &w));
+    }
+fail:
+    return st;
+}
+
 enum pz_status pz_speech_align(struct pz_ears *ears, const float *samples, int64_t n,
                                const struct pz_align_word *words, int n_words, const struct pz_job *job,
                                struct pz_words *out_words, struct pz_phone_line *out_phones)
@@ -105,12 +159,13 @@ enum pz_status pz_speech_align(struct pz_ears *ears, const float *samples, int64
     enum pz_status st = PZ_OK;
     struct pz_ears_graph g = {0};
     struct pz_ears_path path = {0};
+    int used;
 
     if (pz_job_cancelled(job))
         return PZ_ERR_CANCELLED;
     if (n_words < 1)
         return PZ_OK;
-    PZ_TRY(build(ears, words, n_words, &g));
+    PZ_TRY(build(ears, words, n_words, false, &g));
     PZ_TRY(pz_ears_search(ears, samples, n, &g, &path));
     if (!path.complete) {
         st = pz_fail(pz_ears_log(ears), PZ_ERR_INPUT,
@@ -118,29 +173,66 @@ enum pz_status pz_speech_align(struct pz_ears *ears, const float *samples, int64
                      words[0].text, (double)n / PZ_SPEECH_RATE);
         goto fail;
     }
-    for (int i = 0; i < path.n; i++) {
-        const struct pz_ears_step *s = &path.steps[i];
-        const struct pz_ears_arc *a = &g.arcs[s->arc];
-        bool goes_on = i > 0 && a->tag >= 0 && g.arcs[path.steps[i - 1].arc].tag == a->tag;
-        struct pz_word w = {.start = s->start, .end = s->end, .first_phone = out_phones->n, .n_phones = 1};
+    PZ_TRY(take(&g, &path, words, 0, out_words, out_phones, NULL, &used));
+fail:
+    pz_ears_path_free(&path);
+    pz_ears_graph_free(&g);
+    return st;
+}
 
-        PZ_TRY(pz_phone_line_add(out_phones, (struct pz_phone){.id = a->phone,
-                                                               .score = a->tag >= 0 ? score_of(s) : 1.0f,
-                                                               .start = s->start,
-                                                               .end = s->end}));
-        if (a->tag < 0)
-            continue;
-        w.confidence = score_of(s);
-        if (goes_on) {
-            struct pz_word *last = &out_words->items[out_words->n - 1];
+enum pz_status pz_align_some(struct pz_ears *ears, const float *samples, int64_t n, int64_t at,
+                             const struct pz_align_word *words, int n_words, bool last,
+                             const struct pz_job *job, struct pz_heard *h, int *word_of, int *used)
+{
+    enum pz_status st = PZ_OK;
+    struct pz_ears_graph g = {0};
+    struct pz_ears_path path = {0};
+    int most = (int)((double)n / PZ_SPEECH_RATE * WORDS_PER_SECOND) + 4;
 
-            last->end = s->end;
-            last->n_phones++;
-            last->confidence += (w.confidence - last->confidence) / (float)last->n_phones;
-            continue;
-        }
-        snprintf(w.text, sizeof w.text, "%s", words[a->tag].text);
-        PZ_TRY(pz_words_add(out_words, &w));
+    *used = 0;
+    if (pz_job_cancelled(job))
+        return PZ_ERR_CANCELLED;
+    if (n_words == 0)
+        return PZ_OK;
+    if (last && n_words > 2 * most)
+        return pz_fail(
+            pz_ears_log(ears), PZ_ERR_INPUT,
+            "transcript: %d words are left for the last %.1f s of sound; check that it belongs to this film",
+            n_words, (double)n / PZ_SPEECH_RATE);
+    if (!last && n_words > most)
+        n_words = most;
+    PZ_TRY(build(ears, words, n_words, !last, &g));
+    PZ_TRY(pz_ears_search(ears, samples, n, &g, &path));
+    if (!path.complete) {
+        st = pz_fail(
+            pz_ears_log(ears), PZ_ERR_INPUT,
+            "transcript: the words from \"%.40s\" do not fit the sound from %.1f s on; check the text",
+            words[0].text, (double)at / PZ_SPEECH_RATE);
+        goto fail;
+    }
+    PZ_TRY(take(&g, &path, words, at, &h->words, &h->phones, word_of, used));
+    if (last)
+        *used = n_words;
+fail:
+    pz_ears_path_free(&path);
+    pz_ears_graph_free(&g);
+    return st;
+}
+
+enum pz_status pz_align_score(struct pz_ears *ears, const float *samples, int64_t n,
+                              const struct pz_align_word *words, int n_words, double *score)
+{
+    enum pz_status st;
+    struct pz_ears_graph g = {0};
+    struct pz_ears_path path = {0};
+
+    *score = -1e30;
+    PZ_TRY(build(ears, words, n_words, false, &g));
+    PZ_TRY(pz_ears_search(ears, samples, n, &g, &path));
+    if (path.complete) {
+        *score = 0.0;
+        for (int i = 0; i < path.n; i++)
+            *score += path.steps[i].score;
     }
 fail:
     pz_ears_path_free(&path);

@@ -439,7 +439,7 @@ enum pz_status pz_ears_search(struct pz_ears *e, const float *samples, int64_t n
     }
     PZ_TRY(listen(e, e->graph, samples, n));
     PZ_TRY(take_path(e->graph, g, alias, n, path));
-    path->complete = path->n > 0 && g->arcs[path->steps[path->n - 1].arc].to == g->n_states - 1;
+    path->complete = path->n > 0; // the library gives no segments when the final state was not reached
     st = PZ_OK;
 fail:
     if (fsg)

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audio/shape.h"
 #include "base/mem.h"
+#include "base/rational.h"
 
 #define CHUNK 4096
 
@@ -53,6 +55,42 @@ enum pz_status pz_tap_read_mono(const struct pz_tap *tap, int64_t at, float *out
         }
     }
     pz_free(buf);
+    return st;
+}
+
+#define MARGIN_S 1 /* whole seconds: keeps the two clocks' phases aligned at every cut */
+
+int64_t pz_tap_speech_length(const struct pz_tap *tap)
+{
+    struct pz_rational from = {1, tap->rate}, to = {1, PZ_SPEECH_RATE};
+
+    return tap->rate == PZ_SPEECH_RATE ? tap->n : pz_rescale(tap->n, from, to);
+}
+
+enum pz_status pz_tap_read_speech(const struct pz_tap *tap, int64_t at, float *out, int64_t n)
+{
+    enum pz_status st;
+    int64_t first, seconds, got = 0;
+    float *in = NULL, *res = NULL;
+
+    if (tap->rate < 1000 || tap->channels < 1 || tap->channels > 64)
+        return PZ_ERR_USAGE;
+    if (tap->rate == PZ_SPEECH_RATE)
+        return pz_tap_read_mono(tap, at, out, n);
+    // Resample from whole second to whole second around the stretch: both clocks count from the same instant
+    // there.
+    first = (at >= 0 ? at / PZ_SPEECH_RATE : -((-at + PZ_SPEECH_RATE - 1) / PZ_SPEECH_RATE)) - MARGIN_S;
+    seconds = (at + n + PZ_SPEECH_RATE - 1) / PZ_SPEECH_RATE - first + MARGIN_S + 1;
+    in = pz_calloc((size_t)seconds, (size_t)tap->rate * sizeof *in);
+    if (!in)
+        return PZ_ERR_NOMEM;
+    PZ_TRY(pz_tap_read_mono(tap, first * tap->rate, in, seconds * tap->rate));
+    PZ_TRY(pz_resample(in, seconds * tap->rate, tap->rate, PZ_SPEECH_RATE, &res, &got));
+    memcpy(out, res + (at - first * PZ_SPEECH_RATE), (size_t)n * sizeof *out);
+    st = PZ_OK;
+fail:
+    pz_free(in);
+    pz_free(res);
     return st;
 }
 

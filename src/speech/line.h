@@ -38,6 +38,13 @@ struct pz_tap pz_tap_from_memory(struct pz_tap_memory *mem, const float *samples
  */
 PZ_NODISCARD enum pz_status pz_tap_read_mono(const struct pz_tap *tap, int64_t at, float *out, int64_t n);
 
+/** The same, resampled: `at` and `n` count samples at PZ_SPEECH_RATE. Stretches that follow each other join
+ * exactly. Errors: those of the tap, NOMEM, USAGE (a rate nobody has). */
+PZ_NODISCARD enum pz_status pz_tap_read_speech(const struct pz_tap *tap, int64_t at, float *out, int64_t n);
+
+/** Length of a tap in samples at PZ_SPEECH_RATE. */
+int64_t pz_tap_speech_length(const struct pz_tap *tap);
+
 struct pz_word {
     char text[64];             /**< UTF-8, lower case for recognised words, as written for transcripts */
     int64_t start, end;        /**< samples at PZ_SPEECH_RATE */

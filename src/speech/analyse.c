@@ -1,0 +1,308 @@
+// From a whole film's sound to words, phones and slots, chunk by chunk. With a transcript nothing is
+// recognised: the words are known and each chunk takes as many of them as fit its sound (the aligner may stop
+// after any word). Edges of slots are in edges.c.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "speech/edges.h"
+#include "speech/hear.h"
+
+#define MAX_WANTED 64
+#define HEARD_SHOWN 160 /* bytes of what was heard in a message */
+
+static enum pz_status wanted_make(struct pz_ears *ears, const struct pz_analyse_params *p,
+                                  struct pz_wanted *w, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const struct pz_spoken *s = &p->spoken[i];
+        enum pz_status st;
+
+        w[i] = (struct pz_wanted){.name = s->name, .words = s->words, .say = s->say};
+        st = pz_keyword_make(pz_ears_lexicon(ears), pz_ears_log(ears), s->words, s->say, &w[i].keyword);
+        if (st < PZ_OK)
+            return st;
+    }
+    return PZ_OK;
+}
+
+static enum pz_status hear_all(struct pz_ears *ears, const struct pz_tap *sound, int64_t total,
+                               struct pz_wanted *wanted, int n_wanted, const struct pz_job *job,
+                               struct pz_heard *heard)
+{
+    enum pz_status st = PZ_OK;
+    float *buf = pz_calloc(PZ_CHUNK_MAX, sizeof *buf);
+
+    if (!buf)
+        return PZ_ERR_NOMEM;
+    for (int64_t at = 0, n; at < total; at += n) {
+        PZ_TRY(pz_chunk_read(sound, total, at, buf, &n));
+        PZ_TRY(pz_hear_chunk(ears, buf, n, at, wanted, n_wanted, job, heard));
+        pz_job_progress(job, "speech", at + n, total);
+    }
+fail:
+    pz_free(buf);
+    return st;
+}
+
+/** Align a transcript chunk by chunk. */
+static enum pz_status align_all(struct pz_ears *ears, const struct pz_tap *sound, int64_t total,
+                                const struct pz_transcript *t, const struct pz_job *job, struct pz_heard *h,
+                                int *word_of)
+{
+    enum pz_status st = PZ_ERR_NOMEM;
+    float *buf = pz_calloc(PZ_CHUNK_MAX, sizeof *buf);
+    struct pz_align_word *aw = pz_calloc((size_t)t->n_words, sizeof *aw);
+    int done = 0;
+
+    if (!buf || !aw)
+        goto fail;
+    for (int i = 0; i < t->n_words; i++) {
+        aw[i].text = t->words[i].text;
+        word_of[i] = -1;
+    }
+    st = PZ_OK;
+    for (int64_t at = 0, n; at < total; at += n) {
+        int used = 0;
+
+        PZ_TRY(pz_chunk_read(sound, total, at, buf, &n));
+        PZ_TRY(pz_align_some(ears, buf, n, at, aw + done, t->n_words - done, at + n >= total, job, h,
+                             word_of + done, &used));
+        done += used;
+        pz_job_progress(job, "speech", at + n, total);
+    }
+    if (done < t->n_words)
+        st = pz_fail(
+            pz_ears_log(ears), PZ_ERR_INPUT,
+            "transcript: the sound ends before word %d of %d (\"%s\"); check that it belongs to this film",
+            done + 1, t->n_words, t->words[done].text);
+fail:
+    pz_free(buf);
+    pz_free(aw);
+    return st;
+}
+
+/** Occurrences of the transcript's own variables, then of wanted words in its text. `wanted` is preceded by
+ * nothing: variables get indexes n_wanted + i. */
+static enum pz_status find_in_transcript(const struct pz_transcript *t, const int *word_of,
+                                         struct pz_wanted *wanted, int n_wanted, struct pz_heard *h)
+{
+    enum pz_status st;
+
+    for (int v = 0; v < t->n_variables; v++) {
+        const struct pz_transcript_variable *var = &t->variables[v];
+        int first = -1, count = 0;
+
+        for (int k = 0; k < var->n_words; k++) {
+            int w = word_of[var->first_word + k];
+
+            if (w >= 0 && first < 0)
+                first = w;
+            count += w >= 0;
+        }
+        if (first >= 0)
+            PZ_TRY(pz_found_add(h, (struct pz_found){.wanted = n_wanted + v,
+                                                     .first_word = first,
+                                                     .n_words = count,
+                                                     .confidence = h->words.items[first].confidence}));
+    }
+    for (int k = 0; k < n_wanted; k++) {
+        char split[24][64];
+        int n = pz_split_words(wanted[k].words, split, 24);
+
+        for (int i = 0; n > 0 && i + n <= h->words.n; i++) {
+            bool same = true;
+
+            for (int j = 0; j < n && same; j++)
+                same = pz_word_equal(h->words.items[i + j].text, split[j]);
+            if (!same)
+                continue;
+            PZ_TRY(pz_found_add(h, (struct pz_found){.wanted = k,
+                                                     .first_word = i,
+                                                     .n_words = n,
+                                                     .confidence = h->words.items[i].confidence}));
+            i += n - 1;
+        }
+    }
+    return PZ_OK;
+fail:
+    return st;
+}
+
+static char *join_words(const struct pz_words *w)
+{
+    size_t n = 1;
+    char *text, *p;
+
+    for (int i = 0; i < w->n; i++)
+        n += strlen(w->items[i].text) + 1;
+    text = p = pz_calloc(n, 1);
+    for (int i = 0; text && i < w->n; i++)
+        p += sprintf(p, "%s%s", i ? " " : "", w->items[i].text);
+    return text;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct pz_slot *p = a, *q = b;
+
+    return p->start < q->start ? -1 : p->start > q->start;
+}
+
+/** Slots out of occurrences, overlapping ones dropped (the surer stays). */
+static enum pz_status make_slots(const struct pz_heard *h, const struct pz_wanted *wanted, int n_wanted,
+                                 const struct pz_transcript *t, struct pz_analysis *out)
+{
+    int n = 0;
+
+    out->slots = pz_calloc((size_t)h->n_found + 1, sizeof *out->slots);
+    if (!out->slots)
+        return PZ_ERR_NOMEM;
+    for (int i = 0; i < h->n_found; i++) {
+        const struct pz_found *f = &h->found[i];
+        struct pz_slot *s = &out->slots[out->n_slots++];
+        const struct pz_word *last = &out->words.items[f->first_word + f->n_words - 1];
+
+        *s = (struct pz_slot){.start = out->words.items[f->first_word].start,
+                              .end = last->end,
+                              .first_word = f->first_word,
+                              .n_words = f->n_words,
+                              .confidence = f->confidence};
+        snprintf(s->name, sizeof s->name, "%s",
+                 f->wanted < n_wanted ? wanted[f->wanted].name : t->variables[f->wanted - n_wanted].name);
+        snprintf(s->spoken, sizeof s->spoken, "%s",
+                 f->wanted < n_wanted ? wanted[f->wanted].words : t->variables[f->wanted - n_wanted].spoken);
+    }
+    qsort(out->slots, (size_t)out->n_slots, sizeof *out->slots, by_start);
+    for (int i = 0; i < out->n_slots; i++) {
+        if (n && out->slots[i].start < out->slots[n - 1].end) {
+            if (out->slots[i].confidence > out->slots[n - 1].confidence)
+                out->slots[n - 1] = out->slots[i];
+            continue;
+        }
+        out->slots[n++] = out->slots[i];
+    }
+    out->n_slots = n;
+    return PZ_OK;
+}
+
+/** Every wanted word must be somewhere; says what was heard instead. */
+static enum pz_status all_found(struct pz_log *log, const struct pz_wanted *wanted, int n_wanted,
+                                const struct pz_analysis *a)
+{
+    for (int k = 0; k < n_wanted; k++) {
+        bool found = false;
+
+        for (int i = 0; i < a->n_slots && !found; i++)
+            found = strcmp(a->slots[i].name, wanted[k].name) == 0 &&
+                    strcmp(a->slots[i].spoken, wanted[k].words) == 0;
+        if (!found)
+            return pz_fail(
+                log, PZ_ERR_UNUSABLE,
+                "\"%s\" is not spoken in this film; heard: \"%.*s%s\"; give the words as they are spoken, or "
+                "--transcript",
+                wanted[k].words, HEARD_SHOWN, a->text[0] ? a->text : "(no speech)",
+                strlen(a->text) > HEARD_SHOWN ? "…" : "");
+    }
+    return PZ_OK;
+}
+
+enum pz_status pz_speech_analyse(struct pz_ears *ears, const struct pz_tap *sound,
+                                 const struct pz_analyse_params *p, const struct pz_job *job,
+                                 struct pz_analysis *out)
+{
+    enum pz_status st;
+    struct pz_wanted wanted[MAX_WANTED];
+    struct pz_heard h = {0};
+    int *word_of = NULL;
+    struct pz_log *log = pz_ears_log(ears);
+    const struct pz_transcript *t = p->transcript;
+
+    *out = (struct pz_analysis){0};
+    if (p->n_spoken < 0 || p->n_spoken > MAX_WANTED)
+        return pz_fail(log, PZ_ERR_USAGE, "--spoken: at most %d variables", MAX_WANTED);
+    out->n_samples = pz_tap_speech_length(sound);
+    out->aligned = t != NULL;
+    PZ_TRY(wanted_make(ears, p, wanted, p->n_spoken));
+    if (t) {
+        word_of = pz_calloc((size_t)t->n_words, sizeof *word_of);
+        if (!word_of) {
+            st = PZ_ERR_NOMEM;
+            goto fail;
+        }
+        PZ_TRY(align_all(ears, sound, out->n_samples, t, job, &h, word_of));
+        PZ_TRY(find_in_transcript(t, word_of, wanted, p->n_spoken, &h));
+    } else {
+        PZ_TRY(hear_all(ears, sound, out->n_samples, wanted, p->n_spoken, job, &h));
+    }
+    out->words = h.words;
+    h.words = (struct pz_words){0};
+    out->text = join_words(t ? &out->words : &h.raw);
+    if (!out->text) {
+        st = PZ_ERR_NOMEM;
+        goto fail;
+    }
+    PZ_TRY(make_slots(&h, wanted, p->n_spoken, t, out));
+    PZ_TRY(all_found(log, wanted, p->n_spoken, out));
+    out->phones = h.phones;
+    h.phones = (struct pz_phone_line){0};
+    PZ_TRY(pz_edges_refine(sound, out));
+    PZ_TRY(pz_phone_line_cover(&out->phones, 0, out->n_samples));
+    pz_edges_finish(out);
+    pz_heard_free(&h);
+    pz_free(word_of);
+    return PZ_OK;
+fail:
+    pz_heard_free(&h);
+    pz_free(word_of);
+    pz_analysis_free(out);
+    return st;
+}
+
+void pz_analysis_free(struct pz_analysis *a)
+{
+    pz_words_free(&a->words);
+    pz_phone_line_free(&a->phones);
+    pz_free(a->slots);
+    pz_free(a->text);
+    *a = (struct pz_analysis){0};
+}
+
+enum pz_status pz_speech_recognise(struct pz_ears *ears, const struct pz_tap *sound, const struct pz_job *job,
+                                   struct pz_words *words)
+{
+    enum pz_status st = PZ_OK;
+    int64_t total = pz_tap_speech_length(sound);
+    float *buf = pz_calloc(PZ_CHUNK_MAX, sizeof *buf);
+
+    if (!buf)
+        return PZ_ERR_NOMEM;
+    for (int64_t at = 0, n; at < total; at += n) {
+        if (pz_job_cancelled(job)) {
+            st = PZ_ERR_CANCELLED;
+            goto fail;
+        }
+        PZ_TRY(pz_chunk_read(sound, total, at, buf, &n));
+        PZ_TRY(pz_ears_words(ears, buf, n, at, words));
+    }
+fail:
+    pz_free(buf);
+    return st;
+}
+
+enum pz_status pz_speech_phones(struct pz_ears *ears, const struct pz_tap *sound, const struct pz_job *job,
+                                struct pz_phone_line *out)
+{
+    enum pz_status st;
+    struct pz_analysis a;
+
+    st = pz_speech_analyse(ears, sound, &(struct pz_analyse_params){0}, job, &a);
+    if (st < PZ_OK)
+        return st;
+    pz_phone_line_free(out);
+    *out = a.phones;
+    a.phones = (struct pz_phone_line){0};
+    pz_analysis_free(&a);
+    return PZ_OK;
+}
