@@ -1,0 +1,74 @@
+/* Inside of evaluate: what evaluate.c (inputs, JSON), evaluate_run.c (one variant), evaluate_pair.c (two
+ * films) and evaluate_strip.c (picture for people) share. */
+#ifndef PZ_PIPELINE_EVALUATE_STATE_H
+#define PZ_PIPELINE_EVALUATE_STATE_H
+
+#include <jansson.h>
+
+#include "face/track.h"
+#include "image/paste.h"
+#include "pipeline/evaluate.h"
+#include "pipeline/film.h"
+#include "pipeline/qc_mouth.h"
+
+enum pz_evaluate_variant { PZ_EVALUATE_MODEL, PZ_EVALUATE_CLOSED, PZ_EVALUATE_SHIFTED, PZ_EVALUATE_VARIANTS };
+
+/** Figures of one variant; NAN where there is none. */
+struct pz_figures {
+    double r_aperture, lmd, psnr, ssim, sharpness, jitter, seam, fps;
+    int64_t n_frames, n_lost; /**< frames made; those on which the tracker found no face */
+};
+
+/** Pairs of mouth crops, collected over time. */
+struct pz_strip;
+
+struct pz_evaluate {
+    struct pz_pipeline *p;
+    const struct pz_evaluate_request *r;
+    struct pz_film_info *info;
+    struct pz_face_track *track;
+    char *dir;                 /**< temporary folder */
+    float *speech;             /**< [n_speech] mono, PZ_SPEECH_RATE, the window from film zero */
+    int64_t n_speech, fit_end; /**< samples; everything from fit_end on is held out */
+    int64_t heard_from;        /**< sample at which the held-out phone line starts */
+    struct pz_phone_line fit_phones, held_phones; /**< relative to 0 and to heard_from */
+    const struct pz_engine_vtable *engine;
+    void *state;
+    int64_t *frames; /**< [n_held] held-out frames with a face, ascending */
+    const struct pz_face **faces;
+    double *times; /**< seconds from film zero */
+    int n_held;
+    struct pz_strip *strip; /**< NULL when none is wanted */
+    double fit_s;
+};
+
+/** Make and measure one variant. Errors: those of engine, tracker, reader; NOMEM, CANCELLED. */
+PZ_NODISCARD enum pz_status pz_evaluate_run(struct pz_evaluate *e, enum pz_evaluate_variant v,
+                                            struct pz_figures *f);
+
+/** The two-film form. */
+PZ_NODISCARD enum pz_status pz_evaluate_pair(struct pz_pipeline *p, const struct pz_evaluate_request *r,
+                                             char **json);
+
+/** Track-based figures of `n` frames: true and made records (NULL = no face), consecutive where frames[] are.
+ * Fills r_aperture, lmd, jitter, n_lost. Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_evaluate_tracks(const struct pz_face_topology *topo, const int64_t *frames,
+                                               const struct pz_face *const *truth,
+                                               const struct pz_face *const *made, int n,
+                                               struct pz_figures *f);
+
+/** A strip for `n` frames in all. Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_strip_create(int n, struct pz_strip **s);
+void pz_strip_destroy(struct pz_strip **s);
+/** Offer frame k of n with its true and made picture; some are kept. */
+void pz_strip_add(struct pz_strip *s, int k, const struct pz_picture *truth, const struct pz_picture *made,
+                  const struct pz_face *face, const struct pz_face_topology *topo);
+PZ_NODISCARD enum pz_status pz_strip_write(struct pz_strip *s, struct pz_log *log, const char *path);
+
+/** JSON text with order kept, on the heap (pz_free); takes the reference. NULL on no memory. */
+char *pz_evaluate_text(json_t *root);
+
+/** Last part of a path. */
+const char *pz_evaluate_base(const char *path);
+
+#endif
