@@ -247,7 +247,7 @@ static enum pz_status load_head(struct pz_log *log, const struct pz_safetensors 
     m->height = ok ? (int)h[1] : 0;
     if (!ok || m->width % PZ_SPLAT_TILE || m->height % PZ_SPLAT_TILE)
         return pz_fail(log, PZ_ERR_FORMAT, "%s: head values out of range", FILE_NAME);
-    strcpy(m->topology, topo);
+    snprintf(m->topology, sizeof m->topology, "%s", topo);
     m->n_points = (int)n_points;
     m->n_rigid = (int)r->shape[0];
     memcpy(m->rigid, rigid, sizeof(int32_t) * (size_t)m->n_rigid);
