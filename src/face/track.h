@@ -1,40 +1,43 @@
 /**
  * Tracks: every person of a film, frame by frame, and the one that was chosen, as a file.
  *
- * Use: create, push the frames that matter in ascending order (jumps are fine: the face is looked for again), finish, choose,
- * write; later pz_face_track_open() maps what was written. Memory does not grow with the film but for a small summary;
- * records go to a temporary file while frames are pushed.
- * Threads: a tracker belongs to one thread (it uses the job's pool); an open track is immutable and may be shared.
+ * Use: create, push the frames that matter in ascending order (jumps are fine: the face is looked for again),
+ * finish, choose, write; later pz_face_track_open() maps what was written. Memory does not grow with the film
+ * but for a small summary; records go to a temporary file while frames are pushed. Threads: a tracker belongs
+ * to one thread (it uses the job's pool); an open track is immutable and may be shared.
  */
 #ifndef PZ_FACE_TRACK_H
 #define PZ_FACE_TRACK_H
 
 #include "face/face.h"
 
-/* ---- making ------------------------------------------------------------------------------------------------ */
+/* ---- making
+ * ------------------------------------------------------------------------------------------------ */
 
 struct pz_face_tracker;
 
-/** Load detector and landmarker. `models_dir` NULL = $PERSONALIZE_MODELS, else the user's cache. Errors: WEIGHTS (missing; the
- *  line says which command fetches them), NOMEM. */
+/** Load detector and landmarker. `models_dir` NULL = $PERSONALIZE_MODELS, else the user's cache. Errors:
+ * WEIGHTS (missing; the line says which command fetches them), NOMEM. */
 PZ_NODISCARD enum pz_status pz_face_tracker_create(const char *models_dir, const struct pz_job *job,
                                                    struct pz_face_tracker **t);
 void pz_face_tracker_destroy(struct pz_face_tracker **t);
 
-/** Look at frame `frame` (greater than the last one pushed). The picture is not kept. Errors: NOMEM, WRITE (temporary file). */
-PZ_NODISCARD enum pz_status pz_face_tracker_push(struct pz_face_tracker *t, int64_t frame, const struct pz_picture *pic);
+/** Look at frame `frame` (greater than the last one pushed). The picture is not kept. Errors: NOMEM, WRITE
+ * (temporary file). */
+PZ_NODISCARD enum pz_status pz_face_tracker_push(struct pz_face_tracker *t, int64_t frame,
+                                                 const struct pz_picture *pic);
 
-/** All frames are in: bridge short gaps, filter without lag, solve poses against each person's own mean shape.
- *  Errors: NOMEM, WRITE. */
+/** All frames are in: bridge short gaps, filter without lag, solve poses against each person's own mean
+ * shape. Errors: NOMEM, WRITE. */
 PZ_NODISCARD enum pz_status pz_face_tracker_finish(struct pz_face_tracker *t);
 
 /** One person. */
 struct pz_face_summary {
-    int64_t first, last;  /**< frames, inclusive */
+    int64_t first, last; /**< frames, inclusive */
     int64_t n_present;
-    float presence;       /**< n_present / frames pushed */
-    float interocular;    /**< px, median */
-    float lip_activity;   /**< standard deviation of lip_gap */
+    float presence;     /**< n_present / frames pushed */
+    float interocular;  /**< px, median */
+    float lip_activity; /**< standard deviation of lip_gap */
 };
 
 /** Persons found, largest × most present first. After finish. */
@@ -42,29 +45,34 @@ int pz_face_tracker_count(const struct pz_face_tracker *t);
 PZ_NODISCARD enum pz_status pz_face_tracker_summary(const struct pz_face_tracker *t, int person,
                                                     struct pz_face_summary *out);
 
-/** Which person is meant: NULL = the only one without a rival (a rival is at least half as large, and present in at least 20 %
- *  of the frames), "largest", or an index in decimal. Errors: UNUSABLE (no face at all; rivals and no choice — the line lists
- *  them), USAGE (no such index). */
-PZ_NODISCARD enum pz_status pz_face_tracker_choose(const struct pz_face_tracker *t, const char *choice, int *person);
+/** Which person is meant: NULL = the only one without a rival (a rival is at least half as large, and present
+ * in at least 20 % of the frames), "largest", or an index in decimal. Errors: UNUSABLE (no face at all;
+ * rivals and no choice — the line lists them), USAGE (no such index). */
+PZ_NODISCARD enum pz_status pz_face_tracker_choose(const struct pz_face_tracker *t, const char *choice,
+                                                   int *person);
 
 /** Write one person's records to `path` (atomically). Errors: WRITE. */
 PZ_NODISCARD enum pz_status pz_face_tracker_write(struct pz_face_tracker *t, int person, const char *path);
 
-/* ---- reading ----------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ----------------------------------------------------------------------------------------------- */
 
 struct pz_face_track;
 
 /** Map a track file; every byte is hostile. Errors: INPUT (missing), FORMAT, NOMEM. */
-PZ_NODISCARD enum pz_status pz_face_track_open(const char *path, struct pz_log *log, struct pz_face_track **t);
+PZ_NODISCARD enum pz_status pz_face_track_open(const char *path, struct pz_log *log,
+                                               struct pz_face_track **t);
 void pz_face_track_close(struct pz_face_track **t);
 
 /** Landmark set of the records. Static. */
 const struct pz_face_topology *pz_face_track_topology(const struct pz_face_track *t);
 
-/** Record of a film frame, NULL when that frame was not looked at or has no face. Lives as long as the track. */
+/** Record of a film frame, NULL when that frame was not looked at or has no face. Lives as long as the track.
+ */
 const struct pz_face *pz_face_track_at(const struct pz_face_track *t, int64_t frame);
 
-/* ---- judging ----------------------------------------------------------------------------------------------- */
+/* ---- judging
+ * ----------------------------------------------------------------------------------------------- */
 
 enum pz_face_grade { PZ_FACE_OK, PZ_FACE_RISKY, PZ_FACE_UNUSABLE };
 
