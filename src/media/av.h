@@ -46,8 +46,7 @@ static inline AVRational pz_av_q(struct pz_rational r)
     return (AVRational){(int)r.num, (int)r.den};
 }
 
-/* ---- H.264 byte streams (h264.c)
- * --------------------------------------------------------------------------- */
+/* ---- H.264 byte streams (h264.c) ----------------------------------------------------------------------- */
 
 /** What splice must know of a decoder configuration record (ISO/IEC 14496-15 §5.3.3.1). */
 struct pz_avcc {
@@ -102,6 +101,9 @@ PZ_NODISCARD enum pz_status pz_avcc_sets(const struct pz_avcc *a, uint8_t **out,
 /** As pz_reader_frame(), but 4:2:0 in coded orientation. The frame is borrowed until the next call. */
 PZ_NODISCARD enum pz_status pz_reader_coded(struct pz_reader *r, int64_t index, const AVFrame **out,
                                             bool *damaged);
+
+/** Matrix of a film's pictures; untagged films: what players assume by size. */
+enum pz_matrix pz_reader_matrix(const struct pz_film_info *f);
 
 /** Turn `w`×`h` bytes clockwise by `turn` degrees into `dst` (h×w for 90 and 270). */
 void pz_plane_turn(uint8_t *dst, int dst_stride, const uint8_t *src, int src_stride, int w, int h, int turn);

@@ -6,8 +6,7 @@
 
 #include "media/av.h"
 
-/* ---- bits
- * -------------------------------------------------------------------------------------------------- */
+/* ---- bits ---------------------------------------------------------------------------------------------- */
 
 struct bits {
     const uint8_t *p;
@@ -131,8 +130,7 @@ static int read_pps_id(const uint8_t *nal, int n)
     return b.over || id > 255 ? -1 : (int)id;
 }
 
-/* ---- configuration record
- * ---------------------------------------------------------------------------------- */
+/* ---- configuration record ------------------------------------------------------------------------------ */
 
 /* Calls `each` for the sets of a record: first sequence sets, then picture sets. False when broken. */
 static bool walk_record(const uint8_t *d, int n, bool (*each)(void *, const uint8_t *, int), void *user)
@@ -215,8 +213,7 @@ bool pz_avcc_has(const struct pz_avcc *a, const uint8_t *nal, int n)
     return walk_record(a->data, a->n_bytes, compare_set, &w) && w.found;
 }
 
-/* ---- packets
- * ----------------------------------------------------------------------------------------------- */
+/* ---- packets ------------------------------------------------------------------------------------------- */
 
 static int length_at(const uint8_t *p, int bytes, int left)
 {
@@ -355,8 +352,7 @@ enum pz_status pz_avc_relength(const AVPacket *src, int nal_bytes, const uint8_t
     return PZ_OK;
 }
 
-/* ---- records of our own
- * ------------------------------------------------------------------------------------ */
+/* ---- records of our own -------------------------------------------------------------------------------- */
 
 struct sets {
     struct {

@@ -74,8 +74,10 @@ static void finish(struct growing *g, struct pz_index *x)
         struct pz_frame_entry *f = &g->e[i];
         if (i + 1 < n)
             f->duration = g->e[i + 1].pts - f->pts;
+        else if (i > 0 && f->duration < g->e[i - 1].duration / 2) /* none told, or an edit list's rest */
+            f->duration = g->e[i - 1].duration;
         else if (f->duration <= 0)
-            f->duration = i > 0 ? g->e[i - 1].duration : 1;
+            f->duration = 1;
         f->key = f->key && latest < f->dts_order;
         latest = f->dts_order > latest ? f->dts_order : latest;
     }

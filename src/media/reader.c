@@ -100,8 +100,7 @@ void pz_reader_close(struct pz_reader **pr)
     *pr = NULL;
 }
 
-/* ---- where to start
- * ---------------------------------------------------------------------------------------- */
+/* ---- where to start ------------------------------------------------------------------------------------ */
 
 /* Last restart point at or before `index`, -1 when only the file's beginning will do. */
 static int64_t entry_before(const struct pz_film_info *info, int64_t index)
@@ -114,18 +113,20 @@ static int64_t entry_before(const struct pz_film_info *info, int64_t index)
     return -1;
 }
 
-/* Back to the beginning or to restart point `e`. */
-static enum pz_status jump(struct pz_reader *r, int64_t e)
+/* To restart point `e`, or to the beginning when that is -1 or cannot be reached. `careful`: by decoding
+ * time, which lands earlier than by presentation time in MP4, where a search by presentation time is only
+ * good to the reordering.
+ */
+static enum pz_status jump(struct pz_reader *r, int64_t e, bool careful)
 {
     struct pz_log *log = r->job ? r->job->log : NULL;
     int err = -1;
     if (e > 0) {
         const struct pz_frame_entry *f = &r->info->frames[e];
-        int64_t t = (f->dts != INT64_MIN ? f->dts : f->pts) + r->zero;
+        int64_t t = (careful && f->dts != INT64_MIN ? f->dts : f->pts) + r->zero;
         err = av_seek_frame(r->fmt, r->stream->index, t, AVSEEK_FLAG_BACKWARD);
     }
-    if (err <
-        0) /* a seek the container cannot do ends here as well: decoding from the start is always exact */
+    if (err < 0)
         err = av_seek_frame(r->fmt, r->stream->index, INT64_MIN / 2, AVSEEK_FLAG_BACKWARD);
     if (err < 0)
         err = avformat_seek_file(r->fmt, -1, INT64_MIN, 0, INT64_MAX, 0);
@@ -141,8 +142,7 @@ static enum pz_status jump(struct pz_reader *r, int64_t e)
     return PZ_OK;
 }
 
-/* ---- decoding
- * ---------------------------------------------------------------------------------------------- */
+/* ---- decoding ------------------------------------------------------------------------------------------ */
 
 static int64_t index_of(const struct pz_reader *r, int64_t t)
 {
@@ -197,8 +197,7 @@ static enum pz_status decode_one(struct pz_reader *r)
     return PZ_END;
 }
 
-/* ---- conversion
- * -------------------------------------------------------------------------------------------- */
+/* ---- conversion ---------------------------------------------------------------------------------------- */
 
 static bool fits(const struct pz_reader *r, const AVFrame *f)
 {
@@ -260,7 +259,7 @@ static void drop(struct pz_reader *r)
 /* Decode on until `good` is frame `index` or what stands in for it. */
 static enum pz_status reach(struct pz_reader *r, int64_t index, bool *damaged)
 {
-    bool rewound = false;
+    int again = 0;
     for (;;) {
         if (r->fresh_index < 0) {
             enum pz_status st = decode_one(r);
@@ -272,10 +271,10 @@ static enum pz_status reach(struct pz_reader *r, int64_t index, bool *damaged)
             *damaged = true;
             return PZ_OK;
         }
-        if (past && !rewound && r->count > 0 &&
-            entry_before(r->info, index) > 0) { /* the seek landed too late */
-            rewound = true;
-            enum pz_status st = jump(r, -1);
+        int64_t e = past && again < 2 ? entry_before(r->info, index) : 0;
+        if (e > 0) { /* the seek landed too late */
+            enum pz_status st = jump(r, again == 0 ? e : -1, true);
+            again++;
             if (st < PZ_OK)
                 return st;
             continue;
@@ -310,7 +309,7 @@ enum pz_status pz_reader_coded(struct pz_reader *r, int64_t index, const AVFrame
         int64_t next = r->fresh_index >= 0 ? r->fresh_index : r->current + 1;
         int64_t e = entry_before(r->info, index);
         if (r->lost || index < r->current || (e > next && index > next + 4))
-            PZ_TRY(jump(r, e));
+            PZ_TRY(jump(r, e, false));
         r->current_damaged = false;
         PZ_TRY(reach(r, index, &r->current_damaged));
         r->current = index;
@@ -328,8 +327,7 @@ fail:
     return st;
 }
 
-/* ---- upright
- * ----------------------------------------------------------------------------------------------- */
+/* ---- upright ------------------------------------------------------------------------------------------- */
 
 void pz_plane_turn(uint8_t *dst, int ds, const uint8_t *src, int ss, int w, int h, int turn)
 {
@@ -360,7 +358,7 @@ void pz_plane_turn(uint8_t *dst, int ds, const uint8_t *src, int ss, int w, int 
         }
 }
 
-static enum pz_matrix matrix_of(const struct pz_film_info *f)
+enum pz_matrix pz_reader_matrix(const struct pz_film_info *f)
 {
     if (f->color_space == AVCOL_SPC_BT709)
         return PZ_MATRIX_BT709;
@@ -392,7 +390,7 @@ enum pz_status pz_reader_frame(struct pz_reader *r, int64_t index, const struct 
                           i ? (r->width + 1) / 2 : r->width, i ? (r->height + 1) / 2 : r->height,
                           r->info->rotation);
     }
-    p->matrix = matrix_of(r->info);
+    p->matrix = pz_reader_matrix(r->info);
     p->full_range = r->info->color_range == 2;
     *out = p;
     return PZ_OK;

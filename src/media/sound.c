@@ -120,8 +120,7 @@ static struct pz_log *log_of(const struct pz_sound *s)
     return s->job ? s->job->log : NULL;
 }
 
-/* ---- decoding and placing
- * ---------------------------------------------------------------------------------- */
+/* ---- decoding and placing ------------------------------------------------------------------------------ */
 
 static enum pz_status next_frame(struct pz_sound *s)
 {
@@ -226,8 +225,7 @@ static enum pz_status catch_up(struct pz_sound *s, const struct mark *m, bool *f
     return st == PZ_END ? PZ_OK : st;
 }
 
-/* ---- resampling
- * -------------------------------------------------------------------------------------------- */
+/* ---- resampling ---------------------------------------------------------------------------------------- */
 
 static enum pz_status open_swr(struct pz_sound *s)
 {
@@ -361,8 +359,7 @@ fail:
     return st;
 }
 
-/* ---- reading
- * ----------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 static int64_t common(int64_t a, int64_t b)
 {
