@@ -13,7 +13,6 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "image/filter.h"
-#include "image/mask.h"
 #include "image/paste_work.h"
 
 #define LOW_SIGMA 6.0f      /* px at 256: what counts as the low band */
@@ -23,6 +22,7 @@
 #define MAX_SIDE 1024
 
 typedef float v4 __attribute__((vector_size(16)));
+typedef int i4 __attribute__((vector_size(16)));
 
 enum pz_status pz_paste_create(const struct pz_paste_params *params, struct pz_paste **paste)
 {
@@ -136,10 +136,10 @@ static struct pz_paste_match identity_match(void)
     return (struct pz_paste_match){.gain = {1, 1, 1}, .detail = 1};
 }
 
-static void measure(struct pz_paste *p, const struct pz_picture *frame, const struct pz_paste_patch *patch,
-                    struct pz_paste_match *m)
+/** Texture under a given colour match; fills ycc for it. */
+static void measure_texture(struct pz_paste *p, const struct pz_picture *frame,
+                            const struct pz_paste_patch *patch, struct pz_paste_match *m)
 {
-    pz_paste_fit_color(p, m);
     m->detail = 1;
     m->grain = 0;
     pz_paste_to_ycc(p, patch->rgb, m);
@@ -153,8 +153,10 @@ enum pz_status pz_paste_measure(struct pz_paste *p, const struct pz_picture *fra
     bool any;
     *match = identity_match();
     enum pz_status st = begin(p, frame, patch, &any);
-    if (st == PZ_OK && any)
-        measure(p, frame, patch, match);
+    if (st == PZ_OK && any) {
+        pz_paste_fit_color(p, match);
+        measure_texture(p, frame, patch, match);
+    }
     return st;
 }
 
@@ -194,27 +196,34 @@ void pz_paste_match_smooth(struct pz_paste_match *match, int n, float sigma)
 }
 
 /** Move the running match towards a new measurement; large steps of light are taken whole. */
-static void follow(struct pz_paste *p, const struct pz_paste_match *m)
+static void follow_color(struct pz_paste *p, const struct pz_paste_match *m)
 {
     struct pz_paste_match *r = &p->running;
+    float jump = 0;
     if (!p->primed) {
         *r = *m;
-        p->primed = m->n_ring > 0;
         return;
     }
-    float s = p->params.smoothing, slow = 1 - 0.5f * (1 - s), jump = 0;
-    if (m->n_ring > 0) {
-        for (int k = 0; k < 3; k++)
-            jump = fmaxf(jump, fabsf(0.5f * (m->gain[k] - r->gain[k]) + m->offset[k] - r->offset[k]));
-        float c = jump > JUMP ? 0 : s;
-        for (int k = 0; k < 3; k++) {
-            r->gain[k] = c * r->gain[k] + (1 - c) * m->gain[k];
-            r->offset[k] = c * r->offset[k] + (1 - c) * m->offset[k];
-        }
-        r->n_ring = m->n_ring;
+    if (m->n_ring == 0)
+        return;
+    for (int k = 0; k < 3; k++)
+        jump = fmaxf(jump, fabsf(0.5f * (m->gain[k] - r->gain[k]) + m->offset[k] - r->offset[k]));
+    float c = jump > JUMP ? 0 : p->params.smoothing;
+    for (int k = 0; k < 3; k++) {
+        r->gain[k] = c * r->gain[k] + (1 - c) * m->gain[k];
+        r->offset[k] = c * r->offset[k] + (1 - c) * m->offset[k];
     }
-    r->detail = slow * r->detail + (1 - slow) * m->detail;
-    r->grain = slow * r->grain + (1 - slow) * m->grain;
+    r->n_ring = m->n_ring;
+}
+
+/** The same for texture, which changes with the mouth: twice as slow. */
+static void follow_texture(struct pz_paste *p, const struct pz_paste_match *m)
+{
+    struct pz_paste_match *r = &p->running;
+    float c = p->primed ? 1 - 0.5f * (1 - p->params.smoothing) : 0;
+    r->detail = c * r->detail + (1 - c) * m->detail;
+    r->grain = c * r->grain + (1 - c) * m->grain;
+    p->primed = p->primed || r->n_ring > 0;
 }
 
 /** L_p − L_f in code values: difference of the cells, blurred with their weights, filled in where there is
@@ -257,6 +266,14 @@ static void low_row(struct pz_paste *p, int y)
     }
 }
 
+/** pz_smoothstep() where the compiler can see it. */
+static inline float fade(float t)
+{
+    t = t > 0 ? t : 0;
+    t = t < 1 ? t : 1;
+    return t * t * (3 - 2 * t);
+}
+
 /** Build the premultiplied images of one row. */
 static void premultiply_row(struct pz_paste *p, int y, float boost, float mix)
 {
@@ -277,7 +294,7 @@ static void premultiply_row(struct pz_paste *p, int y, float boost, float mix)
         memcpy(&a, p->row + 4 * i0, sizeof a);
         memcpy(&b, p->row + 4 * i1, sizeof b);
         a += (u - (float)i) * (b - a);
-        float hi = fminf(al, pz_smoothstep(a[0] * inv_hi)), keep = hi * (pz_smoothstep(a[0] * inv_lo) - 1);
+        float ramp = fade(a[0] * inv_hi), hi = al < ramp ? al : ramp, keep = hi * (fade(a[0] * inv_lo) - 1);
         float luma = p->ycc[0][in + x] + boost * hi * p->high[in + x];
         hi *= mix;
         keep *= mix;
@@ -375,10 +392,12 @@ static void luma_row(const struct pz_paste *p, uint8_t *dst, int width, int y, f
             hi += wy[j] * b;
         }
         weights(tx, &wx);
-        float alpha = wx[0] * lo[1] + wx[1] * lo[3] + wx[2] * hi[1] + wx[3] * hi[3];
+        /* Pairs (value, alpha) of the four columns: weight them, then add the halves. */
+        lo = lo * __builtin_shuffle(wx, (i4){0, 0, 1, 1}) + hi * __builtin_shuffle(wx, (i4){2, 2, 3, 3});
+        lo += __builtin_shuffle(lo, (i4){2, 3, 0, 1});
+        float q = lo[0], alpha = lo[1];
         if (alpha <= FINEST)
             continue;
-        float q = wx[0] * lo[0] + wx[1] * lo[2] + wx[2] * hi[0] + wx[3] * hi[2];
         if (alpha > 1) { /* overshoot of the kernel at a hard edge */
             q /= alpha;
             alpha = 1;
@@ -475,16 +494,19 @@ enum pz_status pz_paste_draw(struct pz_paste *p, struct pz_picture *frame, const
         return st;
     if (match) {
         m = *match;
+        pz_paste_to_ycc(p, patch->rgb, &m);
     } else {
-        measure(p, frame, patch, &m);
-        follow(p, &m);
+        pz_paste_fit_color(p, &m);
+        follow_color(p, &m);
+        m = p->running;
+        measure_texture(p, frame, patch, &m);
+        follow_texture(p, &m);
         m = p->running;
     }
     if (used)
         *used = m;
     if (!(mix > 0))
         return PZ_OK;
-    pz_paste_to_ycc(p, patch->rgb, &m);
     compose(p, frame, patch, &m, mix < 1 ? mix : 1, index);
     return PZ_OK;
 }

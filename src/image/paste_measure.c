@@ -48,12 +48,16 @@ static bool film_cell(const struct pz_paste *p, const struct pz_picture *f, cons
                       int y0, float rgb[3])
 {
     int sum = 0, n = 0;
+    for (int i = 0; i < 4; i++) { /* all of the cell is in the frame when its corners are */
+        float u, v;
+        pz_affine_apply(m, (float)(x0 + (i & 1) * p->cell), (float)(y0 + (i >> 1) * p->cell), &u, &v);
+        if (!(u >= 0 && v >= 0 && u < (float)f->width && v < (float)f->height))
+            return false;
+    }
     for (int j = 0; j < p->cell; j++)
         for (int i = 0; i < p->cell; i++) {
-            float u, v;
-            pz_affine_apply(m, (float)(x0 + i) + 0.5f, (float)(y0 + j) + 0.5f, &u, &v);
-            if (!(u >= 0 && v >= 0 && u < (float)f->width && v < (float)f->height))
-                return false;
+            float x = (float)(x0 + i) + 0.5f, y = (float)(y0 + j) + 0.5f;
+            float u = m->a * x + m->b * y + m->c, v = m->d * x + m->e * y + m->f;
             sum += f->plane[0][(size_t)(int)v * f->stride[0] + (int)u];
             n++;
         }
