@@ -21,8 +21,7 @@ static double now_s(void)
 /* A stage whose steps are frames of the film: only there fps means something. */
 static bool counts_frames(const char *stage)
 {
-    static const char *const names[] = {"faces",    "render", "encode",   "decode",
-                                        "evaluate", "index",  "transcode"};
+    static const char *const names[] = {"faces", "crops", "encode", "render", "evaluate", "transcode"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (!strcmp(stage, names[i]))
             return true;

@@ -139,7 +139,7 @@ static char *join_words(const struct pz_words *w)
         n += strlen(w->items[i].text) + 1;
     text = p = pz_calloc(n, 1);
     for (int i = 0; text && i < w->n; i++)
-        p += sprintf(p, "%s%s", i ? " " : "", w->items[i].text);
+        p += snprintf(p, n - (size_t)(p - text), "%s%s", i ? " " : "", w->items[i].text);
     return text;
 }
 
