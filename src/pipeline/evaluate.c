@@ -13,7 +13,7 @@
 #include "pipeline/qc_state.h"
 
 #define WINDOW_S 90 /* a longer film is judged by its start */
-#define SHORTEST_S 6.0
+#define SHORTEST_S 5.0
 #define FIT_SHARE 0.7
 #define HEARD_BEFORE (PZ_SPEECH_RATE * 3 / 2) /* the recogniser hears this much before the held-out part */
 #define FEWEST_FRAMES 10
