@@ -239,7 +239,8 @@ static enum pz_status open_session(struct pz_render *x, int k)
                                   .n_phones = w->dub.phones.n,
                                   .n_frames = w->n_rows,
                                   .frame_times = w->times,
-                                  .faces = w->faces};
+                                  .faces = w->faces,
+                                  .blend_s = MARGIN_S};
     close_session(x);
     pz_paste_reset(x->paste);
     enum pz_status st = x->engine->begin(x->t->engine_state, &span, &x->p->job, &w->session);
