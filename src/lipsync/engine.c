@@ -1,0 +1,24 @@
+/* The engines of this build, by command-line name. An engine is listed when it can run, never before. */
+#include "lipsync/engine.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "lipsync/engine_gs.h"
+
+static const struct pz_engine_vtable *const engines[] = {&pz_engine_gaussian_splatting};
+#define N_ENGINES (sizeof engines / sizeof engines[0])
+
+const struct pz_engine_vtable *pz_engine_find(const char *name)
+{
+    for (size_t i = 0; name && i < N_ENGINES; i++)
+        if (strcmp(engines[i]->name, name) == 0)
+            return engines[i];
+    return NULL;
+}
+
+const char *const *pz_engine_names(void)
+{
+    static const char *const names[] = {"gaussian_splatting", NULL};
+    return names;
+}
