@@ -19,7 +19,9 @@
 #define SOUND_EXPONENT 0.8
 #define PHONE_EXPONENT_2 0.5
 #define PHONE_RIDGE 0.5
+#define GAIN_SHARE 0.3 /* exponent: how much of the lost amplitude is given back */
 #define POSE_RIDGE 200.0
+#define REST_SLIT 0.06 /* of the range of the gap */
 #define LAG_STEPS 5
 #define LAG_STEP_S 0.04
 
@@ -381,7 +383,7 @@ static void choose_gain(struct calib *c)
         }
         double ratio = sqrt(vt / (vp + 1e-9));
         ratio = ratio < 0.8 ? 0.8 : ratio > 1.6 ? 1.6 : ratio;
-        c->model->gain[k] = (float)pow(ratio, 0.4);
+        c->model->gain[k] = (float)pow(ratio, GAIN_SHARE);
         c->model->center[k] = (float)mp;
     }
 }
@@ -445,8 +447,35 @@ static int compare_floats(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* What counts as quiet (a quarter of the way from noise floor to speech, at most 6 dB) and how the mouth
- * rests then. */
+/* How the mouth rests: the mean of the more closed half of the resting frames (people breathe in with open
+ * lips before they speak), and never further open than a slit. */
+static void choose_rest(struct calib *c, const float *weight, float *gaps)
+{
+    struct pz_motion_model *m = c->model;
+    int resting = 0, used = 0;
+    for (int i = 0; i < c->n; i++)
+        if (weight[i] > 0.7f)
+            gaps[resting++] = pz_motion_space_gap_linear(c->space, c->s[i].m);
+    if (resting >= 5) {
+        qsort(gaps, (size_t)resting, sizeof *gaps, compare_floats);
+        float middle = gaps[resting / 2];
+        for (int i = 0; i < c->n; i++)
+            used += weight[i] > 0.7f && pz_motion_space_gap_linear(c->space, c->s[i].m) <= middle;
+        for (int i = 0; i < c->n; i++)
+            for (int k = 0; k < c->k; k++)
+                if (weight[i] > 0.7f && pz_motion_space_gap_linear(c->space, c->s[i].m) <= middle)
+                    m->rest[k] += c->s[i].m[k] / (float)used;
+    } else {
+        for (int k = 0; k < c->k; k++)
+            m->rest[k] = m->targets[PZ_VIS_SIL][k];
+    }
+    pz_motion_space_clamp(c->space, m->rest);
+    pz_motion_lower_gap(
+        c->space, c->space->gap_closed + REST_SLIT * (c->space->gap_open - c->space->gap_closed), m->rest);
+}
+
+/* What counts as quiet (a quarter of the way from noise floor to speech, at most 6 dB), and the rest posture.
+ */
 static enum pz_status measure_rest(struct calib *c)
 {
     struct pz_motion_model *m = c->model;
@@ -462,17 +491,7 @@ static enum pz_status measure_rest(struct calib *c)
         float floor_e = e[c->n / 20], speech = e[c->n * 8 / 10], up = 0.25f * (speech - floor_e);
         m->quiet = floor_e + (up < 1.4f ? up : 1.4f);
         pz_motion_rest_weights(&c->line, &c->sound, m->quiet, times, c->n, w);
-        int resting = 0;
-        for (int i = 0; i < c->n; i++)
-            resting += w[i] > 0.7f;
-        for (int k = 0; k < c->k; k++) {
-            int j = 0;
-            for (int i = 0; i < c->n; i++)
-                if (w[i] > 0.7f)
-                    e[j++] = c->s[i].m[k];
-            qsort(e, (size_t)j, sizeof *e, compare_floats);
-            m->rest[k] = resting >= 5 ? e[j / 2] : m->targets[PZ_VIS_SIL][k];
-        }
+        choose_rest(c, w, e);
     }
     pz_free(e);
     pz_free(w);

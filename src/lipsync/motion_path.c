@@ -13,7 +13,6 @@
 #define REST_RAMP_S 0.12
 #define REST_LEAD_S 0.08 /* lips part before the sound starts */
 #define SPREAD_S 0.06
-#define CERTAIN 0.999f /* score of phones that a synthesiser gave */
 
 enum pz_status pz_motion_smooth(const double *times, int n, int k, double lambda1, double lambda2, float *m)
 {
@@ -101,7 +100,7 @@ void pz_motion_rest_weights(const struct pz_viseme_line *line, const struct pz_s
             while (e < line->n && line->events[e].end <= t)
                 e++;
             bool sil = e < line->n && line->events[e].start <= t && line->events[e].viseme == PZ_VIS_SIL;
-            bool sure = sil && line->events[e].score >= CERTAIN;
+            bool sure = sil && line->events[e].exact;
             silent = f < sound->n && ((silent && sil) || sure || (silent && e >= line->n));
         }
         if (silent && start < 0)
@@ -113,9 +112,8 @@ void pz_motion_rest_weights(const struct pz_viseme_line *line, const struct pz_s
     }
 }
 
-/* Least change of one frame's m that brings the linear gap down to `target` within the box: components at
- * their bound drop out and the rest share what is left. */
-static void lower_gap(const struct pz_motion_space *s, double target, float *m)
+/* Components at their bound drop out and the rest share what is left. */
+void pz_motion_lower_gap(const struct pz_motion_space *s, double target, float *m)
 {
     bool fixed[PZ_MOTION_MAX] = {false};
     for (int round = 0; round < s->n_components; round++) {
@@ -177,7 +175,7 @@ void pz_motion_close(const struct pz_motion_space *s, const struct pz_viseme_lin
             double w = certain * (0.5 + 0.5 * cos(M_PI * far / SPREAD_S)) * (strength ? strength[i] : 1);
             double gap = pz_motion_space_gap_linear(s, m + (size_t)i * k);
             if (w > 0 && gap > target)
-                lower_gap(s, gap + w * (target - gap), m + (size_t)i * k);
+                pz_motion_lower_gap(s, gap + w * (target - gap), m + (size_t)i * k);
         }
     }
 }

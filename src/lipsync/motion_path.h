@@ -21,6 +21,10 @@ PZ_NODISCARD enum pz_status pz_motion_smooth(const double *times, int n, int k, 
 void pz_motion_rest_weights(const struct pz_viseme_line *line, const struct pz_sound_track *sound,
                             float quiet, const double *times, int n, float *weight);
 
+/** Least change of one frame's m [k] that brings its linear gap down to `target` within the box (as far as
+ * the box allows). */
+void pz_motion_lower_gap(const struct pz_motion_space *s, double target, float *m);
+
 /** Close the lips at p, b, m (linear gap ≤ closed) and lower the gap at f, v, by the least change of m that
  * does it and stays in the box, spread over 60 ms on both sides. `strength` [n] in [0,1] or NULL (1) scales
  * the change. */

@@ -10,7 +10,6 @@
 #include "lipsync/motion_model.h"
 #include "lipsync/motion_path.h"
 
-#define CERTAIN 0.999f
 #define EXACT_SHARE 0.7 /* of the phone head where phones come from a synthesiser */
 #define REST_SHARE 0.9f
 #define LAMBDA_1 0.015
@@ -89,7 +88,7 @@ static double exactness(const struct pz_viseme_line *line, double t)
     double covered = 0;
     for (int e = 0; e < line->n; e++) {
         const struct pz_viseme_event *ev = &line->events[e];
-        if (ev->score < CERTAIN || ev->end < t - 0.06 || ev->start > t + 0.06)
+        if (!ev->exact || ev->end < t - 0.06 || ev->start > t + 0.06)
             continue;
         double a = ev->start > t - 0.06 ? ev->start : t - 0.06, b = ev->end < t + 0.06 ? ev->end : t + 0.06;
         covered += b - a;

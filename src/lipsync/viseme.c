@@ -11,6 +11,7 @@
 
 #define TIGHT 1.5
 #define ADVANCE_S (-0.01)
+#define CERTAIN 0.999f
 #define REACH_S 0.6 /* the slowest decay, 8·1.5 per second, is below 1e-6 at this distance */
 
 struct dominance {
@@ -72,10 +73,27 @@ static void add_event(struct pz_viseme_line *line, int v, double start, double e
         last->end = end;
     } else {
         last = &line->events[line->n++];
-        *last = (struct pz_viseme_event){v, start, end, score};
+        *last = (struct pz_viseme_event){v, start, end, score, false};
     }
     if (last->end - last->start > line->longest)
         line->longest = last->end - last->start;
+}
+
+/* Recognisers give silence a score of 1 as well, and now and then a phone: only company proves a synthesiser.
+ */
+static void mark_exact(struct pz_viseme_line *line)
+{
+    for (int i = 0; i < line->n; i++) {
+        int left = i - 1, right = i + 1;
+        if (left >= 0 && line->events[left].viseme == PZ_VIS_SIL)
+            left--;
+        if (right < line->n && line->events[right].viseme == PZ_VIS_SIL)
+            right++;
+        bool l = left >= 0 && line->events[left].score >= CERTAIN;
+        bool r = right < line->n && line->events[right].score >= CERTAIN;
+        bool alone = line->events[i].viseme != PZ_VIS_SIL && left < 0 && right >= line->n;
+        line->events[i].exact = line->events[i].score >= CERTAIN && (l || r || alone);
+    }
 }
 
 enum pz_status pz_viseme_line_make(const struct pz_phone *phones, int n, struct pz_viseme_line *out)
@@ -106,6 +124,7 @@ enum pz_status pz_viseme_line_make(const struct pz_phone *phones, int n, struct 
             add_event(out, of_phone[id][0], s, e, p->score);
         }
     }
+    mark_exact(out);
     return PZ_OK;
 }
 

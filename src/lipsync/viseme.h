@@ -51,6 +51,7 @@ struct pz_viseme_event {
     int viseme;
     double start, end; /**< seconds */
     float score;       /**< of the phone it came from */
+    bool exact;        /**< from a synthesiser: this phone and a spoken neighbour have score 1 */
 };
 
 struct pz_viseme_line {
