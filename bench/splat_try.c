@@ -252,7 +252,10 @@ int main(int argc, char **argv)
     p.images = argc > 6 ? atoi(argv[6]) : 0;
     struct pz_gs_model *m = NULL;
     double wall = pz_now(), user = user_seconds();
-    if (pz_gs_model_fit(&film, space, &p, &job, &m) < PZ_OK)
+    if (p.images < 0) {
+        if (pz_gs_model_load(argv[5], log, &m) < PZ_OK)
+            return 2;
+    } else if (pz_gs_model_fit(&film, space, &p, &job, &m) < PZ_OK)
         return 5;
     for (int k = 0; k < m->k; k++)
         printf("%s%.2f", k ? " " : "units ", (double)m->unit[k]);
@@ -275,7 +278,8 @@ int main(int argc, char **argv)
     if (pz_picture_alloc(&made, c.width, c.height) < PZ_OK)
         return 5;
     for (int t = 0; t < c.n; t++) {
-        const bool held = t >= n_fit;
+        const int which = t >= n_fit;
+        const bool held = which;
         if (!held && t % 10)
             continue;
         if (t == n_fit)
@@ -283,10 +287,12 @@ int main(int argc, char **argv)
         float motion[PZ_MOTION_MAX];
         if (!pz_motion_space_project(space, &c.face[t], motion))
             continue;
+        for (int k = argc > 7 ? atoi(argv[7]) : PZ_MOTION_MAX; k < PZ_MOTION_MAX; k++)
+            motion[k] = 0.0f;
         float norm = 0;
         for (int k = 0; k < space->n_components; k++)
             norm += motion[k] * motion[k];
-        if (held && t % 20 == 0)
+        if (which == 1 && t % 20 == 0)
             printf("frame %d |m| %.2f of %.2f\n", t, sqrt((double)norm), (double)m->reach);
         struct pz_patch patch = {0};
         const double w0 = pz_now(), u0 = user_seconds();
@@ -303,8 +309,17 @@ int main(int argc, char **argv)
         double seam = 0;
         if (pz_metric_seam(&made, &c.pic[t], patch.alpha, m->width, m->height, &patch.to_frame, &seam) ==
             PZ_OK)
-            sums[held].seam += seam;
-        measure(&c, t, &made, &sums[held]);
+            sums[which].seam += seam;
+        struct sums one = {0};
+        measure(&c, t, &made, &one);
+        if (getenv("VERBOSE"))
+            printf("frame %d psnr %.2f sharpness %.2f\n", t, -10 * log10(one.sse / one.n),
+                   one.lap_made / one.lap_true);
+        sums[which].sse += one.sse;
+        sums[which].n += one.n;
+        sums[which].lap_true += one.lap_true;
+        sums[which].lap_made += one.lap_made;
+        sums[which].frames++;
         if (t % 20 == 0)
             strip(&c, t, &made, &patch, argv[5]);
     }

@@ -2,11 +2,12 @@
  * Lip-sync engines: one interface for wav2lip, musetalk, latentsync, vasa1, emo and gaussian_splatting.
  *
  * Life of an engine object
- *   1. `prepare` (once per film): learns or caches what depends on the film alone and writes it into a folder of the
- *      prepared template. Slow; reports progress; deterministic for a seed.
- *   2. `open` (per process): loads that folder and the weights; immutable afterwards, may be shared by threads.
- *   3. `begin` (per slot and customer): takes the new sound (and its phones, when known) and the list of frames to be
- *      made; works out everything that depends on sound only. Returns a session, used by one thread.
+ *   1. `prepare` (once per film): learns or caches what depends on the film alone and writes it into a folder
+ * of the prepared template. Slow; reports progress; deterministic for a seed.
+ *   2. `open` (per process): loads that folder and the weights; immutable afterwards, may be shared by
+ * threads.
+ *   3. `begin` (per slot and customer): takes the new sound (and its phones, when known) and the list of
+ * frames to be made; works out everything that depends on sound only. Returns a session, used by one thread.
  *   4. `draw` (per frame, in any order within the session): makes the new mouth for one frame as a patch.
  *   5. the compositor (image/paste.h) pastes patches; engines never touch the frame themselves.
  */
@@ -34,32 +35,36 @@ struct pz_film {
     int64_t n_speech;
     const struct pz_phone *phones; /**< of that sound; covers it completely */
     int n_phones;
-    /** Frames that may be learned from, ascending (the fit window); others are held out and must not be looked at. */
+    /** Frames that may be learned from, ascending (the fit window); others are held out and must not be
+     * looked at. */
     const int64_t *fit_frames;
     int64_t n_fit_frames;
 };
 
 /** The sound of one slot with its surroundings, on the output's time line. */
 struct pz_speech_span {
-    const float *speech; /**< mono 16 kHz, [-1,1]: new words with ≥ 0.5 s of context on both sides where it exists */
+    const float
+        *speech; /**< mono 16 kHz, [-1,1]: new words with ≥ 0.5 s of context on both sides where it exists */
     int64_t n_speech;
     const struct pz_phone *phones; /**< of that sound, times relative to speech[0]; NULL when unknown */
     int n_phones;
     int n_frames;              /**< frames to be made */
     const double *frame_times; /**< [n_frames] presentation times in seconds relative to speech[0] */
-    const struct pz_face *const *faces; /**< [n_frames] the template's face on each frame (pose, points), never NULL */
-    /** Seconds at each end over which the mouth goes over from and to the template's own (read from `faces`), and
-     *  leave to take the subject's slow posture (a smile, say) from the template's mouth in between. 0: the mouth is
-     *  made from sound and head pose alone, nothing of the template's mouth is looked at (self-reenactment). */
+    const struct pz_face *const
+        *faces; /**< [n_frames] the template's face on each frame (pose, points), never NULL */
+    /** Seconds at each end over which the mouth goes over from and to the template's own (read from `faces`),
+     * and leave to take the subject's slow posture (a smile, say) from the template's mouth in between. 0:
+     * the mouth is made from sound and head pose alone, nothing of the template's mouth is looked at
+     * (self-reenactment). */
     double blend_s;
 };
 
 /** A new mouth: picture, opacity and where it goes. The buffers belong to the session until its next draw. */
 struct pz_patch {
-    struct pz_rgb rgb;           /**< colour, e.g. 256×256 */
-    const float *alpha;          /**< [height][width] in [0,1]: 1 = made, 0 = film; already feathered */
-    struct pz_affine to_frame;   /**< patch px → frame px */
-    float lip_gap;               /**< opening that was aimed at, over interocular distance */
+    struct pz_rgb rgb;         /**< colour, e.g. 256×256 */
+    const float *alpha;        /**< [height][width] in [0,1]: 1 = made, 0 = film; already feathered */
+    struct pz_affine to_frame; /**< patch px → frame px */
+    float lip_gap;             /**< opening that was aimed at, over interocular distance */
 };
 
 struct pz_engine_open_params {
@@ -71,10 +76,12 @@ struct pz_engine_open_params {
 
 struct pz_engine_vtable {
     const char *name; /**< as on the command line */
-    enum pz_status (*prepare)(const struct pz_film *film, const struct pz_engine_open_params *p, const struct pz_job *job);
+    enum pz_status (*prepare)(const struct pz_film *film, const struct pz_engine_open_params *p,
+                              const struct pz_job *job);
     enum pz_status (*open)(const struct pz_engine_open_params *p, const struct pz_job *job, void **engine);
     void (*close)(void **engine);
-    enum pz_status (*begin)(void *engine, const struct pz_speech_span *span, const struct pz_job *job, void **session);
+    enum pz_status (*begin)(void *engine, const struct pz_speech_span *span, const struct pz_job *job,
+                            void **session);
     /** `src` is the template's frame i (upright); it is read for colour matching, never written. */
     enum pz_status (*draw)(void *session, int i, const struct pz_picture *src, struct pz_patch *out);
     void (*end)(void **session);

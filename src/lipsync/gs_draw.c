@@ -102,6 +102,20 @@ static enum pz_status draw_outline(struct pz_gs_canvas *c, const struct pz_splat
     return pz_mask_feather(c->alpha, g->width, g->height, FEATHER * cam->scale);
 }
 
+/** Add the finest detail of the luma to all channels. */
+static void sharpen(struct pz_gs_canvas *c)
+{
+    const int w = c->m->width, h = c->m->height;
+    const int64_t area = (int64_t)w * h;
+    float *rgb = c->rgb.data, *luma = c->inner, *detail = c->inner + area, *tmp = c->inner + 2 * area;
+    for (int64_t i = 0; i < area; i++)
+        luma[i] = 0.299f * rgb[i] + 0.587f * rgb[area + i] + 0.114f * rgb[2 * area + i];
+    pz_gs_detail(luma, tmp, detail, w, h);
+    for (int ch = 0; ch < 3; ch++)
+        for (int64_t i = 0; i < area; i++)
+            rgb[ch * area + i] = fminf(fmaxf(rgb[ch * area + i] + c->m->crisp * detail[i], 0.0f), 1.0f);
+}
+
 enum pz_status pz_gs_draw(struct pz_gs_canvas *c, const struct pz_face *face, const float *m,
                           const float *film_m, struct pz_pool *pool, struct pz_patch *patch)
 {
@@ -128,6 +142,8 @@ enum pz_status pz_gs_draw(struct pz_gs_canvas *c, const struct pz_face *face, co
         }
         c->alpha[i] *= fminf(fmaxf((cover - 0.3f) * (1.0f / 0.6f), 0.0f), 1.0f);
     }
+    if (g->crisp > 0.0f)
+        sharpen(c);
     patch->rgb = c->rgb;
     patch->alpha = c->alpha;
     patch->to_frame = v.to_frame;

@@ -18,6 +18,7 @@
 #define DENSIFY_TO 0.60
 #define DENSIFY_EVERY 60
 #define MAX_SIDE 320
+#define CRISP_TARGET 0.90 /* of the film's variance of the Laplacian, part of which is codec noise */
 
 struct fit {
     struct pz_gs_model *m;
@@ -315,6 +316,53 @@ static double heldout_psnr(struct fit *f)
 /* ---- the whole
  * ----------------------------------------------------------------------------------------------- */
 
+/**
+ * How much fine detail drawing must add so that held-out mouths are as sharp as the film: the variance of the
+ * Laplacian is quadratic in that share, so the share is the root of a quadratic.
+ */
+static void measure_crispness(struct fit *f)
+{
+    const struct pz_gs_model *m = f->m;
+    struct pz_gs_bench *b = &f->bench[0];
+    const int w = m->width, area = w * m->height;
+    float *made = b->g_rgb, *film = b->g_rgb + area, *detail = b->g_rgb + 2 * area, *tmp = b->g_back;
+    double vt = 0, va = 0, vab = 0, vb = 0;
+    static const float grey[3] = {0.5f, 0.5f, 0.5f};
+    for (int q = 0; q < f->samples.n; q++) {
+        const struct pz_gs_sample *s = &f->samples.s[q];
+        if (!s->held || pz_gs_bench_draw(b, m, s, &s->tracked, s->tracked_m, grey) < PZ_OK)
+            continue;
+        for (int i = 0; i < area; i++) {
+            made[i] = 0.299f * b->rgb[i] + 0.587f * b->rgb[area + i] + 0.114f * b->rgb[2 * area + i];
+            film[i] = (0.299f * (float)s->rgb[i] + 0.587f * (float)s->rgb[area + i] +
+                       0.114f * (float)s->rgb[2 * area + i]) /
+                      255.0f;
+        }
+        pz_gs_detail(made, tmp, detail, w, m->height);
+        for (int y = s->box[1] + 3; y < s->box[3] - 3; y++)
+            for (int x = s->box[0] + 3; x < s->box[2] - 3; x++) {
+                const int i = y * w + x;
+                double l[3];
+                const float *plane[3] = {film, made, detail};
+                for (int c = 0; c < 3; c++) {
+                    const float *p = plane[c] + i;
+                    l[c] = (double)(p[-1] + p[1] + p[-w] + p[w] - 4.0f * p[0]);
+                }
+                vt += l[0] * l[0];
+                va += l[1] * l[1];
+                vab += l[1] * l[2];
+                vb += l[2] * l[2];
+            }
+    }
+    const double want = CRISP_TARGET * vt, root = vab * vab - vb * (va - want);
+    const double share = vb > 0 && root > 0 ? (sqrt(root) - vab) / vb : 0.0;
+    f->m->crisp = (float)fmin(fmax(share, 0.0), (double)PZ_GS_CRISP_MAX);
+    if (vt > 0)
+        pz_info(f->job ? f->job->log : NULL,
+                "gaussian head: sharpness %.2f of the film, drawn with %.2f of detail added", va / vt,
+                (double)f->m->crisp);
+}
+
 static enum pz_status allocate(struct fit *f)
 {
     enum pz_status st;
@@ -419,6 +467,7 @@ static enum pz_status train(struct fit *f)
                     f->m->mouth.n, pz_now() - start);
     }
     f->m->heldout_psnr = (float)heldout_psnr(f);
+    measure_crispness(f);
     pz_info(log, "gaussian head: %d pictures in %.1f s, loss %.4f, held-out mouth %.2f dB, %d + %d gaussians",
             images, pz_now() - start, f->running, (double)f->m->heldout_psnr, f->m->face.n, f->m->mouth.n);
     return st;

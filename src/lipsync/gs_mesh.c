@@ -13,7 +13,7 @@
 
 #define RINGS 3
 #define OUTLINE_POINTS 56
-#define SKIN_PX 2.1f
+#define SKIN_PX 2.5f
 #define LIP_PX 1.5f
 #define TEETH_PX 1.7f
 
@@ -299,8 +299,8 @@ static void sow_face(const struct mesh *h, struct pz_gs_model *m, float px_per_u
                 const float len = sqrtf(dx * dx + dy * dy) + 1e-9f;
                 if (len > outline_radius(h, dx / len, dy / len) + 0.07f)
                     continue;
-                const float gx = h->mouth[0] + dx / 1.12f,
-                            gy = h->mouth[1] + dy / 1.12f; /* lips grown by 12 % */
+                const float gx = h->mouth[0] + dx / 1.25f,
+                            gy = h->mouth[1] + dy / 1.25f; /* lips grown by a quarter */
                 const bool is_lip = inside(h->p, 3, t->outer_lip, t->n_outer_lip, gx, gy);
                 if (is_lip != (lips == 1) || inside(h->p, 3, t->inner_lip, t->n_inner_lip, x, y))
                     continue;

@@ -18,7 +18,7 @@
 
 #define FILE_NAME "gaussians.safetensors"
 #define FORMAT_NAME "pz-gaussian-head-1"
-#define HEAD_VALUES 12
+#define HEAD_VALUES 13
 #define MAX_GAUSSIANS 65536
 
 void pz_gs_model_free(struct pz_gs_model **m)
@@ -80,10 +80,10 @@ enum pz_status pz_gs_model_save(const struct pz_gs_model *m, const char *dir, st
         return PZ_ERR_NOMEM;
     PZ_TRY(pack_set(&m->face, &face));
     PZ_TRY(pack_set(&m->mouth, &mouth));
-    const float head[HEAD_VALUES] = {(float)m->width,    (float)m->height,   m->zoom,
-                                     m->focus[0],        m->focus[1],        m->focus[2],
-                                     m->cavity[0],       m->cavity[1],       m->cavity[2],
-                                     m->rigid_center[0], m->rigid_center[1], m->rigid_center[2]};
+    const float head[HEAD_VALUES] = {
+        (float)m->width,    (float)m->height,   m->zoom,      m->focus[0],  m->focus[1],
+        m->focus[2],        m->cavity[0],       m->cavity[1], m->cavity[2], m->rigid_center[0],
+        m->rigid_center[1], m->rigid_center[2], m->crisp};
     float motion[4 * PZ_MOTION_MAX];
     for (int j = 0; j < m->k; j++) {
         motion[j] = m->unit[j];
@@ -255,6 +255,7 @@ static enum pz_status load_head(struct pz_log *log, const struct pz_safetensors 
     memcpy(m->focus, h + 3, sizeof(m->focus));
     memcpy(m->cavity, h + 6, sizeof(m->cavity));
     memcpy(m->rigid_center, h + 9, sizeof(m->rigid_center));
+    m->crisp = fminf(fmaxf(h[12], 0.0f), PZ_GS_CRISP_MAX);
     m->heldout_psnr = psnr ? strtof(psnr, NULL) : 0.0f;
     return PZ_OK;
 }

@@ -46,9 +46,12 @@ struct pz_gs_model {
     struct pz_splat_set face, mouth;
     struct pz_gs_curve outline; /**< closed: what is pasted */
     struct pz_gs_curve lips;    /**< closed: inner lip line */
+    float crisp; /**< share of the finest detail added when drawing, so that it is as sharp as the film */
     float
         heldout_psnr; /**< dB in the mouth box on frames kept out of the fit, tracked motion; 0 = none kept */
 };
+
+#define PZ_GS_CRISP_MAX 2.0f
 
 struct pz_gs_fit_params {
     int images;        /**< pictures looked at in training; 0 = chosen from the film's length */

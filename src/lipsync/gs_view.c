@@ -4,6 +4,7 @@
 #include "lipsync/gs_view.h"
 
 #include <math.h>
+#include <stddef.h>
 
 #include "base/mem.h"
 
@@ -98,5 +99,26 @@ void pz_gs_curve_px(const struct pz_gs_curve *c, int k, const float *m, const st
         const float len = sqrtf(dx * dx + dy * dy), f = grow + grow_px / (len > 1.0f ? len : 1.0f);
         out[i][0] = mid[0] + f * dx;
         out[i][1] = mid[1] + f * dy;
+    }
+}
+
+void pz_gs_detail(const float *p, float *tmp, float *out, int w, int h)
+{
+    for (int y = 0; y < h; y++) {
+        const float *r = p + (ptrdiff_t)y * w;
+        float *o = tmp + (ptrdiff_t)y * w;
+        o[0] = o[1] = o[w - 2] = o[w - 1] = 0.0f;
+        for (int x = 2; x < w - 2; x++)
+            o[x] = 0.0625f * (r[x - 2] + r[x + 2]) + 0.25f * (r[x - 1] + r[x + 1]) + 0.375f * r[x];
+    }
+    for (int y = 0; y < h; y++) {
+        float *o = out + (ptrdiff_t)y * w;
+        const bool rim = y < 2 || y >= h - 2;
+        for (int x = 0; x < w; x++) {
+            const ptrdiff_t i = (ptrdiff_t)y * w + x;
+            o[x] = rim || x < 2 || x >= w - 2 ? 0.0f
+                                              : p[i] - (0.0625f * (tmp[i - 2 * w] + tmp[i + 2 * w]) +
+                                                        0.25f * (tmp[i - w] + tmp[i + w]) + 0.375f * tmp[i]);
+        }
     }
 }

@@ -31,4 +31,8 @@ void pz_gs_curve_px(const struct pz_gs_curve *c, int k, const float *m, const st
 PZ_NODISCARD enum pz_status pz_gs_curve_alloc(struct pz_gs_curve *c, int n, int k);
 void pz_gs_curve_free(struct pz_gs_curve *c);
 
+/** Finest detail of a plane: p − p blurred by (1 4 6 4 1)/16 in both directions; 0 on a rim of 2 px. `tmp`,
+ * out [h][w]. */
+void pz_gs_detail(const float *p, float *tmp, float *out, int w, int h);
+
 #endif

@@ -259,17 +259,42 @@ static struct pz_splat_tile tile_of(const struct pz_splat_work *w, int index)
     return t;
 }
 
+/** A tile no Gaussian reaches: the background as it is. */
+static void draw_empty_tile(const struct tile_run *run, const struct pz_splat_tile *t, int index)
+{
+    struct pz_splat_work *w = run->w;
+    const int64_t area = (int64_t)w->width * w->height;
+    float *final = w->t_final + (int64_t)index * 256;
+    for (int j = 0; j < 256; j++)
+        final[j] = 1.0f;
+    memset(w->last + (int64_t)index * 256, 0, sizeof(float) * 256);
+    for (int y = 0; y < 16; y++) {
+        const int64_t at = (int64_t)(t->y0 + y) * w->width + t->x0;
+        for (int c = 0; c < 3; c++) {
+            if (run->bg)
+                memcpy(run->rgb + c * area + at, run->bg + c * area + at, sizeof(float) * 16);
+            else
+                memset(run->rgb + c * area + at, 0, sizeof(float) * 16);
+        }
+        if (run->through)
+            memcpy(run->through + at, final, sizeof(float) * 16);
+    }
+}
+
 static void draw_tile(const struct tile_run *run, int index)
 {
     struct pz_splat_work *w = run->w;
     const struct pz_splat_tile t = tile_of(w, index);
+    if (!t.n_list) {
+        draw_empty_tile(run, &t, index);
+        return;
+    }
     struct pz_splat_pixels p;
     memset(&p.rgb, 0, sizeof(p.rgb));
     memset(&p.last, 0, sizeof(p.last));
     for (int j = 0; j < 256; j++)
         p.t[j] = 1.0f;
-    if (t.n_list)
-        w->kern->tile(&t, &p);
+    w->kern->tile(&t, &p);
     memcpy(w->t_final + (int64_t)index * 256, p.t, sizeof(p.t));
     memcpy(w->last + (int64_t)index * 256, p.last, sizeof(p.last));
     const int64_t area = (int64_t)w->width * w->height;
@@ -339,6 +364,8 @@ static void tiles_back(struct pz_splat_work *w, const float *bg, const float *g_
     float behind[256] __attribute__((aligned(64))), g[768] __attribute__((aligned(64)));
     for (int index = 0; index < w->tiles_x * w->tiles_y; index++) {
         const struct pz_splat_tile t = tile_of(w, index);
+        if (!t.n_list && !g_bg)
+            continue;
         memcpy(p.t, w->t_final + (int64_t)index * 256, sizeof(p.t));
         memcpy(p.last, w->last + (int64_t)index * 256, sizeof(p.last));
         bool any = false;
