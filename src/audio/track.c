@@ -136,7 +136,7 @@ enum pz_status pz_ltas(const float *x, int64_t n, int rate, double out_db[PZ_LTA
     float *spec = pz_calloc((size_t)n_fft + 2, sizeof *spec);
     float *level = pz_calloc((size_t)n_t, 2 * sizeof *level);
     double power[PZ_LTAS_BANDS] = {0};
-    float median;
+    float gate;
 
     if (!fft || !frame || !spec || !level)
         goto fail;
@@ -145,9 +145,9 @@ enum pz_status pz_ltas(const float *x, int64_t n, int rate, double out_db[PZ_LTA
     for (int64_t t = 0; t < n_t; t++)
         level[n_t + t] = level[t];
     qsort(level + n_t, (size_t)n_t, sizeof *level, by_float);
-    median = level[n_t + n_t / 2];
+    gate = level[n_t + n_t * 9 / 10] * 0.056f; // 25 dB under the loud frames: speech in, pauses out
     for (int64_t t = 0; t < n_t; t++) {
-        if (level[t] < median)
+        if (level[t] < gate)
             continue;
         for (int i = 0; i < n_fft; i++) {
             int64_t s = t * hop + i;

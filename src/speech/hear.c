@@ -150,6 +150,9 @@ static void mark_heard(struct drafts *d, struct pz_wanted *w, int index)
         for (int k = 0; k < n; k++) {
             d->items[i + k].wanted = index;
             d->items[i + k].occurrence = d->occurrences;
+            // Free recognition among 135 000 words came to just this one: that is worth more than its own
+            // posterior says.
+            d->items[i + k].confidence = 0.7f + 0.3f * d->items[i + k].confidence;
             if (w->say && w->say[0] && n == 1)
                 d->items[i + k].pron = w->keyword.prons[0];
         }
