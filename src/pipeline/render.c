@@ -249,6 +249,16 @@ static enum pz_status open_session(struct pz_render *x, int k)
     return st;
 }
 
+/* Is there silence in the new sound at this time (seconds from speech[0])? */
+static bool silent_at(const struct pz_dub *d, double seconds)
+{
+    int64_t t = (int64_t)(seconds * PZ_SPEECH_RATE);
+    for (int i = 0; i < d->phones.n; i++)
+        if (t >= d->phones.items[i].start && t < d->phones.items[i].end)
+            return d->phones.items[i].id == PZ_PH_SIL;
+    return false;
+}
+
 static enum pz_status make_picture(void *user, int64_t i, struct pz_picture *pic)
 {
     struct pz_render *x = user;
@@ -268,6 +278,7 @@ static enum pz_status make_picture(void *user, int64_t i, struct pz_picture *pic
     PZ_TRY(pz_qc_before(x->qc, i, pic, w->faces[row], &pp));
     PZ_TRY(pz_paste_draw(x->paste, pic, &pp, NULL, mix_at(w, frame_sample(x, i), x->timeline.rate), i, NULL));
     PZ_TRY(pz_qc_after(x->qc, i, pic, w->faces[row], &pp));
+    pz_qc_opening(x->qc, patch.lip_gap, silent_at(&w->dub, w->times[row]));
     x->seconds.lipsync += t1 - t0;
     x->seconds.composite += pz_now() - t1;
 fail:
