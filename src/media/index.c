@@ -60,7 +60,8 @@ static void find_key(const AVStream *st, const AVPacket *pkt, const struct pz_av
  * order. */
 static void finish(struct growing *g, struct pz_index *x)
 {
-    qsort(g->e, (size_t)g->n, sizeof(*g->e), by_time);
+    if (g->n > 0)
+        qsort(g->e, (size_t)g->n, sizeof(*g->e), by_time);
     int64_t n = 0;
     for (int64_t i = 0; i < g->n; i++) {
         if (n > 0 && g->e[n - 1].pts == g->e[i].pts) {

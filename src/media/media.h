@@ -141,7 +141,7 @@ struct pz_splice {
     const char *xmp;     /**< XMP packet for the file's uuid box; NULL = none */
     const char *comment; /**< plain metadata "comment"; NULL = none */
     int crf;             /**< quality of encoded stretches, x264 scale; 0 = default 17 */
-    const char *preset;  /**< x264 preset of encoded stretches; NULL = default */
+    const char *preset;  /**< x264 preset of encoded stretches; NULL = "veryfast" */
 };
 
 struct pz_splice_report {
@@ -150,8 +150,13 @@ struct pz_splice_report {
     double encode_s; /**< time spent in the encoder */
 };
 
-/** Write the new film. The output is complete or does not exist. Errors: WRITE (disk, folder), INPUT,
- * INTERNAL (no H.264 encoder here), CANCELLED, or what a callback returned. */
+/** Write the new film: MP4, index first. A group of frames (closed key to closed key) nobody touched and
+ * whose times moved by one shift is copied; a touched one is copied up to the last point before the first
+ * touched frame where no B-frame reaches across, and encoded from there to its end. Sound is encoded as AAC,
+ * once, from the callback. A source that is not copyable is encoded whole. Runs on the calling thread, which
+ * is also the one `picture` and `sound` are called on; the codecs use as many threads as the job's pool has.
+ * Progress stage "encode", a step a frame. The output is complete or does not exist. Errors: WRITE (disk,
+ * folder), INPUT, INTERNAL (no H.264 encoder here), CANCELLED, or what a callback returned. */
 PZ_NODISCARD enum pz_status pz_splice_run(const struct pz_splice *s, const struct pz_job *job,
                                           struct pz_splice_report *report);
 

@@ -384,7 +384,11 @@ static void set_h264(struct run *r, const AVStream *vs)
         .bit_rate = f->video_bit_rate,
     };
     double rate = (double)f->average_rate.num / (double)f->average_rate.den;
-    p->key_interval = rate > 0.5 && rate < 1000 ? (int)(2 * rate + 0.5) : 50;
+    bool plausible = rate > 0.5 && rate < 1000; /* a hostile header may say anything */
+    if (!plausible)
+        p->rate = (struct pz_rational){25, 1};
+    p->constant_rate = p->constant_rate && plausible;
+    p->key_interval = plausible ? (int)(2 * rate + 0.5) : 50;
     if (r->copies) {
         p->profile = r->avcc.profile;
         p->level = r->avcc.level;

@@ -221,6 +221,13 @@ static void other_codecs_are_not_copyable(void **state)
     for (int i = 1; i < 40; i++)
         assert_int_equal(f->frames[i].pts - f->frames[i - 1].pts, 1);
     pz_film_info_free(&f);
+    c.path = in("m.avi"), c.encoder = NULL; /* H.264 in AVI: no packet has a presentation time */
+    assert_true(clip_make(&c));
+    assert_int_equal(pz_film_info_read(c.path, NULL, &f), PZ_OK);
+    assert_int_equal(f->n_frames, 40);
+    assert_false(f->timed);
+    assert_false(f->copyable);
+    pz_film_info_free(&f);
     struct clip d = {
         .path = in("d.mkv"), .pix_fmt = "yuv420p10le", .n_frames = 20, .time_base_den = 1000, .step = 40};
     assert_true(clip_make(&d));
