@@ -92,13 +92,49 @@ static void block(FILE *out, json_t *object, int indent)
     }
 }
 
+static void cell(FILE *out, const json_t *v)
+{
+    if (json_is_number(v))
+        fprintf(out, " %10.5g", json_number_value(v));
+    else
+        fprintf(out, " %10s", "-");
+}
+
+/* Figures of an evaluation beside those of its controls: one line a figure. False when it is not one. */
+static bool comparison(FILE *out, json_t *root)
+{
+    json_t *figures = json_object_get(root, "figures"), *controls = json_object_get(root, "controls"), *v, *c;
+    const char *name, *other;
+    if (!json_is_object(figures) || !json_is_object(controls))
+        return false;
+    json_object_foreach(root, name, v)
+    {
+        if (!is_flat(v))
+            continue;
+        fprintf(out, "%s: ", name);
+        inline_value(out, v, 0);
+        fputc('\n', out);
+    }
+    fprintf(out, "\n%-18s %10s", "", "made");
+    json_object_foreach(controls, other, c) fprintf(out, " %10s", other);
+    fputc('\n', out);
+    json_object_foreach(figures, name, v)
+    {
+        fprintf(out, "%-18s", name);
+        cell(out, v);
+        json_object_foreach(controls, other, c) cell(out, json_object_get(c, name));
+        fputc('\n', out);
+    }
+    return true;
+}
+
 void pz_cli_show(FILE *out, const char *json)
 {
     json_t *root = json_loads(json, 0, NULL);
-    if (json_is_object(root))
-        block(out, root, 0);
-    else
+    if (!json_is_object(root))
         fprintf(out, "%s\n", json);
+    else if (!comparison(out, root))
+        block(out, root, 0);
     json_decref(root);
 }
 

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/** Any report, as indented "name: value" lines; an array of objects gives one line each. Text that is not
- * JSON is printed as it is. */
+/** Any report, as indented "name: value" lines; an array of objects gives one line each; an evaluation with
+ * controls as a table. Text that is not JSON is printed as it is. */
 void pz_cli_show(FILE *out, const char *json);
 
 /** A render report in short: the film, its slots, what was made and copied, time, quality. */

@@ -52,7 +52,7 @@ struct pz_paste_patch {
 /** How a patch must be changed to fit a frame. */
 struct pz_paste_match {
     float gain[3], offset[3]; /**< R'G'B': fitted = gain·patch + offset */
-    float detail;             /**< factor on the patch's high band, [0.7, 1.5] */
+    float detail;             /**< factor on the patch's high band, [0.7, 2] */
     float grain;              /**< σ of the noise to add, luma code values, [0, 4] */
     int n_ring; /**< ring cells the colour stands on; 0 = nothing could be measured (identity) */
 };

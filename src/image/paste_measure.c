@@ -11,6 +11,8 @@
 #define RING_FROM 4.0f
 #define RING_TO 14.0f
 #define MIN_RING 12
+#define DETAIL_LESS (-0.3)
+#define DETAIL_MORE 1.0
 
 static void clean_alpha(struct pz_paste *p, const struct pz_paste_patch *patch)
 {
@@ -406,7 +408,7 @@ void pz_paste_fit_texture(struct pz_paste *p, const struct pz_picture *frame,
         double fe = ff / n - 20.0 * film * film, pe = pp / n - 20.0 * own * own;
         double b = ph / n, a = hh / n, disc = b * b - a * (pe - fe);
         double k = fe > 0 && pe > 0 ? (disc > 0 ? (-b + sqrt(disc)) / a : -b / a) : 0;
-        m->detail = (float)(1 + (k < -0.3 ? -0.3 : k > 0.5 ? 0.5 : k));
+        m->detail = (float)(1 + (k < DETAIL_LESS ? DETAIL_LESS : k > DETAIL_MORE ? DETAIL_MORE : k));
     }
     if (p->params.grain) {
         own = noise_of(p->sample, n, 1, m->detail - 1, ring_only);
