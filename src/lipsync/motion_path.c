@@ -75,7 +75,8 @@ static double smoothstep(double x)
 /* Rest for a silence [a, b): in over 120 ms, out so that the lips part 80 ms before its end. */
 static void add_rest(double a, double b, double limit, const double *times, int n, float *weight)
 {
-    if (b - a < REST_MIN_S)
+    bool cut = a <= 0 || b >= limit; /* goes on outside the sound at hand: its length is not known */
+    if (b - a < REST_MIN_S && !cut)
         return;
     for (int i = 0; i < n; i++) {
         double in =

@@ -16,8 +16,8 @@ PZ_NODISCARD enum pz_status pz_motion_smooth(const double *times, int n, int k, 
                                              double lambda2, float *m);
 
 /** Where the mouth rests: `weight` [n] in [0,1] for every time. Silence is phone SIL (if there are phones)
- * and energy below `quiet`, for more than 180 ms; the mouth goes to rest 120 ms after it begins and opens 80
- * ms before it ends. Silent phones from a synthesiser need no quiet sound. */
+ * and energy below `quiet`, for more than 180 ms (or at an edge of the sound); the mouth goes to rest 120 ms
+ * after it begins and opens 80 ms before it ends. Silent phones from a synthesiser need no quiet sound. */
 void pz_motion_rest_weights(const struct pz_viseme_line *line, const struct pz_sound_track *sound,
                             float quiet, const double *times, int n, float *weight);
 

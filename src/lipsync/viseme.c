@@ -168,7 +168,10 @@ void pz_viseme_weights(const struct pz_viseme_line *line, double t, float out[PZ
         double hs, he;
         pz_viseme_hold(e, e->viseme == PZ_VIS_PP || e->viseme == PZ_VIS_FF ? 0.036 : 0.0, &hs, &he);
         double far = tp < hs ? d->lead * (hs - tp) : tp > he ? d->lag * (tp - he) : 0.0;
-        double w = d->alpha * exp(-pow(TIGHT * far, 1.3));
+        double sure = e->score < 0   ? 0
+                      : e->score > 1 ? 1
+                                     : e->score; /* doubtful phones give way to their neighbours */
+        double w = d->alpha * (0.3 + 0.7 * sure) * exp(-pow(TIGHT * far, 1.3));
         out[e->viseme] += (float)w;
         sum += w;
     }
