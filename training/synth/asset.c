@@ -1,6 +1,6 @@
-/* Reads the head from safetensors: header JSON, then raw little-endian tensors. Does: check every shape and offset,
- * split quads, sort parts by vertex number, keep expressions sparse and on the parts they may move. Does not: write
- * or pack the mesh. Source: safetensors format description; fact sheet synth.md §1, §2. */
+/* Reads the head from safetensors: header JSON, then raw little-endian tensors. Does: check every shape and
+ * offset, split quads, sort parts by vertex number, keep expressions sparse and on the parts they may move.
+ * Does not: write or pack the mesh. Source: safetensors format description; fact sheet synth.md §1, §2. */
 #include "asset.h"
 
 #include <jansson.h>
@@ -17,8 +17,8 @@ struct st_file {
 };
 
 /** Bytes of tensor `name` if dtype and shape match, else NULL. */
-static const unsigned char *st_get(const struct st_file *f, const char *name, const char *dtype, const size_t *shape,
-                                   size_t rank, size_t elem)
+static const unsigned char *st_get(const struct st_file *f, const char *name, const char *dtype,
+                                   const size_t *shape, size_t rank, size_t elem)
 {
     json_t *t = json_object_get(f->head, name);
     const char *dt = json_string_value(json_object_get(t, "dtype"));
@@ -71,7 +71,8 @@ static bool is_eye_shape(const char *n)
     return !strncmp(n, "eye", 3) || !strncmp(n, "brow", 4) || !strncmp(n, "cheekSquint", 11);
 }
 
-/** May shape `name` move vertex `v`? Only skin, head, the sockets and, for jaw shapes, gums and lower teeth. */
+/** May shape `name` move vertex `v`? Only skin, head, the sockets and, for jaw shapes, gums and lower teeth.
+ */
 static bool may_move(const char *name, int v, int lower)
 {
     int p = vertex_part(v);
@@ -128,8 +129,8 @@ static enum pz_status read_expressions(struct pz_syn_asset *a, const struct st_f
     return ok ? PZ_OK : PZ_ERR_FORMAT;
 }
 
-/** Which vertices follow the jaw: lower teeth, lower gum, tongue. Islands interleave, so use the jaw shape itself:
- *  a gum or tooth vertex that jawOpen moves by more than 0.3 cm belongs to the lower jaw. */
+/** Which vertices follow the jaw: lower teeth, lower gum, tongue. Islands interleave, so use the jaw shape
+ * itself: a gum or tooth vertex that jawOpen moves by more than 0.3 cm belongs to the lower jaw. */
 static void mark_lower(struct pz_syn_asset *a, const uint16_t *jaw)
 {
     for (int v = 14062; v < 21451; v++) {
@@ -209,7 +210,8 @@ enum pz_status pz_syn_asset_open(struct pz_log *log, const char *path, struct pz
     f.n_data = map.n_bytes - 8 - (size_t)n_head;
     const size_t nv = PZ_SYN_N_VERTS;
     const float *neu = (const void *)st_get(&f, "neutral", "F32", (size_t[]){nv, 3}, 2, 4);
-    const uint16_t *ex = (const void *)st_get(&f, "expressions", "F16", (size_t[]){PZ_SYN_N_EXPR, nv, 3}, 3, 2);
+    const uint16_t *ex =
+        (const void *)st_get(&f, "expressions", "F16", (size_t[]){PZ_SYN_N_EXPR, nv, 3}, 3, 2);
     const uint16_t *id = (const void *)st_get(&f, "identities", "F16", (size_t[]){PZ_SYN_N_ID, nv, 3}, 3, 2);
     if (!neu || !ex || !id)
         PZ_TRY(pz_fail(log, PZ_ERR_FORMAT, "%s: is not the ICT-FaceKit head this program knows", path));
@@ -221,11 +223,14 @@ enum pz_status pz_syn_asset_open(struct pz_log *log, const char *path, struct pz
         PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "head: out of memory"));
     memcpy(a->neutral, neu, nv * sizeof *a->neutral);
     for (size_t i = 0; i < nv * PZ_SYN_N_ID; i++)
-        a->identity[i] = v3(half_to_float(id[3 * i]), half_to_float(id[3 * i + 1]), half_to_float(id[3 * i + 2]));
+        a->identity[i] =
+            v3(half_to_float(id[3 * i]), half_to_float(id[3 * i + 1]), half_to_float(id[3 * i + 2]));
     for (int v = 0; v < PZ_SYN_N_VERTS; v++)
         a->part[v] = (uint8_t)vertex_part(v);
-    /* jawOpen is found by name after the names are read; the lower-jaw mark needs it before, so look it up here. */
-    const char *txt = json_string_value(json_object_get(json_object_get(f.head, "__metadata__"), "expression_names"));
+    /* jawOpen is found by name after the names are read; the lower-jaw mark needs it before, so look it up
+     * here. */
+    const char *txt =
+        json_string_value(json_object_get(json_object_get(f.head, "__metadata__"), "expression_names"));
     json_t *names = txt ? json_loads(txt, 0, NULL) : NULL;
     for (size_t k = 0; k < json_array_size(names) && k < PZ_SYN_N_EXPR; k++) {
         const char *s = json_string_value(json_array_get(names, k));

@@ -1,7 +1,9 @@
 /**
- * The morphable head: ICT-FaceKit (MIT, © 2020 USC Institute for Creative Technologies) read from a safetensors file.
+ * The morphable head: ICT-FaceKit (MIT, © 2020 USC Institute for Creative Technologies) read from a
+ * safetensors file.
  *
- * Units centimetres, x to the subject's left, y up, z forward. The mesh itself never travels with this project.
+ * Units centimetres, x to the subject's left, y up, z forward. The mesh itself never travels with this
+ * project.
  */
 #ifndef PZ_SYN_ASSET_H
 #define PZ_SYN_ASSET_H
@@ -38,8 +40,8 @@ struct pz_syn_sparse {
 };
 
 struct pz_syn_asset {
-    struct v3 *neutral;      /**< [26719] */
-    struct v3 *identity;     /**< [100][26719], deltas at weight 1 */
+    struct v3 *neutral;                       /**< [26719] */
+    struct v3 *identity;                      /**< [100][26719], deltas at weight 1 */
     struct pz_syn_sparse expr[PZ_SYN_N_EXPR]; /**< only on the parts a shape may move */
     char expr_name[PZ_SYN_N_EXPR][24];
     int n_tri;
@@ -47,11 +49,12 @@ struct pz_syn_asset {
     float *tri_uv;  /**< [n_tri][3][2] */
     uint8_t *mat;   /**< [n_tri] enum pz_syn_mat */
     uint8_t *part;  /**< [26719] enum pz_syn_mat of the vertex */
-    uint8_t *lower; /**< [26719] 1 on lower teeth and lower gum, 2 on tongue islands: they follow the jaw rigidly */
+    uint8_t *lower; /**< [26719] 1 on lower teeth and lower gum, 2 on tongue islands: they follow the jaw
+                       rigidly */
 };
 
-/** Read `path`. Owner: caller, freed with pz_syn_asset_close(). Errors: INPUT (missing), FORMAT (breaks the format or
- *  is not this head), NOMEM. The file is hostile: every offset is checked. */
+/** Read `path`. Owner: caller, freed with pz_syn_asset_close(). Errors: INPUT (missing), FORMAT (breaks the
+ * format or is not this head), NOMEM. The file is hostile: every offset is checked. */
 PZ_NODISCARD enum pz_status pz_syn_asset_open(struct pz_log *log, const char *path, struct pz_syn_asset *a);
 void pz_syn_asset_close(struct pz_syn_asset *a);
 /** Index of an expression by name, −1 when unknown. */

@@ -1,5 +1,5 @@
-/* Paints the room behind the speaker at half size, blurs it with a lens-like disc in linear light so that lamps turn
- * into bokeh, and serves it bilinearly. Source: fact sheet synth.md §5.5. */
+/* Paints the room behind the speaker at half size, blurs it with a lens-like disc in linear light so that
+ * lamps turn into bokeh, and serves it bilinearly. Source: fact sheet synth.md §5.5. */
 #include "backdrop.h"
 
 #include <string.h>
@@ -65,7 +65,8 @@ static struct v3 shelf(struct v3 c, float x, float y, uint32_t s)
     float gx = (x - .80f) / .055f, gy = (y - .477f) / .031f, r = gx * gx + gy * gy;
     if (r < 1.f) {
         float land = pz_noise(v3(gx * 2.2f, gy * 2.2f, 1), s + 8);
-        c = v3_scale(land > .1f ? v3_srgb(170, 160, 96) : v3_srgb(64, 128, 168), .5f + .6f * (1.f - r) * (.7f - .3f * gx));
+        c = v3_scale(land > .1f ? v3_srgb(170, 160, 96) : v3_srgb(64, 128, 168),
+                     .5f + .6f * (1.f - r) * (.7f - .3f * gx));
     }
     return c;
 }
@@ -77,15 +78,18 @@ static void paint_row(void *user, int y, int worker)
     uint32_t s = t->p->noise + 900u;
     for (int i = 0; i < t->w; i++) {
         float x = ((float)i + .5f) / (float)t->w, v = ((float)y + .5f) / (float)t->h;
-        struct v3 c = v3_lerp(v3_srgb(192, 184, 172), v3_srgb(142, 132, 122), pz_smooth(.0f, 1.f, x * .7f + v * .35f));
+        struct v3 c =
+            v3_lerp(v3_srgb(192, 184, 172), v3_srgb(142, 132, 122), pz_smooth(.0f, 1.f, x * .7f + v * .35f));
         /* Window on the left with a frame and a sheer curtain. */
         float wx = x / .27f, wy = (v - .05f) / .62f;
         if (wx < 1.f && wy > 0 && wy < 1)
             c = view(x, wy, s);
-        c = over(c, v3_srgb(226, 222, 214), box(x, v, .275f, .36f, .013f, .33f, .002f) + box(x, v, .13f, .36f, .0065f, .31f, .002f) +
-                                                box(x, v, .13f, .675f, .16f, .012f, .002f) + box(x, v, .13f, .30f, .14f, .004f, .002f));
+        c = over(c, v3_srgb(226, 222, 214),
+                 box(x, v, .275f, .36f, .013f, .33f, .002f) + box(x, v, .13f, .36f, .0065f, .31f, .002f) +
+                     box(x, v, .13f, .675f, .16f, .012f, .002f) + box(x, v, .13f, .30f, .14f, .004f, .002f));
         float fold = .5f + .5f * sinf(x * 130.f + 3.f * sinf(v * 5.f));
-        c = over(c, v3_scale(v3(1.1f, 1.08f, 1.02f), .55f + .4f * fold), .75f * box(x, v, .33f, .36f, .045f, .37f, .004f));
+        c = over(c, v3_scale(v3(1.1f, 1.08f, 1.02f), .55f + .4f * fold),
+                 .75f * box(x, v, .33f, .36f, .045f, .37f, .004f));
         c = shelf(c, x, v, s);
         /* A framed travel poster between curtain and shelf. */
         c = over(c, v3_srgb(40, 36, 34), box(x, v, .56f, .22f, .105f, .105f, .002f));
@@ -100,14 +104,17 @@ static void paint_row(void *user, int y, int worker)
             c = over(c, v3_srgb(255, 240, 200), pz_smooth(.12f, .10f, d));
         }
         /* Plant at the lower left, desk line at the bottom. */
-        float lf = pz_noise(v3(x * 22.f, v * 15.f, 4), s + 4) + .8f * pz_noise(v3(x * 9.f - v * 6.f, v * 7.f, 5), s + 5);
+        float lf = pz_noise(v3(x * 22.f, v * 15.f, 4), s + 4) +
+                   .8f * pz_noise(v3(x * 9.f - v * 6.f, v * 7.f, 5), s + 5);
         float room = box(x, v, .10f, .74f, .14f, .14f, .09f);
-        c = over(c, v3_lerp(v3(.03f, .09f, .03f), v3(.12f, .28f, .08f), .5f + .5f * lf), pz_smooth(.55f, .85f, room + .35f * lf));
+        c = over(c, v3_lerp(v3(.03f, .09f, .03f), v3(.12f, .28f, .08f), .5f + .5f * lf),
+                 pz_smooth(.55f, .85f, room + .35f * lf));
         c = over(c, v3_srgb(112, 84, 62), pz_smooth(.86f, .87f, v));
         c = over(c, v3(2.6f, 1.75f, .85f), box(x, v, .655f, .50f, .034f, .027f, .004f));
         c = v3_add(c, v3_scale(v3(.55f, .36f, .16f), pz_bell(hypotf(x - .655f, (v - .5f) * 1.78f), .10f)));
         for (int k = 0; k < 9; k++) {
-            float bx = .40f + .055f * (float)k, by = .055f + .02f * sinf((float)k * 1.3f) + .012f * (float)(k & 1);
+            float bx = .40f + .055f * (float)k,
+                  by = .055f + .02f * sinf((float)k * 1.3f) + .012f * (float)(k & 1);
             if (hypotf(x - bx, (v - by) * 1.778f) < .0042f)
                 c = v3(16.f, 11.f, 5.5f);
         }
@@ -136,8 +143,8 @@ static void blur_row(void *user, int y, int worker)
     }
 }
 
-enum pz_status pz_syn_backdrop_make(struct pz_log *log, struct pz_pool *pool, const struct pz_syn_person *p, int out_w,
-                                    int out_h, struct pz_syn_backdrop *b)
+enum pz_status pz_syn_backdrop_make(struct pz_log *log, struct pz_pool *pool, const struct pz_syn_person *p,
+                                    int out_w, int out_h, struct pz_syn_backdrop *b)
 {
     memset(b, 0, sizeof *b);
     b->w = out_w / 3 > 16 ? out_w / 3 : 16;
@@ -172,7 +179,8 @@ void pz_syn_backdrop_close(struct pz_syn_backdrop *b)
 
 struct v3 pz_syn_backdrop_get(const struct pz_syn_backdrop *b, float u, float v)
 {
-    float fx = pz_clampf(u * (float)b->w - .5f, 0.f, (float)b->w - 1.01f), fy = pz_clampf(v * (float)b->h - .5f, 0.f, (float)b->h - 1.01f);
+    float fx = pz_clampf(u * (float)b->w - .5f, 0.f, (float)b->w - 1.01f),
+          fy = pz_clampf(v * (float)b->h - .5f, 0.f, (float)b->h - 1.01f);
     int x = (int)fx, y = (int)fy;
     const struct v3 *a = b->px + (size_t)y * (size_t)b->w + (size_t)x, *c = a + b->w;
     return v3_lerp(v3_lerp(a[0], a[1], fx - (float)x), v3_lerp(c[0], c[1], fx - (float)x), fy - (float)y);

@@ -1,6 +1,6 @@
-/* Makes a clip's motion. Does: head as a smoothed random process with nods on loud stressed vowels, saccades with
- * counter-rotation of the eyes, blinks, brow accents, breath, idle motion of the lower face, lip overlap limit.
- * Source: fact sheet synth.md §7.3, §8. */
+/* Makes a clip's motion. Does: head as a smoothed random process with nods on loud stressed vowels, saccades
+ * with counter-rotation of the eyes, blinks, brow accents, breath, idle motion of the lower face, lip overlap
+ * limit. Source: fact sheet synth.md §7.3, §8. */
 #include "behave.h"
 
 #include <string.h>
@@ -71,7 +71,8 @@ static void nods(struct pz_rng *r, const struct pz_syn_speech *s, struct tracks 
         const struct pz_syn_phone *p = &s->phone[i];
         if (!p->stress || p->energy < mean)
             continue;
-        float amp = (.022f + .03f * pz_rng_uniform(r)), lift = pz_rng_uniform(r) < .45f ? .16f + .3f * pz_rng_uniform(r) : 0.f;
+        float amp = (.022f + .03f * pz_rng_uniform(r)),
+              lift = pz_rng_uniform(r) < .45f ? .16f + .3f * pz_rng_uniform(r) : 0.f;
         if (pz_rng_uniform(r) > .55f || p->start - last < .6f)
             amp *= .3f;
         last = p->start;
@@ -92,8 +93,8 @@ static void blinks(struct pz_rng *r, const struct pz_syn_speech *s, struct track
         float next = at + 1.f - 2.9f * logf(1.f - .98f * pz_rng_uniform(r));
         /* Pauses invite a blink. */
         for (int i = 1; i + 1 < s->n_phone; i++)
-            if (!strcmp(s->phone[i].name, "pau") && s->phone[i].end - s->phone[i].start > .25f && s->phone[i].start > at + 1.f &&
-                s->phone[i].start < next && pz_rng_uniform(r) < .6f)
+            if (!strcmp(s->phone[i].name, "pau") && s->phone[i].end - s->phone[i].start > .25f &&
+                s->phone[i].start > at + 1.f && s->phone[i].start < next && pz_rng_uniform(r) < .6f)
                 next = s->phone[i].start + .05f;
         at = next;
     }
@@ -127,18 +128,20 @@ static void gaze(struct pz_rng *r, struct tracks *t, float fps, int n)
     }
 }
 
-static void fill_frame(const struct pz_syn_rig *rig, const struct pz_syn_speech *s, const struct tracks *t, float fps, int f, struct pz_syn_state *o)
+static void fill_frame(const struct pz_syn_rig *rig, const struct pz_syn_speech *s, const struct tracks *t,
+                       float fps, int f, struct pz_syn_state *o)
 {
     const struct pz_syn_asset *a = rig->asset;
     float ti = (float)f / fps;
     memset(o, 0, sizeof *o);
-    float seal;
+    struct pz_syn_seal seal;
     pz_syn_mouth_at(rig, s, ti, 1.f, &o->face, &seal);
     o->frame = (uint32_t)f;
     o->yaw = t->yaw[f];
     o->pitch = t->pitch[f] + .004f * sinf(1.57f * ti);
     o->roll = t->roll[f];
-    o->shift = v3(14.f * o->yaw * .3f + t->c[f], -9.f * fabsf(o->pitch) * .2f + .12f * sinf(1.57f * ti), 3.f * o->pitch);
+    o->shift = v3(14.f * o->yaw * .3f + t->c[f], -9.f * fabsf(o->pitch) * .2f + .12f * sinf(1.57f * ti),
+                  3.f * o->pitch);
     o->breath = sinf(1.57f * ti);
     /* Eyes stay on their target while the head turns. */
     o->face.gaze_yaw = t->gy[f] - .9f * o->yaw;
@@ -155,7 +158,9 @@ static void fill_frame(const struct pz_syn_rig *rig, const struct pz_syn_speech 
     set2(a, o, "browOuterUp", b * .6f, b * .45f);
     set2(a, o, "browDown", .06f * (1.f - b), .05f * (1.f - b));
     /* A friendly face: a little smile that grows in pauses and towards the end. */
-    float smile = .13f + t->a[f] + .10f * ease((float)s->n_samples / PZ_SYN_RATE - 1.1f, (float)s->n_samples / PZ_SYN_RATE - .5f, ti);
+    float smile =
+        .13f + t->a[f] +
+        .10f * ease((float)s->n_samples / PZ_SYN_RATE - 1.1f, (float)s->n_samples / PZ_SYN_RATE - .5f, ti);
     smile = fmaxf(smile, .05f);
     float round = o->face.w[pz_syn_expr_find(a, "mouthPucker")];
     float k = 1.f - .7f * pz_clampf(round / .5f, 0.f, 1.f);
@@ -173,10 +178,11 @@ enum pz_status pz_syn_behave(struct pz_log *log, const struct pz_syn_rig *rig, c
     float *mem = pz_calloc((size_t)n * 10, sizeof *mem);
     if (!mem)
         return pz_fail(log, PZ_ERR_NOMEM, "motion: out of memory");
-    struct tracks t = {mem, mem + n, mem + 2 * n, mem + 3 * n, mem + 4 * n, mem + 5 * n, mem + 6 * n, mem + 7 * n, mem + 8 * n, mem + 9 * n};
+    struct tracks t = {mem,         mem + n,     mem + 2 * n, mem + 3 * n, mem + 4 * n,
+                       mem + 5 * n, mem + 6 * n, mem + 7 * n, mem + 8 * n, mem + 9 * n};
     struct pz_rng r;
     pz_rng_init(&r, seed, person * 16u + 1u);
-    wander(&r, t.yaw, n, fps, 1.2f, .075f, 1.2f);
+    wander(&r, t.yaw, n, fps, 1.2f, .052f, 1.2f);
     wander(&r, t.pitch, n, fps, 1.2f, .038f, 1.2f);
     wander(&r, t.roll, n, fps, 1.2f, .034f, 1.2f);
     wander(&r, t.a, n, fps, .9f, .03f, 2.f);

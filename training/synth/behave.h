@@ -5,9 +5,10 @@
 #include "scene.h"
 #include "speech.h"
 
-/** States of `n` frames at `fps` for speech `s`, into out [n]. Frame i is time i/fps. Deterministic in (seed, person).
- *  Errors: NOMEM. */
-PZ_NODISCARD enum pz_status pz_syn_behave(struct pz_log *log, const struct pz_syn_rig *rig, const struct pz_syn_speech *s,
-                             uint64_t seed, uint64_t person, float fps, int n, struct pz_syn_state *out);
+/** States of `n` frames at `fps` for speech `s`, into out [n]. Frame i is time i/fps. Deterministic in (seed,
+ * person). Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_syn_behave(struct pz_log *log, const struct pz_syn_rig *rig,
+                                          const struct pz_syn_speech *s, uint64_t seed, uint64_t person,
+                                          float fps, int n, struct pz_syn_state *out);
 
 #endif

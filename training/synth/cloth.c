@@ -1,20 +1,21 @@
-/* Makes clothes. Does: loft, relief of lapels, placket, buttons, seams and folds; fabric colours. Does not: simulate
- * cloth. Source: fact sheet synth.md §5.5. */
+/* Makes clothes. Does: loft, relief of lapels, placket, buttons, seams and folds; fabric colours. Does not:
+ * simulate cloth. Source: fact sheet synth.md §5.5. */
 #include "cloth.h"
 
 #include <string.h>
 
 #include "base/mem.h"
 
-enum { NX = 190, NY = 150, COL_S = 72, COL_R = 12 };
-static const float kX = 25.f, kTop = -9.3f, kBottom = -46.f;
+enum { NX = 191, NY = 170, HALF = 95, COL_S = 72, COL_R = 12 };
+static const float kX = 25.f, kTop = -10.6f, kBottom = -46.f;
 
 /** Body profile by height: half width and front depth. */
 static void profile(float y, float *a, float *f)
 {
-    static const float tab[][3] = {{-8.5f, 6.6f, 6.0f},   {-10.5f, 7.6f, 5.9f},  {-12.f, 10.0f, 5.5f},  {-13.3f, 13.6f, 5.2f},
-                                   {-14.8f, 17.4f, 5.3f}, {-16.8f, 20.6f, 5.9f}, {-19.5f, 22.6f, 7.0f}, {-24.f, 23.8f, 9.0f},
-                                   {-32.f, 24.2f, 10.8f}, {-60.f, 23.8f, 11.f}};
+    static const float tab[][3] = {{-8.5f, 6.4f, 5.4f},   {-10.5f, 7.2f, 5.3f},  {-12.f, 9.2f, 5.1f},
+                                   {-13.3f, 12.2f, 5.0f}, {-14.8f, 15.4f, 5.2f}, {-16.8f, 18.3f, 5.9f},
+                                   {-19.5f, 20.2f, 7.0f}, {-24.f, 21.4f, 8.8f},  {-32.f, 21.8f, 10.4f},
+                                   {-60.f, 21.4f, 10.6f}};
     const int n = (int)(sizeof tab / sizeof *tab);
     int i = 1;
     while (i < n - 1 && y < tab[i][0])
@@ -37,20 +38,48 @@ static float body_z(float x, float y)
 /** Front edge of the blazer and outer edge of its lapel over height. */
 static float blazer_edge(float y)
 {
-    return y > -24.f ? 6.5f - .1f * (-12.f - y) - .004f * (12.f + y) * (12.f + y) : fmaxf(-.6f, 4.72f - .345f * (-24.f - y));
+    float a, f, e = 6.6f - .1f * (-12.f - y) - .004f * (12.f + y) * (12.f + y);
+    profile(y, &a, &f);
+    return y > -24.f ? fminf(e, a - 1.4f) : fmaxf(-.6f, 4.72f - .345f * (-24.f - y));
 }
 static float lapel_edge(float y)
 {
     if (y > -17.1f) /* collar of the blazer, up to the neck */
-        return 8.0f + .52f * fmaxf(0.f, -10.f - y) - .3f * pz_smooth(-15.5f, -17.1f, y);
+        return 7.8f + .45f * fmaxf(0.f, -10.f - y) - .3f * pz_smooth(-15.5f, -17.1f, y);
     float t = pz_clampf((y + 38.f) / 20.3f, 0.f, 1.f);
-    return blazer_edge(y) + 8.0f * powf(t, .75f) - .45f * (y > -18.2f ? (y + 18.2f) * 2.2f : 0.f);
+    return blazer_edge(y) + 6.9f * powf(t, .75f) - .45f * (y > -18.2f ? (y + 18.2f) * 2.2f : 0.f);
 }
 
 static float opening(float x, float y)
 {
     float half = 3.15f * pz_clampf((y + 18.2f) / 7.f, 0.f, 1.3f);
-    return pz_smooth(-.10f, .10f, half - fabsf(x)) * (y > -18.2f);
+    float v = pz_smooth(-.08f, .08f, half - fabsf(x)) * (y > -18.2f);
+    /* Under the collar's leaves the shirt ends, so that the collar alone rises to the neck. */
+    float neck = pz_smooth(-.3f, .3f, y + 13.3f - .30f * fabsf(x)) * pz_smooth(6.6f, 6.0f, fabsf(x));
+    return fmaxf(v, neck);
+}
+
+/** Pattern x of column i: columns crowd at the free edges of each layer, so that edges are straight lines. */
+static float column_x(int i, float y)
+{
+    float a, f, half = y > -18.2f ? 3.15f * pz_clampf((y + 18.2f) / 7.f, 0.f, 1.3f) : 0.f,
+                e = fmaxf(blazer_edge(y), .8f), l;
+    profile(y, &a, &f);
+    a *= .998f;
+    l = pz_clampf(lapel_edge(y), e + .6f, a - .6f);
+    e = fminf(e, a - 1.4f);
+    l = fmaxf(l, e + .6f);
+    half = fminf(half, e - .5f);
+    const float at[8] = {0, fmaxf(half - .1f, 0.f), half + .1f, e - .12f, e + .12f, l - .12f, l + .12f, a};
+    static const int col[8] = {0, 10, 15, 35, 41, 63, 69, HALF};
+    int k = i - HALF, n = k < 0 ? -k : k, s = 1;
+    while (s < 7 && n > col[s])
+        s++;
+    float t = (float)(n - col[s - 1]) / (float)(col[s] - col[s - 1]);
+    if (s == 7)
+        t = sinf(1.5707963f * t) * .5f + t * .5f;
+    float x = pz_mixf(at[s - 1], fmaxf(at[s], at[s - 1]), t);
+    return k < 0 ? -x : x;
 }
 
 /** Large relief, cm: layers of cloth lying on each other. */
@@ -76,9 +105,12 @@ static float folds(const struct make *m, float x, float y, float blazer)
     /* Drag lines run from the arm pits to the button, soft waves elsewhere. */
     float ax = fabsf(x);
     float d = (ax - 16.f) * .45f + (y + 24.f);
-    float h = .22f * blazer * pz_noise(v3(d * .28f, ax * .07f, x > 0 ? 1.f : 9.f), s + 71) * pz_smooth(9.f, 15.f, ax);
-    h += .12f * pz_noise(v3(x * .13f, y * .22f, 3), s + 72) + .05f * pz_noise(v3(x * .4f, y * .5f, 4), s + 73);
-    h += (1.f - blazer) * (.06f * pz_noise(v3(x * .5f + y * .3f, y * .25f, 5), s + 74) + .05f * pz_noise(v3(x * .9f - y * .4f, y * .4f, 6), s + 75));
+    float h = .22f * blazer * pz_noise(v3(d * .28f, ax * .07f, x > 0 ? 1.f : 9.f), s + 71) *
+              pz_smooth(9.f, 15.f, ax);
+    h +=
+        .12f * pz_noise(v3(x * .13f, y * .22f, 3), s + 72) + .05f * pz_noise(v3(x * .4f, y * .5f, 4), s + 73);
+    h += (1.f - blazer) * (.06f * pz_noise(v3(x * .5f + y * .3f, y * .25f, 5), s + 74) +
+                           .05f * pz_noise(v3(x * .9f - y * .4f, y * .4f, 6), s + 75));
     return h;
 }
 
@@ -87,10 +119,11 @@ static void texel(const struct make *m, float x, float y, float *o)
     const struct pz_syn_person *p = m->p;
     uint32_t s = p->noise;
     float ax = fabsf(x), e = blazer_edge(y), l = lapel_edge(y);
-    float blazer = pz_smooth(-.05f, .05f, ax - e), lapel = blazer * pz_smooth(-.05f, .05f, l - ax);
+    float blazer = ax > e - .16f, lapel = blazer * pz_smooth(-.05f, .05f, l - ax);
     float h = layers(x, y, .11f) + folds(m, x, y, blazer), ao = 1.f;
     /* Seams, stitches, pocket welt. */
-    float weave = .5f * pz_noise(v3(x * 14.f, y * 14.f, 0), s + 81) + .5f * pz_noise(v3(x * 28.f + y * 9.f, y * 28.f, 1), s + 82);
+    float weave = .5f * pz_noise(v3(x * 14.f, y * 14.f, 0), s + 81) +
+                  .5f * pz_noise(v3(x * 28.f + y * 9.f, y * 28.f, 1), s + 82);
     struct v3 c;
     if (blazer > .5f) {
         float tw = sinf((x + y) * 42.f) * .5f;
@@ -98,15 +131,15 @@ static void texel(const struct make *m, float x, float y, float *o)
         h += .006f * weave;
         h -= .05f * pz_bell(l - ax - .55f, .05f) * lapel + .03f * pz_bell(ax - e - .5f, .05f) * (y < -20.f);
         float gorge = (y + 14.6f) + .42f * (ax - 6.f);
-        h -= .10f * pz_bell(gorge, .07f) * lapel * (ax < 11.6f);
-        ao *= 1.f - .45f * pz_bell(gorge, .10f) * lapel * (ax < 11.6f);
+        h -= .10f * pz_bell(gorge, .07f) * lapel * (ax < 10.6f);
+        ao *= 1.f - .45f * pz_bell(gorge, .10f) * lapel * (ax < 10.6f);
         if (x > 8.5f && x < 15.5f) {
             float w = y + 28.2f - .1f * (x - 12.f);
             h += .08f * pz_smooth(1.0f, .9f, fabsf(w));
             ao *= 1.f - .5f * pz_bell(w - .98f, .07f) - .3f * pz_bell(w + .98f, .06f);
         }
         /* Sleeve seam */
-        float sl = ax - 17.6f - .02f * (y + 30.f) * (y + 30.f) * .25f;
+        float sl = ax - 16.0f - .02f * (y + 30.f) * (y + 30.f) * .25f;
         h -= .12f * pz_bell(sl, .12f);
         ao *= 1.f - .35f * pz_bell(sl, .15f);
         /* Blazer below the lapel's free edge is in its shadow. */
@@ -126,7 +159,9 @@ static void texel(const struct make *m, float x, float y, float *o)
             ao *= 1.f - .35f * pz_bell(r - .64f, .10f);
             c = v3_lerp(c, v3(.62f, .60f, .55f), disc * .8f);
             for (int k = 0; k < 4; k++)
-                c = v3_scale(c, 1.f - .8f * pz_bell(hypotf(dx - .12f * (float)(k & 1 ? 1 : -1), dy - .12f * (float)(k & 2 ? 1 : -1)), .05f));
+                c = v3_scale(c, 1.f - .8f * pz_bell(hypotf(dx - .12f * (float)(k & 1 ? 1 : -1),
+                                                           dy - .12f * (float)(k & 2 ? 1 : -1)),
+                                                    .05f));
         }
     }
     o[PZ_SYN_CL_R] = c.x;
@@ -166,12 +201,14 @@ static void make_torso(struct make *m)
         float fy = (float)j / (NY - 1), y = kTop + (kBottom - kTop) * fy, a, f;
         profile(y, &a, &f);
         for (int i = 0; i < NX; i++) {
-            float r = -1.f + 2.f * (float)i / (NX - 1), x = a * sinf(1.5707963f * r * .985f);
+            float x = column_x(i, y);
             float z = body_z(x, y), ex = .05f;
-            struct v3 n = v3_norm(v3(body_z(x - ex, y) - body_z(x + ex, y), body_z(x, y - .4f) - body_z(x, y + .4f), 0));
-            n = v3_norm(v3((body_z(x - ex, y) - body_z(x + ex, y)) / (2 * ex), (body_z(x, y - .4f) - body_z(x, y + .4f)) / .8f, 1.f));
+            struct v3 n = v3_norm(
+                v3(body_z(x - ex, y) - body_z(x + ex, y), body_z(x, y - .4f) - body_z(x, y + .4f), 0));
+            n = v3_norm(v3((body_z(x - ex, y) - body_z(x + ex, y)) / (2 * ex),
+                           (body_z(x, y - .4f) - body_z(x, y + .4f)) / .8f, 1.f));
             float b = pz_smooth(-.1f, .1f, fabsf(x) - blazer_edge(y));
-            float h = layers(x, y, .2f) + folds(m, x, y, b) - 3.4f * opening(x, y);
+            float h = layers(x, y, .1f) + folds(m, x, y, b) - 3.4f * opening(x, y);
             int v = j * NX + i;
             c->pos[v] = v3_madd(v3(x, y, z), n, h);
             c->nrm[v] = n;
@@ -183,9 +220,8 @@ static void make_torso(struct make *m)
             float uv[4][2];
             const int dx[4] = {0, 1, 1, 0}, dy[4] = {0, 0, 1, 1};
             for (int k = 0; k < 4; k++) {
-                float y = kTop + (kBottom - kTop) * (float)(j + dy[k]) / (NY - 1), a, f;
-                profile(y, &a, &f);
-                uv[k][0] = a * sinf(1.5707963f * (-1.f + 2.f * (float)(i + dx[k]) / (NX - 1)) * .985f);
+                float y = kTop + (kBottom - kTop) * (float)(j + dy[k]) / (NY - 1);
+                uv[k][0] = column_x(i + dx[k], y);
                 uv[k][1] = y;
             }
             int v = j * NX + i;
@@ -196,18 +232,19 @@ static void make_torso(struct make *m)
 static struct v3 collar_point(float s, float r, float side)
 {
     /* s: 0 back … 1 front; r: −1 inside at the neck, 0 fold, 1 outer edge. */
-    float az = pz_mixf(3.14159f, .36f, s), f = pz_smooth(.35f, 1.f, s);
+    float az = pz_mixf(3.14159f, .36f, s), f = pz_smooth(.52f, 1.f, s);
     struct v3 top = v3(6.75f * sinf(az), pz_mixf(-8.3f, -12.6f, f), -.8f + 6.6f * cosf(az));
     if (r < 0.f) {
-        struct v3 in = v3(6.2f * sinf(az), top.y - 3.4f, -.8f + 5.9f * cosf(az));
+        struct v3 in = v3(6.2f * sinf(az), top.y - 3.4f * (1.f - .93f * pz_smooth(.68f, .92f, s)),
+                          -.8f + 5.9f * cosf(az));
         struct v3 p = v3_lerp(top, in, -r);
         p.x *= side;
         return p;
     }
-    struct v3 ring = v3(8.6f * sinf(az), top.y - 4.3f, -.9f + 8.2f * cosf(az)), tip = v3(5.1f, -19.2f, 7.85f);
+    struct v3 ring = v3(7.5f * sinf(az), top.y - 3.5f, -.9f + 7.3f * cosf(az)), tip = v3(5.0f, -18.8f, 8.3f);
     struct v3 out = v3_lerp(ring, tip, pz_smooth(.62f, 1.f, s) * pz_smooth(.5f, 1.f, s));
     struct v3 p = v3_lerp(top, out, r), o = v3_norm(v3(sinf(az), .15f, cosf(az) + .25f));
-    p = v3_madd(p, o, .62f * sinf(3.14159f * powf(r, .6f)) * (1.f - .45f * f) + .12f);
+    p = v3_madd(p, o, .62f * sinf(3.14159f * powf(r, .6f)) * (1.f - .45f * f) + .42f);
     p.y += .22f * (1.f - r) * (1.f - r) * pz_smooth(0, .1f, r);
     p.x *= side;
     return p;
@@ -221,7 +258,8 @@ static void make_collar(struct make *m, float side)
         for (int j = 0; j < nr; j++) {
             float s = (float)i / COL_S, r = (float)(j - COL_R) / COL_R, e = .01f;
             struct v3 p = collar_point(s, r, side);
-            float s1 = s < .98f ? s + e : s, s0 = s < .98f ? s : s - e, r1 = r < .98f ? r + e : r, r0 = r < .98f ? r : r - e;
+            float s1 = s < .98f ? s + e : s, s0 = s < .98f ? s : s - e, r1 = r < .98f ? r + e : r,
+                  r0 = r < .98f ? r : r - e;
             struct v3 ds = v3_sub(collar_point(s1, r, side), collar_point(s0, r, side));
             struct v3 dr = v3_sub(collar_point(s, r1, side), collar_point(s, r0, side));
             struct v3 n = v3_norm(v3_cross(ds, dr));
@@ -241,10 +279,12 @@ static void make_collar(struct make *m, float side)
         }
 }
 
-enum pz_status pz_syn_cloth_make(struct pz_log *log, struct pz_pool *pool, const struct pz_syn_person *p, struct pz_syn_cloth *c)
+enum pz_status pz_syn_cloth_make(struct pz_log *log, struct pz_pool *pool, const struct pz_syn_person *p,
+                                 struct pz_syn_cloth *c)
 {
     memset(c, 0, sizeof *c);
-    size_t nv = NX * NY + 2 * (COL_S + 1) * (2 * COL_R + 1), nt = 2 * ((size_t)NX * NY + 2 * COL_S * 2 * COL_R);
+    size_t nv = NX * NY + 2 * (COL_S + 1) * (2 * COL_R + 1),
+           nt = 2 * ((size_t)NX * NY + 2 * COL_S * 2 * COL_R);
     c->map_scale = 30.f;
     c->map_x0 = -kX;
     c->map_y0 = -9.f;
@@ -286,7 +326,8 @@ void pz_syn_cloth_get(const struct pz_syn_cloth *c, float x, float y, float *out
     int ix = (int)fx, iy = (int)fy;
     float s = fx - (float)ix, t = fy - (float)iy;
     const int N = PZ_SYN_CL_N, H = PZ_SYN_CL_H;
-    const float *a = c->map + ((size_t)iy * (size_t)c->map_w + (size_t)ix) * PZ_SYN_CL_N, *b = a + (size_t)c->map_w * PZ_SYN_CL_N;
+    const float *a = c->map + ((size_t)iy * (size_t)c->map_w + (size_t)ix) * PZ_SYN_CL_N,
+                *b = a + (size_t)c->map_w * PZ_SYN_CL_N;
     for (int k = 0; k < N; k++)
         out[k] = pz_mixf(pz_mixf(a[k], a[k + N], s), pz_mixf(b[k], b[k + N], s), t);
     *dx = pz_mixf(a[N + H] - a[H], b[N + H] - b[H], t) * c->map_scale;

@@ -1,5 +1,5 @@
-/* pz_synth: renders a speaking person. Does: options, speech, motion, frames to a raw stream or PNG stills, labels.
- * Does not: encode video; pipe the raw stream into ffmpeg (see samples/README.md). */
+/* pz_synth: renders a speaking person. Does: options, speech, motion, frames to a raw stream or PNG stills,
+ * labels. Does not: encode video; pipe the raw stream into ffmpeg (see samples/README.md). */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +15,9 @@
 #include "viseme.h"
 
 static const char kScript[] =
-    "~480 Hi ~70 {customer_name=Anuj}[unoodge], ~50 I'm Kshitij[kushitidge] from Thirty Sundays. "
+    "~420 Hi ~70 {customer_name=Anuj}[unoodge], ~50 I'm Kshitij[kushitidge] from Thirty Sundays. "
     "~330 I'll help plan your ~80 {destination=Bali}[Bolly] ~60 trip. "
-    "~380 It would be lovely to talk this week, so pick a time that suits you.";
+    "~350 It would be lovely to talk this week, so pick a time that suits you.";
 
 struct options {
     const char *head, *script, *voice, *raw, *still, *wav, *motion, *transcript;
@@ -51,70 +51,117 @@ static const char kHelp[] =
 
 static int parse(int argc, char **argv, struct options *o)
 {
-    static const struct option opt[] = {{"head", 1, 0, 'H'},   {"seed", 1, 0, 's'},       {"person", 1, 0, 'p'}, {"size", 1, 0, 'z'},
-                                        {"samples", 1, 0, 'S'}, {"frames", 1, 0, 'f'},     {"threads", 1, 0, 't'}, {"script", 1, 0, 'x'},
-                                        {"voice", 1, 0, 'v'},   {"raw", 1, 0, 'r'},        {"still", 1, 0, 'i'},  {"wav", 1, 0, 'w'},
-                                        {"motion", 1, 0, 'm'},  {"transcript", 1, 0, 'T'}, {"phones", 0, 0, 'P'}, {"help", 0, 0, 'h'},
+    static const struct option opt[] = {{"head", 1, 0, 'H'},
+                                        {"seed", 1, 0, 's'},
+                                        {"person", 1, 0, 'p'},
+                                        {"size", 1, 0, 'z'},
+                                        {"samples", 1, 0, 'S'},
+                                        {"frames", 1, 0, 'f'},
+                                        {"threads", 1, 0, 't'},
+                                        {"script", 1, 0, 'x'},
+                                        {"voice", 1, 0, 'v'},
+                                        {"raw", 1, 0, 'r'},
+                                        {"still", 1, 0, 'i'},
+                                        {"wav", 1, 0, 'w'},
+                                        {"motion", 1, 0, 'm'},
+                                        {"transcript", 1, 0, 'T'},
+                                        {"phones", 0, 0, 'P'},
+                                        {"help", 0, 0, 'h'},
                                         {0, 0, 0, 0}};
     int c, n = 0;
     while ((c = getopt_long(argc, argv, "h", opt, NULL)) != -1) {
         switch (c) {
-        case 'H': o->head = optarg; break;
-        case 's': o->seed = strtoull(optarg, NULL, 10); break;
-        case 'p': o->person = strtoull(optarg, NULL, 10); break;
+        case 'H':
+            o->head = optarg;
+            break;
+        case 's':
+            o->seed = strtoull(optarg, NULL, 10);
+            break;
+        case 'p':
+            o->person = strtoull(optarg, NULL, 10);
+            break;
         case 'z':
             if (sscanf(optarg, "%dx%d", &o->w, &o->h) != 2)
                 return -1;
             break;
-        case 'S': o->ss = atoi(optarg); break;
+        case 'S':
+            o->ss = atoi(optarg);
+            break;
         case 'f':
             if (sscanf(optarg, "%d:%d", &o->first, &o->last) != 2 || o->first < 0 || o->last <= o->first)
                 return -1;
             break;
-        case 't': o->threads = atoi(optarg); break;
-        case 'x': o->script = optarg; break;
-        case 'v': o->voice = optarg; break;
-        case 'r': o->raw = optarg; break;
+        case 't':
+            o->threads = atoi(optarg);
+            break;
+        case 'x':
+            o->script = optarg;
+            break;
+        case 'v':
+            o->voice = optarg;
+            break;
+        case 'r':
+            o->raw = optarg;
+            break;
         case 'i':
             if (sscanf(optarg, "%d:%n", &o->still_frame, &n) != 1 || o->still_frame < 0 || n < 2)
                 return -1;
             o->still = optarg + n;
             break;
-        case 'w': o->wav = optarg; break;
-        case 'm': o->motion = optarg; break;
-        case 'T': o->transcript = optarg; break;
-        case 'P': o->list = 1; break;
-        case 'h': fputs(kHelp, stdout); return 1;
-        default: return -1;
+        case 'w':
+            o->wav = optarg;
+            break;
+        case 'm':
+            o->motion = optarg;
+            break;
+        case 'T':
+            o->transcript = optarg;
+            break;
+        case 'P':
+            o->list = 1;
+            break;
+        case 'h':
+            fputs(kHelp, stdout);
+            return 1;
+        default:
+            return -1;
         }
     }
     return o->head && optind == argc ? 0 : -1;
 }
 
-static enum pz_status write_motion(struct pz_log *log, const struct options *o, struct pz_syn_scene *sc, const struct pz_syn_speech *sp,
-                                   const struct pz_syn_state *st, int n)
+static enum pz_status write_motion(struct pz_log *log, const struct options *o, struct pz_syn_scene *sc,
+                                   const struct pz_syn_speech *sp, const struct pz_syn_state *st, int n)
 {
     char *text = NULL;
     size_t bytes = 0;
     FILE *f = open_memstream(&text, &bytes);
     if (!f)
         return pz_fail(log, PZ_ERR_NOMEM, "motion: out of memory");
-    fprintf(f, "{\"fps\": 25, \"frames\": %d, \"width\": %d, \"height\": %d, \"seed\": %llu, \"person\": %llu,\n \"words\": [", n, o->w, o->h, o->seed, o->person);
+    fprintf(f,
+            "{\"fps\": 25, \"frames\": %d, \"width\": %d, \"height\": %d, \"seed\": %llu, \"person\": "
+            "%llu,\n \"words\": [",
+            n, o->w, o->h, o->seed, o->person);
     for (int i = 0; i < sp->n_word; i++) {
         const struct pz_syn_word *w = &sp->word[i];
-        fprintf(f, "%s\n  {\"word\": \"%s\", \"start_s\": %.4f, \"end_s\": %.4f%s%s%s}", i ? "," : "", w->text, (double)w->start, (double)w->end,
-                w->variable[0] ? ", \"variable\": \"" : "", w->variable, w->variable[0] ? "\"" : "");
+        fprintf(f, "%s\n  {\"word\": \"%s\", \"start_s\": %.4f, \"end_s\": %.4f%s%s%s}", i ? "," : "",
+                w->text, (double)w->start, (double)w->end, w->variable[0] ? ", \"variable\": \"" : "",
+                w->variable, w->variable[0] ? "\"" : "");
     }
     fprintf(f, "],\n \"phones\": [");
     for (int i = 0; i < sp->n_phone; i++)
-        fprintf(f, "%s[\"%s\", %.4f, %.4f]", i ? ", " : "", sp->phone[i].name, (double)sp->phone[i].start, (double)sp->phone[i].end);
-    fprintf(f, "],\n \"columns\": [\"jaw_open\", \"gap_cm\", \"gap_px\", \"eye_distance_px\", \"yaw_deg\", \"pitch_deg\", \"roll_deg\"],\n \"motion\": [");
+        fprintf(f, "%s[\"%s\", %.4f, %.4f]", i ? ", " : "", sp->phone[i].name, (double)sp->phone[i].start,
+                (double)sp->phone[i].end);
+    fprintf(f, "],\n \"columns\": [\"jaw_open\", \"gap_cm\", \"gap_px\", \"eye_distance_px\", \"yaw_deg\", "
+               "\"pitch_deg\", \"roll_deg\"],\n \"motion\": [");
     for (int i = 0; i < n; i++) {
         struct pz_syn_label l;
         pz_syn_scene_label(sc, &st[i], &l);
         const double d = 57.29578;
-        fprintf(f, "%s\n  [%.3f, %.3f, %.2f, %.1f, %.2f, %.2f, %.2f]", i ? "," : "", (double)st[i].face.w[sc->rig.jaw_open], (double)l.gap_cm,
-                (double)l.gap_px, (double)l.eye_dist_px, (double)st[i].yaw * d, (double)st[i].pitch * d, (double)st[i].roll * d);
+        fprintf(f, "%s\n  [%.3f, %.3f, %.2f, %.1f, %.2f, %.2f, %.2f]", i ? "," : "",
+                (double)st[i].face.w[sc->rig.jaw_open], (double)l.gap_cm, (double)l.gap_px,
+                (double)l.eye_dist_px, (double)st[i].yaw * d, (double)st[i].pitch * d,
+                (double)st[i].roll * d);
     }
     fprintf(f, "]}\n");
     fclose(f);
@@ -130,7 +177,8 @@ static double cpu_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static enum pz_status render(struct pz_log *log, const struct options *o, struct pz_syn_scene *sc, const struct pz_syn_state *st, int n)
+static enum pz_status render(struct pz_log *log, const struct options *o, struct pz_syn_scene *sc,
+                             const struct pz_syn_state *st, int n)
 {
     enum pz_status r = PZ_OK;
     size_t bytes = (size_t)o->w * (size_t)o->h * 3;
@@ -152,7 +200,7 @@ static enum pz_status render(struct pz_log *log, const struct options *o, struct
                 r = pz_fail(log, PZ_ERR_WRITE, "%s: writing frame %d failed", o->raw, i);
                 break;
             }
-            if ((i - a) % 25 == 24)
+            if ((i - a) % 25 == 24 || i + 1 == b)
                 pz_info(log, "frame %d of %d, %.2f s CPU a frame", i + 1, b, (cpu_s() - t0) / (i - a + 1));
         }
         if (!f || (f != stdout && fclose(f)) || (f == stdout && fflush(f)))

@@ -1,5 +1,5 @@
-/* Draws a person. Does: all random choices of looks, clothes, light and camera, in a fixed order, from Philox. Does
- * not: motion (behave.c) or speech (speech.c), which have streams of their own. */
+/* Draws a person. Does: all random choices of looks, clothes, light and camera, in a fixed order, from
+ * Philox. Does not: motion (behave.c) or speech (speech.c), which have streams of their own. */
 #include "person.h"
 
 #include <string.h>
@@ -21,15 +21,15 @@ void pz_syn_person_draw(struct pz_syn_person *p, uint64_t seed, uint64_t person)
     for (int k = 0; k < PZ_SYN_N_ID; k++)
         p->identity[k] = pz_clampf(pz_rng_normal(&r) * .72f, -2.2f, 2.2f);
     p->asymmetry = uni(&r, .03f, .09f);
-    p->melanin = uni(&r, 1.7f, 2.5f);
-    p->redness = uni(&r, .6f, 1.1f);
+    p->melanin = uni(&r, 2.5f, 3.1f);
+    p->redness = uni(&r, .9f, 1.4f);
     p->freckles = uni(&r, .1f, .5f);
     p->age = uni(&r, .2f, .55f);
     p->stubble = uni(&r, .55f, .9f);
     p->oil = uni(&r, .5f, 1.f);
-    p->lip_tint = v3(uni(&r, .84f, .92f), uni(&r, .56f, .66f), uni(&r, .62f, .72f));
+    p->lip_tint = v3(uni(&r, .76f, .84f), uni(&r, .54f, .62f), uni(&r, .56f, .66f));
     float dark = uni(&r, .7f, 1.2f);
-    p->hair = v3(.021f * dark, .0135f * dark, .009f * dark);
+    p->hair = v3(.0125f * dark, .0085f * dark, .0062f * dark);
     p->hair_top = uni(&r, 4.2f, 5.2f);
     p->hair_side = uni(&r, .9f, 1.5f);
     p->hair_part = uni(&r, 2.6f, 3.6f);
@@ -45,9 +45,9 @@ void pz_syn_person_draw(struct pz_syn_person *p, uint64_t seed, uint64_t person)
     p->shirt = v3_srgb(uni(&r, 214, 232), uni(&r, 222, 236), uni(&r, 234, 242));
     p->lining = v3_scale(p->blazer, .5f);
     float warm = uni(&r, .94f, 1.06f);
-    p->key = v3(3.25f * warm, 2.95f, 2.62f / warm);
-    p->fill = v3(.50f, .54f, .62f);
-    p->rim = v3(2.1f, 2.3f, 2.7f);
+    p->key = v3(1.95f * warm, 1.78f, 1.58f / warm);
+    p->fill = v3(.40f, .425f, .47f);
+    p->rim = v3(1.25f, 1.35f, 1.55f);
     p->key_yaw = uni(&r, -.75f, -.6f);
     p->key_pitch = uni(&r, .5f, .62f);
     p->rim_yaw = uni(&r, 2.2f, 2.4f);

@@ -8,6 +8,7 @@
 #include "base/status.h"
 
 /** Write rgb [h][w][3] to `path`. Errors: NOMEM, WRITE. */
-PZ_NODISCARD enum pz_status pz_syn_png_write(struct pz_log *log, const char *path, const uint8_t *rgb, int w, int h);
+PZ_NODISCARD enum pz_status pz_syn_png_write(struct pz_log *log, const char *path, const uint8_t *rgb, int w,
+                                             int h);
 
 #endif

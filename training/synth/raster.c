@@ -1,12 +1,13 @@
-/* Rasteriser. Does: edge-function triangles and one-sample-wide hair lines into a visibility buffer, depth maps for
- * shadows and ambient occlusion. Does not: shade. Source: Pineda 1988 (edge functions); fact sheet synth.md §9. */
+/* Rasteriser. Does: edge-function triangles and one-sample-wide hair lines into a visibility buffer, depth
+ * maps for shadows and ambient occlusion. Does not: shade. Source: Pineda 1988 (edge functions); fact sheet
+ * synth.md §9. */
 #include "raster.h"
 
 #include <string.h>
 
 #include "base/mem.h"
 
-enum { BAND = 96 };
+enum { BAND = 320 }; /* wide bands: each walks all triangles and hairs */
 
 enum pz_status pz_syn_vis_open(struct pz_log *log, int w, int h, struct pz_syn_vis *vis)
 {
@@ -72,7 +73,8 @@ static void put(struct pz_syn_vis *vis, int y0, int y1, int x, int y, float q, u
     }
 }
 
-/** A line `width` samples wide; a fraction of a sample is kept by dropping samples in a fixed hash pattern. */
+/** A line `width` samples wide; a fraction of a sample is kept by dropping samples in a fixed hash pattern.
+ */
 static void draw_seg(struct pz_syn_vis *vis, int y0, int y1, uint32_t seg, const struct pz_syn_point *a,
                      const struct pz_syn_point *b, float width)
 {
@@ -189,10 +191,12 @@ static void shadow_tri(float *map, int res, struct v3 a, struct v3 b, struct v3 
     for (int y = y0; y <= y1; y++)
         for (int x = x0; x <= x1; x++) {
             float px = (float)x + .5f - a.x, py = (float)y + .5f - a.y;
-            float wb = (px * (c.y - a.y) - py * (c.x - a.x)) * inv, wc = (py * (b.x - a.x) - px * (b.y - a.y)) * inv;
+            float wb = (px * (c.y - a.y) - py * (c.x - a.x)) * inv,
+                  wc = (py * (b.x - a.x) - px * (b.y - a.y)) * inv;
             if (wb < 0 || wc < 0 || wb + wc > 1)
                 continue;
-            float z = a.z + wb * (b.z - a.z) + wc * (c.z - a.z), *m = &map[(size_t)y * (size_t)res + (size_t)x];
+            float z = a.z + wb * (b.z - a.z) + wc * (c.z - a.z),
+                  *m = &map[(size_t)y * (size_t)res + (size_t)x];
             if (z > *m)
                 *m = z;
         }
@@ -206,7 +210,8 @@ void pz_syn_shadow_draw(struct pz_syn_shadow *s, int i, const uint32_t *tri, int
         s->map[i][k] = -1e9f;
     for (int t = 0; t < n_tri; t++) {
         const uint32_t *v = tri + 3 * (size_t)t;
-        shadow_tri(s->map[i], s->res, to_map(s, i, pos[v[0]]), to_map(s, i, pos[v[1]]), to_map(s, i, pos[v[2]]));
+        shadow_tri(s->map[i], s->res, to_map(s, i, pos[v[0]]), to_map(s, i, pos[v[1]]),
+                   to_map(s, i, pos[v[2]]));
     }
     if (!s->hair[i])
         return;

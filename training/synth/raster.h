@@ -1,8 +1,8 @@
 /**
  * Software rasteriser: a visibility buffer of super-samples, and shadow maps of an area light.
  *
- * Every buffer is split into bands of rows; a task owns one band (or one shadow map), so the result does not depend
- * on the number of threads.
+ * Every buffer is split into bands of rows; a task owns one band (or one shadow map), so the result does not
+ * depend on the number of threads.
  */
 #ifndef PZ_SYN_RASTER_H
 #define PZ_SYN_RASTER_H
@@ -57,15 +57,15 @@ void pz_syn_vis_draw(struct pz_syn_vis *vis, struct pz_pool *pool, const uint32_
 /** Parallel-light depth maps. */
 struct pz_syn_shadow {
     int n, res;
-    float size;           /**< half width covered, cm */
+    float size; /**< half width covered, cm */
     struct v3 centre;
     struct v3 dir[16], u[16], v[16]; /**< towards the light, and the map's axes */
-    float *map[16];       /**< [res][res] largest coordinate along dir */
-    float *hair[16];      /**< the same for hair points, or NULL */
+    float *map[16];                  /**< [res][res] largest coordinate along dir */
+    float *hair[16];                 /**< the same for hair points, or NULL */
 };
 
-PZ_NODISCARD enum pz_status pz_syn_shadow_open(struct pz_log *log, int n, int res, float size, struct v3 centre, int hair,
-                                  struct pz_syn_shadow *s);
+PZ_NODISCARD enum pz_status pz_syn_shadow_open(struct pz_log *log, int n, int res, float size,
+                                               struct v3 centre, int hair, struct pz_syn_shadow *s);
 void pz_syn_shadow_close(struct pz_syn_shadow *s);
 /** Point map i at `dir` (normalised inside). */
 void pz_syn_shadow_aim(struct pz_syn_shadow *s, int i, struct v3 dir);
@@ -74,7 +74,8 @@ void pz_syn_shadow_draw(struct pz_syn_shadow *s, int i, const uint32_t *tri, int
                         const struct v3 *hair, int n_hair);
 /** Share of map i's light that reaches p: 0…1, bilinear. `bias` cm along the light. */
 float pz_syn_shadow_get(const struct pz_syn_shadow *s, int i, struct v3 p, float bias);
-/** Depth (cm, ≥ 0) of p below the first hair that map i's light meets; large numbers mean deep in the hair. */
+/** Depth (cm, ≥ 0) of p below the first hair that map i's light meets; large numbers mean deep in the hair.
+ */
 float pz_syn_shadow_hair(const struct pz_syn_shadow *s, int i, struct v3 p);
 
 #endif

@@ -1,5 +1,6 @@
-/* Poses the head. Does: blend identity once, expressions sparsely per frame, turn lower teeth and gum truly about the
- * jaw axis, bend the tongue, turn eyeballs. Does not: rotate the head (scene.c). Source: fact sheet synth.md §2. */
+/* Poses the head. Does: blend identity once, expressions sparsely per frame, turn lower teeth and gum truly
+ * about the jaw axis, bend the tongue, turn eyeballs. Does not: rotate the head (scene.c). Source: fact sheet
+ * synth.md §2. */
 #include "rig.h"
 
 #include <string.h>
@@ -33,8 +34,8 @@ static void fit_eye(const struct pz_syn_rig *r, int side, struct v3 *c, float *r
         c->z = z / wsum;
 }
 
-enum pz_status pz_syn_rig_open(struct pz_log *log, const struct pz_syn_asset *a, const float *coef, float asym,
-                               uint32_t seed, struct pz_syn_rig *r)
+enum pz_status pz_syn_rig_open(struct pz_log *log, const struct pz_syn_asset *a, const float *coef,
+                               float asym, uint32_t seed, struct pz_syn_rig *r)
 {
     memset(r, 0, sizeof *r);
     r->asset = a;
@@ -43,9 +44,11 @@ enum pz_status pz_syn_rig_open(struct pz_log *log, const struct pz_syn_asset *a,
         return pz_fail(log, PZ_ERR_NOMEM, "rig: out of memory");
     for (int v = 0; v < PZ_SYN_N_VERTS; v++) {
         struct v3 p = a->neutral[v];
+        float keep =
+            pz_smooth(-14.5f, -9.f, p.y); /* shoulders fit the clothes: identity fades out below the neck */
         for (int k = 0; k < PZ_SYN_N_ID; k++)
             if (coef[k] != 0.f)
-                p = v3_madd(p, a->identity[(size_t)k * PZ_SYN_N_VERTS + (size_t)v], coef[k]);
+                p = v3_madd(p, a->identity[(size_t)k * PZ_SYN_N_VERTS + (size_t)v], coef[k] * keep);
         /* Faces are not symmetric: a smooth warp of a few low frequencies, odd in x. */
         struct v3 q = v3(p.x / 9.f, p.y / 8.f, p.z / 9.f);
         p.x += asym * pz_noise(v3(q.x, q.y, q.z), seed + 1);

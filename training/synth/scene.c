@@ -1,5 +1,5 @@
-/* Assembles and poses a scene. Does: one mesh of head and clothes, ambient visibility at start, per frame the pose,
- * normals, ambient light, shadow maps and visibility buffer. Does not: shade (shade.c, finish.c).
+/* Assembles and poses a scene. Does: one mesh of head and clothes, ambient visibility at start, per frame the
+ * pose, normals, ambient light, shadow maps and visibility buffer. Does not: shade (shade.c, finish.c).
  * Source: fact sheet synth.md §5.6, §9. */
 #include "scene.h"
 
@@ -39,9 +39,9 @@ static enum pz_status gather_mesh(struct pz_log *log, struct pz_syn_scene *s)
     s->albedo = pz_calloc(np, sizeof *s->albedo);
     s->skin_w = pz_calloc(np, sizeof *s->skin_w);
     s->skin_z = pz_calloc(np, sizeof *s->skin_z);
-    if (!s->tri || !s->uv || !s->mat || !s->pos || !s->nrm || !s->rest || !s->posed || !s->transfer || !s->open ||
-        !s->amb || !s->pt || !s->hair_pos || !s->hair_pt || !s->seg_width || !s->seg_col || !s->rest_col || !s->irr ||
-        !s->irr2 || !s->albedo || !s->skin_w || !s->skin_z)
+    if (!s->tri || !s->uv || !s->mat || !s->pos || !s->nrm || !s->rest || !s->posed || !s->transfer ||
+        !s->open || !s->amb || !s->pt || !s->hair_pos || !s->hair_pt || !s->seg_width || !s->seg_col ||
+        !s->rest_col || !s->irr || !s->irr2 || !s->albedo || !s->skin_w || !s->skin_z)
         return pz_fail(log, PZ_ERR_NOMEM, "scene: out of memory");
     memcpy(s->tri, a->tri, (size_t)a->n_tri * 3 * sizeof *s->tri);
     memcpy(s->uv, a->tri_uv, (size_t)a->n_tri * 6 * sizeof *s->uv);
@@ -132,7 +132,8 @@ static enum pz_status bake_ambient(struct pz_log *log, struct pz_syn_scene *s)
 
 static void aim_lights(struct pz_syn_scene *s)
 {
-    static const float jit[PZ_SYN_N_KEY][2] = {{-.75f, .35f}, {.4f, .8f}, {-.3f, -.7f}, {.8f, -.3f}, {.1f, .2f}, {-.9f, -.2f}, {.5f, -.9f}, {-.15f, .95f}};
+    static const float jit[PZ_SYN_N_KEY][2] = {{-.75f, .35f}, {.4f, .8f},   {-.3f, -.7f}, {.8f, -.3f},
+                                               {.1f, .2f},    {-.9f, -.2f}, {.5f, -.9f},  {-.15f, .95f}};
     const struct pz_syn_person *p = &s->person;
     for (int i = 0; i < PZ_SYN_N_KEY; i++) {
         float yaw = p->key_yaw + .24f * jit[i][0], pit = p->key_pitch + .20f * jit[i][1];
@@ -140,12 +141,13 @@ static void aim_lights(struct pz_syn_scene *s)
     }
     for (int i = 0; i < PZ_SYN_N_RIM; i++) {
         float yaw = p->rim_yaw + .16f * (float)(2 * i - 1), pit = .42f + .1f * (float)i;
-        pz_syn_shadow_aim(&s->shadow, PZ_SYN_N_KEY + i, v3(sinf(yaw) * cosf(pit), sinf(pit), cosf(yaw) * cosf(pit)));
+        pz_syn_shadow_aim(&s->shadow, PZ_SYN_N_KEY + i,
+                          v3(sinf(yaw) * cosf(pit), sinf(pit), cosf(yaw) * cosf(pit)));
     }
 }
 
-enum pz_status pz_syn_scene_open(struct pz_log *log, struct pz_pool *pool, const char *head_path, uint64_t seed,
-                                 uint64_t person, int w, int h, int ss, struct pz_syn_scene *s)
+enum pz_status pz_syn_scene_open(struct pz_log *log, struct pz_pool *pool, const char *head_path,
+                                 uint64_t seed, uint64_t person, int w, int h, int ss, struct pz_syn_scene *s)
 {
     enum pz_status st = PZ_OK;
     memset(s, 0, sizeof *s);
@@ -183,8 +185,9 @@ fail:
 
 void pz_syn_scene_close(struct pz_syn_scene *s)
 {
-    void *all[] = {s->tri, s->uv, s->mat, s->pos, s->nrm, s->rest, s->posed, s->transfer, s->open, s->amb, s->pt,
-                   s->hair_pos, s->hair_pt, s->seg_width, s->seg_col, s->rest_col, s->irr, s->irr2, s->albedo, s->skin_w, s->skin_z};
+    void *all[] = {s->tri,      s->uv,       s->mat, s->pos,  s->nrm,      s->rest,    s->posed,
+                   s->transfer, s->open,     s->amb, s->pt,   s->hair_pos, s->hair_pt, s->seg_width,
+                   s->seg_col,  s->rest_col, s->irr, s->irr2, s->albedo,   s->skin_w,  s->skin_z};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         pz_free(all[i]);
     pz_syn_vis_close(&s->vis);
@@ -229,7 +232,8 @@ static void place_block(void *user, int block, int worker)
     int v0 = block * 2048, v1 = v0 + 2048;
     for (int v = v0; v < v1 && v < s->n_vert; v++) {
         struct v3 p = v < s->n_head ? s->posed[v] : s->rest[v];
-        s->pos[v] = v < s->n_head ? place(s, &j->half, p, j->st->breath) : place(s, &j->half, v3(p.x, fminf(p.y, -15.f), p.z), j->st->breath);
+        s->pos[v] = v < s->n_head ? place(s, &j->half, p, j->st->breath)
+                                  : place(s, &j->half, v3(p.x, fminf(p.y, -15.f), p.z), j->st->breath);
         if (v >= s->n_head) {
             /* Clothes follow the shoulders; only the collar's height is kept. */
             s->pos[v].y += p.y - fminf(p.y, -15.f);
@@ -317,7 +321,8 @@ void pz_syn_scene_label(struct pz_syn_scene *s, const struct pz_syn_state *st, s
     fill_label(s, label);
 }
 
-void pz_syn_scene_render(struct pz_syn_scene *s, const struct pz_syn_state *st, uint8_t *rgb, struct pz_syn_label *label)
+void pz_syn_scene_render(struct pz_syn_scene *s, const struct pz_syn_state *st, uint8_t *rgb,
+                         struct pz_syn_label *label)
 {
     struct frame_job j = {.s = s, .st = st};
     pose_all(s, &j);

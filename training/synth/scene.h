@@ -1,8 +1,9 @@
 /**
  * A scene: one person in clothes before a background, and the work space of a frame.
  *
- * Lifetime  pz_syn_scene_open() → any number of pz_syn_scene_render() → pz_syn_scene_close(). One scene renders one frame
- * at a time, on all threads of its pool; what it renders depends on the state only, not on frames before or threads.
+ * Lifetime  pz_syn_scene_open() → any number of pz_syn_scene_render() → pz_syn_scene_close(). One scene
+ * renders one frame at a time, on all threads of its pool; what it renders depends on the state only, not on
+ * frames before or threads.
  */
 #ifndef PZ_SYN_SCENE_H
 #define PZ_SYN_SCENE_H
@@ -28,7 +29,7 @@ struct pz_syn_state {
 
 /** Where points of interest fell, for labels. */
 struct pz_syn_label {
-    float gap_cm, gap_px; /**< inner lips */
+    float gap_cm, gap_px;                        /**< inner lips */
     float upper[2], lower[2], left[2], right[2]; /**< inner lip middle and mouth corners, px */
     float eye_dist_px;
 };
@@ -66,7 +67,7 @@ struct pz_syn_scene {
     struct v3 *rest_col, *irr, *irr2, *albedo; /**< [h][w] */
     float *skin_w, *skin_z;
     float sh[3][PZ_SYN_SH];
-    struct m3 head;       /**< rotation of the frame */
+    struct m3 head; /**< rotation of the frame */
     struct pz_syn_face_pose face;
     float gap;
     uint32_t frame;
@@ -74,11 +75,13 @@ struct pz_syn_scene {
 };
 
 /** Load, grow, bake. `pool` may be NULL; ss 1…4. Errors: of the asset, NOMEM. */
-PZ_NODISCARD enum pz_status pz_syn_scene_open(struct pz_log *log, struct pz_pool *pool, const char *head_path, uint64_t seed,
-                                 uint64_t person, int w, int h, int ss, struct pz_syn_scene *s);
+PZ_NODISCARD enum pz_status pz_syn_scene_open(struct pz_log *log, struct pz_pool *pool, const char *head_path,
+                                              uint64_t seed, uint64_t person, int w, int h, int ss,
+                                              struct pz_syn_scene *s);
 void pz_syn_scene_close(struct pz_syn_scene *s);
 /** Render into rgb [h][w][3] (sRGB bytes). `label` may be NULL. */
-void pz_syn_scene_render(struct pz_syn_scene *s, const struct pz_syn_state *st, uint8_t *rgb, struct pz_syn_label *label);
+void pz_syn_scene_render(struct pz_syn_scene *s, const struct pz_syn_state *st, uint8_t *rgb,
+                         struct pz_syn_label *label);
 
 /** Pose only and tell where the lips fall; cheap. */
 void pz_syn_scene_label(struct pz_syn_scene *s, const struct pz_syn_state *st, struct pz_syn_label *label);

@@ -1,6 +1,7 @@
-/* Shades. Does: skin, lips, eyes, teeth, gums, cloth and hair from the visibility buffer, one shading per pixel and
- * material, blended by the samples it covers; skin leaves its irradiance for scattering (finish.c).
- * Source: fact sheet synth.md §5; GGX after Walter 2007, hair after Kajiya and Kay 1989 with Marschner's two shifted lobes. */
+/* Shades. Does: skin, lips, eyes, teeth, gums, cloth and hair from the visibility buffer, one shading per
+ * pixel and material, blended by the samples it covers; skin leaves its irradiance for scattering (finish.c).
+ * Source: fact sheet synth.md §5; GGX after Walter 2007, hair after Kajiya and Kay 1989 with Marschner's two
+ * shifted lobes. */
 #include "scene.h"
 
 #include <stdbool.h>
@@ -39,7 +40,8 @@ struct v3 pz_syn_env(const struct pz_syn_scene *s, struct v3 d)
     struct v3 f = s->person.fill;
     float up = .5f + .5f * d.y;
     struct v3 c = v3_lerp(v3_scale(v3(1.05f, .92f, .78f), .34f), v3_scale(f, 1.05f), up);
-    /* The window at the side of the key light, the bright room in front, darkness behind the camera's left. */
+    /* The window at the side of the key light, the bright room in front, darkness behind the camera's left.
+     */
     struct v3 win = v3_norm(v3(-.95f, .15f, -.1f));
     c = v3_madd(c, v3(1.15f, 1.25f, 1.35f), .55f * powf(fmaxf(0.f, v3_dot(d, win)), 3.f));
     c = v3_madd(c, f, .55f * powf(fmaxf(0.f, d.z), 2.f));
@@ -60,31 +62,34 @@ static float ggx(struct v3 n, struct v3 v, struct v3 l, float rough, float f0)
     return D * G * F * nl;
 }
 
-/** Light of key and rim that reaches a point: visibility times wrapped cosine, averaged over the area lights. */
-static struct light gather(const struct pz_syn_scene *s, struct v3 p, struct v3 n, float bias, float wrap)
+/** Light of key and rim that reaches a point: visibility times wrapped cosine, averaged over every
+ *  `stride`-th of the area lights. */
+static struct light gather(const struct pz_syn_scene *s, struct v3 p, struct v3 n, float bias, float wrap,
+                           int stride)
 {
     struct light o = {{0, 0, 0}, {0, 0, 0}, 0, 0};
     struct v3 q = v3_madd(p, n, .06f);
     float e = 0, r = 0;
-    for (int i = 0; i < s->shadow.n; i++) {
+    for (int i = 0; i < s->shadow.n; i += stride) {
         float c = (v3_dot(n, s->shadow.dir[i]) + wrap) / (1.f + wrap);
         if (c <= 0.f)
             continue;
         float vis = pz_syn_shadow_get(&s->shadow, i, q, bias);
         if (i < PZ_SYN_N_KEY) {
             e += vis * c;
-            o.key_vis += vis / PZ_SYN_N_KEY;
+            o.key_vis += vis * (float)stride / PZ_SYN_N_KEY;
         } else {
             r += vis * c;
-            o.rim_vis += vis / PZ_SYN_N_RIM;
+            o.rim_vis += vis * (float)stride / PZ_SYN_N_RIM;
         }
     }
-    o.key = v3_scale(s->person.key, e / PZ_SYN_N_KEY);
-    o.rim = v3_scale(s->person.rim, r / PZ_SYN_N_RIM);
+    o.key = v3_scale(s->person.key, e * (float)stride / PZ_SYN_N_KEY);
+    o.rim = v3_scale(s->person.rim, r * (float)stride / PZ_SYN_N_RIM);
     return o;
 }
 
-static struct v3 highlights(const struct pz_syn_scene *s, const struct frag *f, struct v3 n, const struct light *l, float rough, float f0)
+static struct v3 highlights(const struct pz_syn_scene *s, const struct frag *f, struct v3 n,
+                            const struct light *l, float rough, float f0)
 {
     float k = 0, r = 0;
     static const int pick[4] = {0, 3, 4, 6};
@@ -92,7 +97,8 @@ static struct v3 highlights(const struct pz_syn_scene *s, const struct frag *f, 
         k += .25f * ggx(n, f->eye, s->shadow.dir[pick[i]], rough, f0);
     for (int i = 0; i < PZ_SYN_N_RIM; i++)
         r += ggx(n, f->eye, s->shadow.dir[PZ_SYN_N_KEY + i], rough, f0) / PZ_SYN_N_RIM;
-    return v3_add(v3_scale(s->person.key, k * l->key_vis * 3.14159f), v3_scale(s->person.rim, fminf(r * l->rim_vis * 3.14159f, .5f)));
+    return v3_add(v3_scale(s->person.key, k * l->key_vis * 3.14159f),
+                  v3_scale(s->person.rim, fminf(r * l->rim_vis * 3.14159f, .5f)));
 }
 
 static struct v3 mirror(const struct pz_syn_scene *s, const struct frag *f, struct v3 n, float f0, float gain)
@@ -102,7 +108,8 @@ static struct v3 mirror(const struct pz_syn_scene *s, const struct frag *f, stru
     return v3_scale(pz_syn_env(s, r), fr * gain);
 }
 
-static void shade_skin(const struct pz_syn_scene *s, const struct frag *f, int tile, struct v3 *irr, struct v3 *alb, struct v3 *spec)
+static void shade_skin(const struct pz_syn_scene *s, const struct frag *f, int tile, struct v3 *irr,
+                       struct v3 *alb, struct v3 *spec)
 {
     float t[PZ_SYN_TEX_N], du, dv;
     pz_syn_skin_get(&s->skin, tile, f->u - (float)tile, f->w, t, &du, &dv);
@@ -123,7 +130,7 @@ static void shade_skin(const struct pz_syn_scene *s, const struct frag *f, int t
         }
     }
     struct v3 nd = v3_norm(v3_lerp(f->n, n, .65f));
-    struct light l = gather(s, f->p, nd, .16f, 0.f);
+    struct light l = gather(s, f->p, nd, .16f, 0.f, 1);
     /* Ambient follows the relief a little: surfaces turned up get more. */
     float tilt = 1.f + .5f * (v3_dot(n, v3(-.3f, .6f, .5f)) - v3_dot(f->n, v3(-.3f, .6f, .5f)));
     *irr = v3_add(v3_scale(f->amb, tilt), v3_add(l.key, l.rim));
@@ -192,9 +199,12 @@ static struct v3 shade_eye(const struct pz_syn_scene *s, const struct frag *f, i
     float limb = sqrtf(q.x * q.x + q.y * q.y);
     /* Refraction: the iris lies under the cornea, so follow the bent view ray 0.2 cm down. */
     float z = fmaxf(view.z, .35f), depth = .20f * pz_smooth(R, .2f * R, limb);
-    float ix = q.x - depth * .72f * view.x / z, iy = q.y - depth * .72f * view.y / z, ir = sqrtf(ix * ix + iy * iy);
-    float vein = pz_smooth(.52f, .72f, fabsf(pz_fbm(v3(q.x * 2.2f, q.y * 5.5f, 0), .7f, 4, p->noise + 93)) * 1.5f + .14f * limb);
-    struct v3 white = v3_lerp(v3(.66f, .60f, .55f), v3(.55f, .33f, .28f), pz_clampf(.35f * vein + .6f * pz_smooth(1.0f, 1.55f, limb), 0.f, 1.f));
+    float ix = q.x - depth * .72f * view.x / z, iy = q.y - depth * .72f * view.y / z,
+          ir = sqrtf(ix * ix + iy * iy);
+    float vein = pz_smooth(
+        .52f, .72f, fabsf(pz_fbm(v3(q.x * 2.2f, q.y * 5.5f, 0), .7f, 4, p->noise + 93)) * 1.5f + .14f * limb);
+    struct v3 white = v3_lerp(v3(.57f, .52f, .48f), v3(.55f, .33f, .28f),
+                              pz_clampf(.35f * vein + .6f * pz_smooth(1.0f, 1.55f, limb), 0.f, 1.f));
     float iris = pz_smooth(R + .05f, R - .06f, limb);
     struct v3 c = v3_lerp(white, iris_colour(p, ir, atan2f(iy, ix), R), iris);
     /* Lids: shade falls from the upper one, a little from the lower; a tear line glints along the lower. */
@@ -203,18 +213,20 @@ static struct v3 shade_eye(const struct pz_syn_scene *s, const struct frag *f, i
     float dn = (float)walk(s, f, 1, (int)(.5f * cm), PZ_SYN_EYE_L, PZ_SYN_EYE_R) / cm;
     float shade = (1.f - .62f * expf(-up / .17f)) * (1.f - .35f * expf(-dn / .07f));
     struct v3 n = v3_norm(v3_sub(f->p, v3_sub(f->p, f->n)));
-    struct light l = gather(s, f->p, n, .30f, .25f);
+    struct light l = gather(s, f->p, n, .30f, .25f, 1);
     struct v3 amb = v3_lerp(f->amb, v3(.45f, .46f, .5f), .45f);
     struct v3 e = v3_scale(v3_add(v3_scale(amb, .95f), v3_scale(l.key, .62f)), shade);
     /* Light that enters the cornea gathers on the far side of the iris. */
     struct v3 kd = m3_tmul(&g, m3_tmul(&s->head, s->shadow.dir[4]));
     float caustic = 1.f + iris * 1.1f * pz_smooth(.25f, -.9f, (ix * kd.x + iy * kd.y) / R);
     c = v3_scale(v3_mul(c, e), caustic);
-    /* The cornea is a smaller sphere standing out of the globe: its own normal makes the small bright glint. */
+    /* The cornea is a smaller sphere standing out of the globe: its own normal makes the small bright glint.
+     */
     struct v3 cn = v3_norm(v3(q.x, q.y, sqrtf(fmaxf(.05f, .82f * .82f - limb * limb)))), sn = v3_norm(q);
     struct v3 nn = v3_norm(v3_lerp(sn, cn, pz_smooth(.80f, .52f, limb)));
     nn = m3_mul(&s->head, m3_mul(&g, nn));
-    nn = v3_norm(v3_add(nn, v3_scale(v3(pz_noise(v3_scale(q, 6.f), 5), pz_noise(v3_scale(q, 6.f), 6), 0), .025f * (1.f - iris))));
+    nn = v3_norm(v3_add(nn, v3_scale(v3(pz_noise(v3_scale(q, 6.f), 5), pz_noise(v3_scale(q, 6.f), 6), 0),
+                                     .025f * (1.f - iris))));
     struct v3 r = v3_sub(v3_scale(nn, 2.f * v3_dot(nn, f->eye)), f->eye);
     float x = 1.f - pz_clampf(v3_dot(nn, f->eye), 0.f, 1.f), fr = .028f + .97f * x * x * x * x * x;
     float lash = pz_smooth(.02f, .12f, up);
@@ -244,8 +256,10 @@ static struct v3 shade_mouth(const struct pz_syn_scene *s, const struct frag *f,
         c = v3_scale(c, 1.f - .35f * pz_smooth(1.2f, 2.6f, side));
         f0 = .045f;
         rough = .20f;
+        gl = .55f;
     } else if (mat == PZ_SYN_TONGUE) {
-        c = v3_scale(v3(.44f, .165f, .155f), 1.f + .22f * pz_fbm(rest, .25f, 3, nz + 102) - .25f * pz_bell(rest.x, .08f));
+        c = v3_scale(v3(.44f, .165f, .155f),
+                     1.f + .22f * pz_fbm(rest, .25f, 3, nz + 102) - .25f * pz_bell(rest.x, .08f));
         bump = .14f;
         rough = .38f;
     } else if (mat == PZ_SYN_GUM) {
@@ -261,10 +275,11 @@ static struct v3 shade_mouth(const struct pz_syn_scene *s, const struct frag *f,
     float lid = 1.f - .72f * expf(-up / .16f);
     struct v3 n = f->n;
     if (bump > 0.f)
-        n = v3_norm(v3_add(n, v3_scale(v3(pz_noise(v3_scale(rest, 9.f), 1), pz_noise(v3_scale(rest, 9.f), 2), 0), bump)));
+        n = v3_norm(v3_add(
+            n, v3_scale(v3(pz_noise(v3_scale(rest, 9.f), 1), pz_noise(v3_scale(rest, 9.f), 2), 0), bump)));
     if (v3_dot(n, f->eye) < 0.f)
         n = v3_scale(n, -1.f);
-    struct light l = gather(s, f->p, n, .12f, .15f);
+    struct light l = gather(s, f->p, n, .12f, .15f, 1);
     struct v3 amb = v3_scale(v3(.52f, .50f, .50f), occ * lid * (.6f + .4f * pz_clampf(n.z, 0.f, 1.f)));
     struct v3 e = v3_add(amb, v3_scale(l.key, .8f * (.35f + .65f * occ) * (.3f + .7f * lid)));
     struct v3 col = v3_mul(c, e);
@@ -299,7 +314,7 @@ static struct v3 shade_cloth(const struct pz_syn_scene *s, const struct frag *f,
         if (dep < 0.f)
             ao *= .72f + .28f * pz_smooth(-.6f, 0.f, dep);
     }
-    struct light l = gather(s, f->p, n, .45f, .12f);
+    struct light l = gather(s, f->p, n, .45f, .12f, 2);
     struct v3 e = v3_scale(v3_add(f->amb, v3_add(l.key, l.rim)), ao);
     float tilt = 1.f + .6f * (n.y - f->n.y) - .25f * (n.x - f->n.x);
     e = v3_scale(e, pz_clampf(tilt, .5f, 1.6f));
@@ -319,7 +334,8 @@ static bool make_frag(const struct pz_syn_scene *s, int sx, int sy, uint32_t id,
     const struct pz_syn_point *a = &s->pt[f->v[0]], *b = &s->pt[f->v[1]], *c = &s->pt[f->v[2]];
     float area = (b->x - a->x) * (c->y - a->y) - (b->y - a->y) * (c->x - a->x);
     float px = (float)sx + .5f - a->x, py = (float)sy + .5f - a->y;
-    float wb = (px * (c->y - a->y) - py * (c->x - a->x)) / area, wc = (py * (b->x - a->x) - px * (b->y - a->y)) / area;
+    float wb = (px * (c->y - a->y) - py * (c->x - a->x)) / area,
+          wc = (py * (b->x - a->x) - px * (b->y - a->y)) / area;
     float w[3] = {(1.f - wb - wc) * a->q, wb * b->q, wc * c->q}, sum = w[0] + w[1] + w[2];
     const float *q = s->uv + 6 * (size_t)f->tri;
     f->p = f->n = f->amb = v3(0, 0, 0);
@@ -360,7 +376,8 @@ static int group_of(int mat)
     }
 }
 
-/** One pixel: samples of one group whose depths agree share a shading, taken at the sample nearest the centre. */
+/** One pixel: samples of one group whose depths agree share a shading, taken at the sample nearest the
+ * centre. */
 static void shade_pixel(struct pz_syn_scene *s, int x, int y)
 {
     const struct pz_syn_vis *vis = &s->vis;
@@ -371,10 +388,29 @@ static void shade_pixel(struct pz_syn_scene *s, int x, int y)
         float q, d;
         uint32_t id;
     } g[16];
-    int ng = 0;
+    int ng = 0, same;
+    /* Most pixels lie inside one triangle or see the background only. */
+    uint32_t id0 = vis->id[(size_t)(y * ss) * (size_t)vis->w + (size_t)(x * ss)];
+    same = 0;
+    while (!(id0 & PZ_SYN_STRAND) && same < n &&
+           vis->id[(size_t)(y * ss + same / ss) * (size_t)vis->w + (size_t)(x * ss + same % ss)] == id0)
+        same++;
     struct v3 sum = v3(0, 0, 0), irr = v3(0, 0, 0), alb = v3(0, 0, 0);
     float ws = 0, zs = 0, wbg = 0;
-    for (int k = 0; k < n; k++) {
+    if (same == n && id0) {
+        int sx = x * ss + ss / 2, sy = y * ss + ss / 2, mat = s->mat[id0 - 1];
+        g[0].group = group_of(mat);
+        g[0].mat = mat;
+        g[0].n = n;
+        g[0].sx = sx;
+        g[0].sy = sy;
+        g[0].id = id0;
+        g[0].q = vis->q[(size_t)sy * (size_t)vis->w + (size_t)sx];
+        ng = 1;
+    } else if (same == n) {
+        wbg = (float)n;
+    }
+    for (int k = same == n ? n : 0; k < n; k++) {
         int sx = x * ss + k % ss, sy = y * ss + k / ss;
         size_t so = (size_t)sy * (size_t)vis->w + (size_t)sx;
         uint32_t id = vis->id[so];
@@ -387,8 +423,10 @@ static void shade_pixel(struct pz_syn_scene *s, int x, int y)
             continue;
         }
         int mat = s->mat[id - 1], gr = group_of(mat), i = 0;
-        float q = vis->q[so], cx = (float)(k % ss) - .5f * (float)(ss - 1), cy = (float)(k / ss) - .5f * (float)(ss - 1), d = cx * cx + cy * cy;
-        while (i < ng && !(g[i].group == gr && fabsf(1.f / g[i].q - 1.f / q) < .7f && (gr != GROUP_MOUTH || g[i].mat == mat)))
+        float q = vis->q[so], cx = (float)(k % ss) - .5f * (float)(ss - 1),
+              cy = (float)(k / ss) - .5f * (float)(ss - 1), d = cx * cx + cy * cy;
+        while (i < ng && !(g[i].group == gr && fabsf(1.f / g[i].q - 1.f / q) < .7f &&
+                           (gr != GROUP_MOUTH || g[i].mat == mat)))
             i++;
         if (i == ng) {
             g[ng].group = gr;
@@ -430,7 +468,10 @@ static void shade_pixel(struct pz_syn_scene *s, int x, int y)
         }
     }
     if (wbg > 0)
-        sum = v3_madd(sum, pz_syn_backdrop_get(&s->back, ((float)x + .5f) / (float)s->w, ((float)y + .5f) / (float)s->h), wbg);
+        sum = v3_madd(
+            sum,
+            pz_syn_backdrop_get(&s->back, ((float)x + .5f) / (float)s->w, ((float)y + .5f) / (float)s->h),
+            wbg);
     float inv = 1.f / (float)n;
     s->rest_col[o] = v3_scale(sum, inv);
     s->skin_w[o] = ws * inv;
@@ -459,11 +500,12 @@ static struct v3 fibre(struct v3 t, struct v3 n, struct v3 v, struct v3 l, struc
     float tl = v3_dot(t, l), sl = sqrtf(fmaxf(0.f, 1.f - tl * tl));
     struct v3 h = v3_norm(v3_add(l, v));
     float th1 = v3_dot(v3_norm(v3_madd(t, n, .10f)), h), th2 = v3_dot(v3_norm(v3_madd(t, n, -.14f)), h);
-    float s1 = powf(sqrtf(fmaxf(0.f, 1.f - th1 * th1)), 70.f), s2 = powf(sqrtf(fmaxf(0.f, 1.f - th2 * th2)), 16.f);
+    float s1 = powf(sqrtf(fmaxf(0.f, 1.f - th1 * th1)), 70.f),
+          s2 = powf(sqrtf(fmaxf(0.f, 1.f - th2 * th2)), 16.f);
     struct v3 warm = v3_add(v3_scale(base, 3.2f), v3(.018f, .011f, .007f));
     struct v3 c = v3_scale(base, .9f * sl);
-    c = v3_madd(c, v3(.040f, .040f, .042f), s1);
-    return v3_madd(c, warm, .45f * s2);
+    c = v3_madd(c, v3(.055f, .056f, .06f), s1);
+    return v3_madd(c, warm, .30f * s2);
 }
 
 static void hair_block(void *user, int block, int worker)
@@ -475,7 +517,8 @@ static void hair_block(void *user, int block, int worker)
     struct v3 amb0 = v3(s->sh[0][0] * .282095f, s->sh[1][0] * .282095f, s->sh[2][0] * .282095f);
     for (int i = block * 4096; i < (block + 1) * 4096 && i < h->n_seg; i++) {
         int a = h->seg[i];
-        struct v3 p0 = s->hair_pos[a], p1 = s->hair_pos[a + 1], mid = v3_lerp(p0, p1, .5f), t = v3_norm(v3_sub(p1, p0));
+        struct v3 p0 = s->hair_pos[a], p1 = s->hair_pos[a + 1], mid = v3_lerp(p0, p1, .5f),
+                  t = v3_norm(v3_sub(p1, p0));
         struct v3 eye = v3_norm(v3_sub(v3(0, 0, s->cam.dist), mid));
         struct v3 n = v3_norm(v3_sub(mid, v3_add(v3(0, 4.5f, 0), s->shift)));
         int kind = h->pt_kind[a];
@@ -488,13 +531,19 @@ static void hair_block(void *user, int block, int worker)
             for (int k = 0; k < 3; k++)
                 tr += expf(-1.5f * pz_syn_shadow_hair(&s->shadow, pick[k], v3_madd(mid, n, .1f))) / 3.f;
             for (int k = 0; k < PZ_SYN_N_RIM; k++)
-                rim += expf(-1.8f * pz_syn_shadow_hair(&s->shadow, PZ_SYN_N_KEY + k, v3_madd(mid, n, .1f))) / PZ_SYN_N_RIM;
+                rim += expf(-1.8f * pz_syn_shadow_hair(&s->shadow, PZ_SYN_N_KEY + k, v3_madd(mid, n, .1f))) /
+                       PZ_SYN_N_RIM;
             c = v3_scale(v3_mul(fibre(t, n, eye, s->shadow.dir[4], base), p->key), tr);
-            c = v3_add(c, v3_scale(v3_mul(fibre(t, n, eye, s->shadow.dir[PZ_SYN_N_KEY], base), p->rim), .9f * rim));
+            c = v3_add(
+                c, v3_scale(v3_mul(fibre(t, n, eye, s->shadow.dir[PZ_SYN_N_KEY], base), p->rim), .9f * rim));
             float up = .55f + .45f * n.y;
-            c = v3_add(c, v3_scale(v3_mul(v3_add(base, v3_scale(fibre(t, n, eye, v3_norm(v3(-.4f, .8f, .5f)), base), .8f)), amb0), 1.1f * tone * up));
+            c = v3_add(
+                c, v3_scale(v3_mul(v3_add(base,
+                                          v3_scale(fibre(t, n, eye, v3_norm(v3(-.4f, .8f, .5f)), base), .8f)),
+                                   amb0),
+                            1.1f * tone * up));
         } else {
-            struct light l = gather(s, v3_madd(mid, eye, .12f), eye, .35f, .5f);
+            struct light l = gather(s, v3_madd(mid, eye, .12f), eye, .35f, .5f, 2);
             struct v3 e = v3_add(v3_scale(l.key, .7f), v3_scale(amb0, .8f));
             float k = kind == PZ_SYN_BROW ? 1.1f : kind == PZ_SYN_LASH ? .45f : 1.6f;
             c = v3_scale(v3_mul(base, e), k);

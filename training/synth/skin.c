@@ -1,6 +1,6 @@
-/* Bakes skin. Does: pigment, blood, pores, lines, stubble shadow, lips, scalp and moles as functions of position on
- * the person's own head, stored per texel so that a frame only looks them up. Does not: light anything.
- * Source: fact sheet synth.md §5.1, §5.2. */
+/* Bakes skin. Does: pigment, blood, pores, lines, stubble shadow, lips, scalp and moles as functions of
+ * position on the person's own head, stored per texel so that a frame only looks them up. Does not: light
+ * anything. Source: fact sheet synth.md §5.1, §5.2. */
 #include "skin.h"
 
 #include <string.h>
@@ -39,9 +39,10 @@ int pz_syn_landmark(int i)
 /** Height of the hairline over azimuth from the front, degrees → y in cm. */
 static float hairline(float az)
 {
-    static const float tab[][2] = {{0, 10.9f},  {14, 10.75f}, {24, 10.6f}, {33, 10.75f}, {40, 9.9f}, {47, 8.3f}, {54, 7.0f},
-                                   {60, 5.6f},  {63, 2.0f},   {67, .2f},   {74, .4f},    {79, 2.4f}, {85, 4.6f}, {98, 5.0f},
-                                   {110, 3.6f}, {118, .5f},   {128, -3.f}, {180, -4.4f}};
+    static const float tab[][2] = {{0, 10.9f},  {14, 10.75f}, {24, 10.6f}, {33, 10.75f}, {40, 9.9f},
+                                   {47, 8.3f},  {54, 7.0f},   {60, 5.6f},  {63, 2.0f},   {67, .2f},
+                                   {74, .4f},   {79, 2.4f},   {85, 4.6f},  {98, 4.4f},   {108, 2.2f},
+                                   {116, -.8f}, {128, -3.f},  {180, -4.4f}};
     const int n = (int)(sizeof tab / sizeof *tab);
     for (int i = 1; i < n; i++)
         if (az <= tab[i][0])
@@ -54,7 +55,7 @@ float pz_syn_scalp_mask(const struct pz_syn_person *p, struct v3 pos)
     float az = fabsf(atan2f(pos.x, pos.z - .5f)) * 57.29578f;
     float y = hairline(az) + .28f * pz_noise(v3_scale(pos, 1.6f), p->noise + 11) +
               .16f * pz_noise(v3_scale(pos, 5.f), p->noise + 12);
-    return pz_smooth(-.25f, .3f, pos.y - y);
+    return pz_smooth(-.45f, .6f, pos.y - y);
 }
 
 float pz_syn_beard_mask(const struct v3 *lm, struct v3 pos)
@@ -80,11 +81,13 @@ static void lip_outline(struct bake *b)
         float s = (float)i * 12.f / LIP_POLY;
         int k = (int)s;
         float t = s - (float)k;
-        const float *p0 = kLip[(k + 11) % 12], *p1 = kLip[k % 12], *p2 = kLip[(k + 1) % 12], *p3 = kLip[(k + 2) % 12];
+        const float *p0 = kLip[(k + 11) % 12], *p1 = kLip[k % 12], *p2 = kLip[(k + 1) % 12],
+                    *p3 = kLip[(k + 2) % 12];
         for (int c = 0; c < 2; c++) {
             float m1 = .5f * (p2[c] - p0[c]), m2 = .5f * (p3[c] - p1[c]);
             float t2 = t * t, t3 = t2 * t;
-            b->lip[i][c] = (2 * t3 - 3 * t2 + 1) * p1[c] + (t3 - 2 * t2 + t) * m1 + (-2 * t3 + 3 * t2) * p2[c] + (t3 - t2) * m2;
+            b->lip[i][c] = (2 * t3 - 3 * t2 + 1) * p1[c] + (t3 - 2 * t2 + t) * m1 +
+                           (-2 * t3 + 3 * t2) * p2[c] + (t3 - t2) * m2;
         }
     }
 }
@@ -100,7 +103,8 @@ static float lip_inside(const struct bake *b, float u, float v)
         float dx = u - ax - t * bx, dy = v - ay - t * by, d = dx * dx + dy * dy;
         best = d < best ? d : best;
         if ((b->lip[i][1] > v) != (b->lip[j][1] > v) &&
-            u < (b->lip[j][0] - b->lip[i][0]) * (v - b->lip[i][1]) / (b->lip[j][1] - b->lip[i][1]) + b->lip[i][0])
+            u < (b->lip[j][0] - b->lip[i][0]) * (v - b->lip[i][1]) / (b->lip[j][1] - b->lip[i][1]) +
+                    b->lip[i][0])
             in = !in;
     }
     return in ? sqrtf(best) : -sqrtf(best);
@@ -122,18 +126,22 @@ static struct v3 zones(const struct bake *b, struct v3 p, struct v3 c)
     if (ax > 7.2f && p.y < 4.6f && p.z < 2.5f)
         red += 1.1f * pz_smooth(7.2f, 8.3f, ax);
     for (int s = 0; s < 2; s++) {
-        int in = s ? 42 : 39, out = s ? 45 : 36, lo1 = s ? 46 : 41, lo2 = s ? 47 : 40, up1 = s ? 43 : 37, up2 = s ? 44 : 38;
-        struct v3 lo = v3_scale(v3_add(b->lm[lo1], b->lm[lo2]), .5f), up = v3_scale(v3_add(b->lm[up1], b->lm[up2]), .5f);
+        int in = s ? 42 : 39, out = s ? 45 : 36, lo1 = s ? 46 : 41, lo2 = s ? 47 : 40, up1 = s ? 43 : 37,
+            up2 = s ? 44 : 38;
+        struct v3 lo = v3_scale(v3_add(b->lm[lo1], b->lm[lo2]), .5f),
+                  up = v3_scale(v3_add(b->lm[up1], b->lm[up2]), .5f);
         struct v3 bag = v3_add(v3_lerp(lo, b->lm[in], .25f), v3(0, -.62f, 0));
         dark += .62f * pz_bell(v3_len(v3_sub(p, bag)), .85f) + .5f * near_lm(b, in, p, .75f);
-        dark += .42f * pz_bell(v3_len(v3_sub(p, v3_add(up, v3(0, .5f, 0)))), .7f) + .25f * near_lm(b, out, p, .6f);
+        dark += .42f * pz_bell(v3_len(v3_sub(p, v3_add(up, v3(0, .5f, 0)))), .7f) +
+                .25f * near_lm(b, out, p, .6f);
         /* Lid margins are pink and moist. */
         red += .6f * pz_bell(v3_len(v3_sub(p, lo)), .35f);
     }
     dark += .22f * pz_bell(v3_len(v3_sub(pm, v3(3.0f, -3.4f, 10.f))), .9f);
     red *= b->p->redness * (.85f + .3f * pz_noise(v3_scale(p, 1.1f), b->p->noise + 21));
     dark *= .75f + .35f * b->p->age;
-    c = v3_mul(c, v3(expf(-.015f * red - .20f * dark), expf(-.15f * red - .30f * dark), expf(-.13f * red - .30f * dark)));
+    c = v3_mul(c, v3(expf(-.015f * red - .20f * dark), expf(-.15f * red - .30f * dark),
+                     expf(-.13f * red - .30f * dark)));
     return c;
 }
 
@@ -153,16 +161,19 @@ static float wrinkles(const struct bake *b, struct v3 p)
         float dx = (s ? 1.f : -1.f) * (p.x - c.x) - .35f, dy = p.y - c.y;
         if (dx > 0 && dx < 1.6f) {
             float ang = atan2f(dy, dx + .4f) * 5.5f;
-            h -= .010f * a * pz_smooth(1.6f, .5f, dx) * pz_smooth(0, .3f, dx) * pz_bell(ang - floorf(ang + .5f), .17f) * (fabsf(ang) < 3.f);
+            h -= .010f * a * pz_smooth(1.6f, .5f, dx) * pz_smooth(0, .3f, dx) *
+                 pz_bell(ang - floorf(ang + .5f), .17f) * (fabsf(ang) < 3.f);
         }
         /* Lines under the eye follow the lid. */
         struct v3 lo = v3_scale(v3_add(b->lm[s ? 46 : 41], b->lm[s ? 47 : 40]), .5f);
         float ex = p.x - lo.x, ey = p.y - lo.y + .16f * ex * ex * .3f;
         h -= .009f * a * pz_bell(ey + .42f - .1f * ex, .06f) * pz_smooth(1.3f, .6f, fabsf(ex));
-        h -= .007f * a * pz_bell(ey + .72f + .12f * ex * (s ? 1.f : -1.f), .07f) * pz_smooth(1.1f, .5f, fabsf(ex));
+        h -= .007f * a * pz_bell(ey + .72f + .12f * ex * (s ? 1.f : -1.f), .07f) *
+             pz_smooth(1.1f, .5f, fabsf(ex));
     }
     for (int i = 0; i < 2; i++)
-        h -= .02f * pz_bell(p.y + 9.3f + 1.4f * (float)i + .1f * pz_noise(v3(p.x, 0, 0), 5), .1f) * pz_smooth(5.f, 3.f, fabsf(p.x));
+        h -= .02f * pz_bell(p.y + 9.3f + 1.4f * (float)i + .1f * pz_noise(v3(p.x, 0, 0), 5), .1f) *
+             pz_smooth(5.f, 3.f, fabsf(p.x));
     return h;
 }
 
@@ -177,8 +188,9 @@ static void shade_lip(const struct bake *b, struct v3 p, float u, float v, float
     float in = pz_smooth(.012f, .05f, d);
     lip = v3_mul(lip, v3_lerp(v3(.97f, .95f, .95f), v3(1.06f, .88f, .9f), in));
     *c = v3_lerp(*c, lip, m * .92f);
-    float cre = pz_noise(v3(p.x * 11.f + 1.5f * pz_noise(v3_scale(p, 2.f), 43), p.y * 1.4f, 0), b->p->noise + 44) +
-                .6f * pz_noise(v3(p.x * 23.f, p.y * 2.5f, 0), b->p->noise + 45);
+    float cre =
+        pz_noise(v3(p.x * 11.f + 1.5f * pz_noise(v3_scale(p, 2.f), 43), p.y * 1.4f, 0), b->p->noise + 44) +
+        .6f * pz_noise(v3(p.x * 23.f, p.y * 2.5f, 0), b->p->noise + 45);
     t[PZ_SYN_TEX_HEIGHT] += m * .010f * cre * (1.f - .5f * in);
     t[PZ_SYN_TEX_HEIGHT] += .012f * pz_bell(d, .007f);
     t[PZ_SYN_TEX_GLOSS] = pz_mixf(t[PZ_SYN_TEX_GLOSS], .75f + .35f * in, m);
@@ -190,30 +202,36 @@ static void eval(const struct bake *b, struct v3 p, int tile, float u, float v, 
 {
     const uint32_t s = b->p->noise;
     struct v3 c = b->base;
-    float mel = .55f * pz_fbm(p, 2.6f, 3, s + 1) + .45f * pz_fbm(p, .5f, 3, s + 2), blood = pz_fbm(p, .9f, 4, s + 3);
+    float mel = .55f * pz_fbm(p, 2.6f, 3, s + 1) + .45f * pz_fbm(p, .5f, 3, s + 2),
+          blood = pz_fbm(p, .9f, 4, s + 3);
     float fine = pz_fbm(p, .10f, 2, s + 4);
-    c = v3_mul(c, v3(1.f + .07f * mel + .03f * fine, 1.f + .09f * mel - .07f * blood + .04f * fine,
-                     1.f + .11f * mel - .06f * blood + .04f * fine));
+    c = v3_mul(c, v3(1.f + .09f * mel + .05f * fine, 1.f + .12f * mel - .10f * blood + .06f * fine,
+                     1.f + .14f * mel - .09f * blood + .06f * fine));
     c = zones(b, p, c);
-    float fr = pz_smooth(.16f, .05f, pz_cell(p, .33f, s + 5)) * pz_smooth(.1f, .6f, pz_noise(v3_scale(p, .5f), s + 6));
+    float fr = pz_smooth(.16f, .05f, pz_cell(p, .33f, s + 5)) *
+               pz_smooth(.1f, .6f, pz_noise(v3_scale(p, .5f), s + 6));
     c = v3_scale(c, 1.f - .22f * b->p->freckles * fr);
     for (int i = 0; i < N_SPOT; i++) {
         struct v3 d = v3_sub(p, b->spot[i]);
         float r2 = v3_dot(d, d), r = b->spot_r[i];
         if (r2 < 9.f * r * r)
-            c = v3_mul(c, v3_lerp(v3(1, 1, 1), v3(.45f, .36f, .33f), b->spot_d[i] * pz_smooth(1.5f * r, .5f * r, sqrtf(r2))));
+            c = v3_mul(c, v3_lerp(v3(1, 1, 1), v3(.45f, .36f, .33f),
+                                  b->spot_d[i] * pz_smooth(1.5f * r, .5f * r, sqrtf(r2))));
     }
     /* Relief: pores, larger on nose and cheeks, and fine crossing lines. */
-    float pore = pz_smooth(.42f, .0f, pz_cell(p, .075f, s + 7)), nose = pz_bell(v3_len(v3_sub(p, b->lm[30])), 1.6f);
+    float pore = pz_smooth(.42f, .0f, pz_cell(p, .075f, s + 7)),
+          nose = pz_bell(v3_len(v3_sub(p, b->lm[30])), 1.6f);
     float cheek = pz_bell(v3_len(v3_sub(v3(fabsf(p.x), p.y, p.z), v3(3.4f, .3f, 10.f))), 1.8f);
     float rough = pz_fbm(p, .12f, 3, s + 8);
-    t[PZ_SYN_TEX_HEIGHT] = -.0042f * pore * (.45f + .9f * nose + .7f * cheek) + .0036f * rough + .008f * pz_fbm(p, .6f, 2, s + 9);
+    t[PZ_SYN_TEX_HEIGHT] =
+        -.0062f * pore * (.5f + .9f * nose + .7f * cheek) + .0056f * rough + .008f * pz_fbm(p, .6f, 2, s + 9);
     t[PZ_SYN_TEX_HEIGHT] += wrinkles(b, p);
     c = v3_scale(c, 1.f - .10f * pore * (.4f + nose));
     float tzone = pz_bell(v3_len(v3_mul(v3_sub(p, v3(0, 8.2f, 10.5f)), v3(.7f, 1, .4f))), 1.7f) + .9f * nose +
                   .6f * near_lm(b, 28, p, .8f) + .45f * near_lm(b, 8, p, 1.1f) +
                   .5f * pz_bell(v3_len(v3_sub(v3(fabsf(p.x), p.y, p.z), v3(4.6f, 1.2f, 9.3f))), 1.2f);
-    t[PZ_SYN_TEX_GLOSS] = (.55f + .55f * b->p->oil * fminf(tzone, 1.2f)) * (1.f + .35f * rough) * (1.f - .5f * pore);
+    t[PZ_SYN_TEX_GLOSS] =
+        (.55f + .55f * b->p->oil * fminf(tzone, 1.2f)) * (1.f + .35f * rough) * (1.f - .5f * pore);
     t[PZ_SYN_TEX_ROUGH] = .50f - .10f * fminf(tzone, 1.f) + .05f * rough;
     t[PZ_SYN_TEX_LIP] = 0;
     /* Beard shadow: hairs under the skin look blue-grey, the tips are dark dots. */
@@ -237,7 +255,8 @@ static void eval(const struct bake *b, struct v3 p, int tile, float u, float v, 
     t[PZ_SYN_TEX_B] = c.z;
 }
 
-/** One band of rows of one tile: draw every triangle of the tile in UV space, slightly grown against seams. */
+/** One band of rows of one tile: draw every triangle of the tile in UV space, slightly grown against seams.
+ */
 static void bake_band(void *user, int index, int worker)
 {
     (void)worker;
@@ -248,29 +267,36 @@ static void bake_band(void *user, int index, int worker)
         if (a->mat[t] != (tile ? PZ_SYN_SCALP : PZ_SYN_SKIN))
             continue;
         const float *q = a->tri_uv + 6 * (size_t)t;
-        float R = (float)res, ax = (q[0] - (float)tile) * R, ay = q[1] * R, bx = (q[2] - (float)tile) * R, by = q[3] * R,
-              cx = (q[4] - (float)tile) * R, cy = q[5] * R;
+        float R = (float)res, ax = (q[0] - (float)tile) * R, ay = q[1] * R, bx = (q[2] - (float)tile) * R,
+              by = q[3] * R, cx = (q[4] - (float)tile) * R, cy = q[5] * R;
         float ymin = fminf(ay, fminf(by, cy)) - 2.f, ymax = fmaxf(ay, fmaxf(by, cy)) + 2.f;
         if (ymax < (float)y0 || ymin > (float)y1)
             continue;
         float area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax);
         if (fabsf(area) < 1e-6f)
             continue;
-        float edge = fmaxf(hypotf(bx - ax, by - ay), fmaxf(hypotf(cx - ax, cy - ay), hypotf(cx - bx, cy - by)));
+        float edge =
+            fmaxf(hypotf(bx - ax, by - ay), fmaxf(hypotf(cx - ax, cy - ay), hypotf(cx - bx, cy - by)));
         float grow = 1.6f * edge / fabsf(area);
-        int x0 = (int)fmaxf(0, fminf(ax, fminf(bx, cx)) - 2.f), x1 = (int)fminf(R - 1, fmaxf(ax, fmaxf(bx, cx)) + 2.f);
+        int x0 = (int)fmaxf(0, fminf(ax, fminf(bx, cx)) - 2.f),
+            x1 = (int)fminf(R - 1, fmaxf(ax, fmaxf(bx, cx)) + 2.f);
         const uint32_t *v = a->tri + 3 * (size_t)t;
         for (int y = (int)fmaxf((float)y0, ymin); y < y1 && (float)y <= ymax; y++)
             for (int x = x0; x <= x1; x++) {
                 float px = (float)x + .5f - ax, py = (float)y + .5f - ay;
-                float wb = (px * (cy - ay) - py * (cx - ax)) / area, wc = (py * (bx - ax) - px * (by - ay)) / area;
+                float wb = (px * (cy - ay) - py * (cx - ax)) / area,
+                      wc = (py * (bx - ax) - px * (by - ay)) / area;
                 float wa = 1.f - wb - wc, lo = fminf(wa, fminf(wb, wc));
                 float *o = b->skin->tile[tile] + ((size_t)y * (size_t)res + (size_t)x) * PZ_SYN_TEX_N;
-                /* A texel inside a triangle wins over one in its grown rim; each is evaluated at most twice. */
-                if (lo < -grow || (lo < 0 && o[PZ_SYN_TEX_R] != 0.f) || (lo >= 0 && o[PZ_SYN_TEX_R] > 0.f && o[PZ_SYN_TEX_ROUGH] > 0.f && o[PZ_SYN_TEX_LIP] >= 2.f))
+                /* A texel inside a triangle wins over one in its grown rim; each is evaluated at most twice.
+                 */
+                if (lo < -grow || (lo < 0 && o[PZ_SYN_TEX_R] != 0.f) ||
+                    (lo >= 0 && o[PZ_SYN_TEX_R] > 0.f && o[PZ_SYN_TEX_ROUGH] > 0.f &&
+                     o[PZ_SYN_TEX_LIP] >= 2.f))
                     continue;
-                struct v3 p = v3_add(v3_add(v3_scale(b->rig->base[v[0]], wa), v3_scale(b->rig->base[v[1]], wb)),
-                                     v3_scale(b->rig->base[v[2]], wc));
+                struct v3 p =
+                    v3_add(v3_add(v3_scale(b->rig->base[v[0]], wa), v3_scale(b->rig->base[v[1]], wb)),
+                           v3_scale(b->rig->base[v[2]], wc));
                 eval(b, p, tile, ((float)x + .5f) / R, ((float)y + .5f) / R, o);
             }
     }
@@ -295,10 +321,11 @@ enum pz_status pz_syn_skin_bake(struct pz_log *log, struct pz_pool *pool, const 
     for (int i = 0; i < 68; i++)
         b->lm[i] = rig->base[kIbug[i]];
     lip_outline(b);
-    static const float tone[6][3] = {{244, 208, 188}, {232, 184, 158}, {212, 158, 126}, {178, 120, 88}, {132, 84, 60}, {84, 54, 42}};
+    static const float tone[6][3] = {{244, 208, 188}, {232, 184, 158}, {212, 158, 126},
+                                     {178, 120, 88},  {132, 84, 60},   {84, 54, 42}};
     int k = (int)pz_clampf(p->melanin, 0.f, 4.f);
-    b->base = v3_lerp(v3_srgb(tone[k][0], tone[k][1], tone[k][2]), v3_srgb(tone[k + 1][0], tone[k + 1][1], tone[k + 1][2]),
-                      p->melanin - (float)k);
+    b->base = v3_lerp(v3_srgb(tone[k][0], tone[k][1], tone[k][2]),
+                      v3_srgb(tone[k + 1][0], tone[k + 1][1], tone[k + 1][2]), p->melanin - (float)k);
     for (int i = 0; i < N_SPOT; i++) {
         /* Most spots are faint; a few are moles. */
         b->spot[i] = rig->base[pz_hash3(i, 1, 0, p->noise) % 9000u];
@@ -317,9 +344,11 @@ void pz_syn_skin_close(struct pz_syn_skin *skin)
     memset(skin, 0, sizeof *skin);
 }
 
-void pz_syn_skin_get(const struct pz_syn_skin *skin, int tile, float u, float v, float *out, float *du, float *dv)
+void pz_syn_skin_get(const struct pz_syn_skin *skin, int tile, float u, float v, float *out, float *du,
+                     float *dv)
 {
-    float R = (float)skin->res, fx = pz_clampf(u * R - .5f, 1.f, R - 3.f), fy = pz_clampf(v * R - .5f, 1.f, R - 3.f);
+    float R = (float)skin->res, fx = pz_clampf(u * R - .5f, 1.f, R - 3.f),
+          fy = pz_clampf(v * R - .5f, 1.f, R - 3.f);
     int x = (int)fx, y = (int)fy;
     float s = fx - (float)x, t = fy - (float)y;
     size_t row = (size_t)skin->res * PZ_SYN_TEX_N;

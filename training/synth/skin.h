@@ -7,7 +7,16 @@
 #include "rig.h"
 
 /** Channels of a texel. */
-enum { PZ_SYN_TEX_R, PZ_SYN_TEX_G, PZ_SYN_TEX_B, PZ_SYN_TEX_HEIGHT, PZ_SYN_TEX_GLOSS, PZ_SYN_TEX_ROUGH, PZ_SYN_TEX_LIP, PZ_SYN_TEX_N };
+enum {
+    PZ_SYN_TEX_R,
+    PZ_SYN_TEX_G,
+    PZ_SYN_TEX_B,
+    PZ_SYN_TEX_HEIGHT,
+    PZ_SYN_TEX_GLOSS,
+    PZ_SYN_TEX_ROUGH,
+    PZ_SYN_TEX_LIP,
+    PZ_SYN_TEX_N
+};
 
 struct pz_syn_skin {
     int res;        /**< texels per tile side */
@@ -21,10 +30,12 @@ float pz_syn_scalp_mask(const struct pz_syn_person *p, struct v3 pos);
 /** 1 where a beard would grow. `lm` are the person's 68 landmark positions. */
 float pz_syn_beard_mask(const struct v3 *lm, struct v3 pos);
 
-PZ_NODISCARD enum pz_status pz_syn_skin_bake(struct pz_log *log, struct pz_pool *pool, const struct pz_syn_person *p,
-                                const struct pz_syn_rig *rig, int res, struct pz_syn_skin *skin);
+PZ_NODISCARD enum pz_status pz_syn_skin_bake(struct pz_log *log, struct pz_pool *pool,
+                                             const struct pz_syn_person *p, const struct pz_syn_rig *rig,
+                                             int res, struct pz_syn_skin *skin);
 void pz_syn_skin_close(struct pz_syn_skin *skin);
 /** Bilinear texel of tile 0 or 1; out [PZ_SYN_TEX_N]; *du, *dv height differences per texel (cm). */
-void pz_syn_skin_get(const struct pz_syn_skin *skin, int tile, float u, float v, float *out, float *du, float *dv);
+void pz_syn_skin_get(const struct pz_syn_skin *skin, int tile, float u, float v, float *out, float *du,
+                     float *dv);
 
 #endif

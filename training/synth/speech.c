@@ -1,6 +1,6 @@
-/* Speaks a script. Does: flite per sentence, phones and words with times, small silences at word borders, resampling
- * 16 → 48 kHz, early reflections, room tone, loudness. Does not: choose the words. Source: fact sheet synth.md §6;
- * EBU R128 through libebur128. */
+/* Speaks a script. Does: flite per sentence, phones and words with times, small silences at word borders,
+ * resampling 16 → 48 kHz, early reflections, room tone, loudness. Does not: choose the words. Source: fact
+ * sheet synth.md §6; EBU R128 through libebur128. */
 #include "speech.h"
 
 #include <ebur128.h>
@@ -70,7 +70,8 @@ static enum pz_status parse(struct talk *t, const char *script)
             }
             size_t nw = strcspn(a, " \n}[.,!?");
             copy_text(k->text, sizeof k->text, a, nw);
-            const char *br = memchr(a, '[', (size_t)(end - a)), *bc = br ? memchr(br, ']', (size_t)(end - br)) : NULL;
+            const char *br = memchr(a, '[', (size_t)(end - a)),
+                       *bc = br ? memchr(br, ']', (size_t)(end - br)) : NULL;
             if (br && bc)
                 copy_text(k->say, sizeof k->say, br + 1, (size_t)(bc - br - 1));
             else
@@ -80,7 +81,11 @@ static enum pz_status parse(struct talk *t, const char *script)
             k->ends = last == '.' || last == '!' || last == '?' ? 2 : last == ',' ? 1 : 0;
             pause = 0;
             size_t used = strlen(t->s->transcript);
-            const char *tail = last == '.' ? "." : last == '!' ? "!" : last == '?' ? "?" : last == ',' ? "," : "";
+            const char *tail = last == '.'   ? "."
+                               : last == '!' ? "!"
+                               : last == '?' ? "?"
+                               : last == ',' ? ","
+                                             : "";
             char mark[96];
             if (k->variable[0])
                 snprintf(mark, sizeof mark, "{%s=%s}%s", k->variable, k->text, tail);
@@ -120,7 +125,8 @@ static enum pz_status add_silence(struct talk *t, float sec)
 }
 
 /** Copy one phone's samples, faded at a border to inserted silence. */
-static enum pz_status add_phone(struct talk *t, const cst_wave *w, const char *name, float a, float b, int word, int stress, int fade_in, int fade_out)
+static enum pz_status add_phone(struct talk *t, const cst_wave *w, const char *name, float a, float b,
+                                int word, int stress, int fade_in, int fade_out)
 {
     struct pz_syn_speech *s = t->s;
     int i0 = (int)(a * (float)w->sample_rate), i1 = (int)(b * (float)w->sample_rate);
@@ -186,8 +192,10 @@ static enum pz_status say_sentence(struct talk *t, cst_voice *voice, int first, 
             if (word > last)
                 word = last;
         }
-        const cst_item *next = item_next(seg), *ns = next ? item_parent(item_as(next, "SylStructure")) : NULL, *nw = ns ? item_parent(ns) : NULL;
-        bool out = nw && wd && !item_equal(nw, wd) && item_feat_string(nw, "name")[0] != '\'' && word + 1 <= last && t->tok[word + 1].pause_ms > 0;
+        const cst_item *next = item_next(seg), *ns = next ? item_parent(item_as(next, "SylStructure")) : NULL,
+                       *nw = ns ? item_parent(ns) : NULL;
+        bool out = nw && wd && !item_equal(nw, wd) && item_feat_string(nw, "name")[0] != '\'' &&
+                   word + 1 <= last && t->tok[word + 1].pause_ms > 0;
         bool in = fresh && word > first && t->tok[word].pause_ms > 0;
         if (in)
             PZ_TRY(add_silence(t, (float)t->tok[word].pause_ms * .001f));
@@ -206,7 +214,8 @@ static void upsample(const float *in, int n, float *out)
     float k[3][TAPS];
     for (int p = 0; p < 3; p++)
         for (int i = 0; i < TAPS; i++) {
-            float x = (float)(i - TAPS / 2 + 1) - (float)p / 3.f, w = .5f + .5f * cosf(3.14159265f * x / (TAPS / 2));
+            float x = (float)(i - TAPS / 2 + 1) - (float)p / 3.f,
+                  w = .5f + .5f * cosf(3.14159265f * x / (TAPS / 2));
             float y = 3.14159265f * x * .985f;
             k[p][i] = (fabsf(x) < 1e-4f ? 1.f : sinf(y) / y) * (fabsf(x) < TAPS / 2 ? w : 0.f);
         }
@@ -236,7 +245,8 @@ static enum pz_status level(struct pz_log *log, struct pz_syn_speech *s, unsigne
 {
     ebur128_state *e = ebur128_init(1, PZ_SYN_RATE, EBUR128_MODE_I);
     double lufs = 0;
-    if (!e || ebur128_add_frames_float(e, s->pcm, (size_t)s->n_samples) || ebur128_loudness_global(e, &lufs)) {
+    if (!e || ebur128_add_frames_float(e, s->pcm, (size_t)s->n_samples) ||
+        ebur128_loudness_global(e, &lufs)) {
         if (e)
             ebur128_destroy(&e);
         return pz_fail(log, PZ_ERR_INTERNAL, "libebur128 refused the speech");
@@ -259,8 +269,8 @@ static enum pz_status level(struct pz_log *log, struct pz_syn_speech *s, unsigne
     return PZ_OK;
 }
 
-enum pz_status pz_syn_speak(struct pz_log *log, const char *script, const char *voice, float stretch, unsigned long seed,
-                            struct pz_syn_speech *s)
+enum pz_status pz_syn_speak(struct pz_log *log, const char *script, const char *voice, float stretch,
+                            unsigned long seed, struct pz_syn_speech *s)
 {
     enum pz_status st = PZ_OK;
     memset(s, 0, sizeof *s);
@@ -275,7 +285,9 @@ enum pz_status pz_syn_speak(struct pz_log *log, const char *script, const char *
     t->s = s;
     PZ_TRY(parse(t, script));
     flite_init();
-    cst_voice *v = !strcmp(voice, "slt") ? register_cmu_us_slt(NULL) : !strcmp(voice, "awb") ? register_cmu_us_awb(NULL) : register_cmu_us_rms(NULL);
+    cst_voice *v = !strcmp(voice, "slt")   ? register_cmu_us_slt(NULL)
+                   : !strcmp(voice, "awb") ? register_cmu_us_awb(NULL)
+                                           : register_cmu_us_rms(NULL);
     if (!v)
         PZ_TRY(pz_fail(log, PZ_ERR_INTERNAL, "flite: no voice %s", voice));
     feat_set_float(v->features, "duration_stretch", stretch);
@@ -284,7 +296,10 @@ enum pz_status pz_syn_speak(struct pz_log *log, const char *script, const char *
         int b = a;
         for (;; b++) {
             size_t n = strlen(text);
-            snprintf(text + n, sizeof text - n, "%s%s%s", n ? " " : "", t->tok[b].say, t->tok[b].ends == 1 ? "," : t->tok[b].ends == 2 ? "." : "");
+            snprintf(text + n, sizeof text - n, "%s%s%s", n ? " " : "", t->tok[b].say,
+                     t->tok[b].ends == 1   ? ","
+                     : t->tok[b].ends == 2 ? "."
+                                           : "");
             if (t->tok[b].ends == 2 || b == t->n_tok - 1)
                 break;
         }
@@ -292,7 +307,7 @@ enum pz_status pz_syn_speak(struct pz_log *log, const char *script, const char *
         PZ_TRY(say_sentence(t, v, a, b, text));
         a = b + 1;
     }
-    PZ_TRY(add_silence(t, .9f));
+    PZ_TRY(add_silence(t, .8f));
     s->n_word = t->n_tok;
     for (int i = 0; i < t->n_tok; i++) {
         strcpy(s->word[i].text, t->tok[i].text);

@@ -1,4 +1,5 @@
-/** Small vectors and value noise for the talking-head generator. Header only; plain C, no state, thread safe. */
+/** Small vectors and value noise for the talking-head generator. Header only; plain C, no state, thread safe.
+ */
 #ifndef PZ_SYN_VEC_H
 #define PZ_SYN_VEC_H
 
@@ -70,7 +71,8 @@ static inline float pz_smooth(float lo, float hi, float x)
 /** exp(-d²/2s²) */
 static inline float pz_bell(float d, float s)
 {
-    return expf(-.5f * d * d / (s * s));
+    float q = .5f * d * d / (s * s);
+    return q < 20.f ? expf(-q) : 0.f;
 }
 
 /** sRGB 0…255 to linear 0…1. */
@@ -87,8 +89,8 @@ static inline struct v3 v3_srgb(float r, float g, float b)
 /** Integer hash of lattice points (Wang/Murmur style finaliser). */
 static inline uint32_t pz_hash3(int x, int y, int z, uint32_t seed)
 {
-    uint32_t h =
-        (uint32_t)x * 0x8da6b343u ^ (uint32_t)y * 0xd8163841u ^ (uint32_t)z * 0xcb1ab31fu ^ seed * 0x9e3779b9u;
+    uint32_t h = (uint32_t)x * 0x8da6b343u ^ (uint32_t)y * 0xd8163841u ^ (uint32_t)z * 0xcb1ab31fu ^
+                 seed * 0x9e3779b9u;
     h ^= h >> 16;
     h *= 0x7feb352du;
     h ^= h >> 15;
@@ -164,7 +166,8 @@ static inline struct v3 m3_tmul(const struct m3 *m, struct v3 p)
 }
 static inline struct m3 m3_euler(float yaw, float pitch, float roll)
 {
-    float cy = cosf(yaw), sy = sinf(yaw), cx = cosf(pitch), sx = sinf(pitch), cz = cosf(roll), sz = sinf(roll);
+    float cy = cosf(yaw), sy = sinf(yaw), cx = cosf(pitch), sx = sinf(pitch), cz = cosf(roll),
+          sz = sinf(roll);
     struct m3 m;
     m.r[0] = v3(cy * cz + sy * sx * sz, -cy * sz + sy * sx * cz, sy * cx);
     m.r[1] = v3(cx * sz, cx * cz, -sx);
