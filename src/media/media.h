@@ -156,13 +156,14 @@ struct pz_splice_report {
  * once, from the callback. A source that is not copyable is encoded whole. Runs on the calling thread, which
  * is also the one `picture` and `sound` are called on; the codecs use as many threads as the job's pool has.
  * Progress stage "encode", a step a frame. The output is complete or does not exist. Errors: WRITE (disk,
- * folder), INPUT, INTERNAL (no H.264 encoder here), CANCELLED, or what a callback returned. */
+ * folder), INPUT, UNSUPPORTED (no H.264 encoder here), INTERNAL, CANCELLED, or what a callback returned. */
 PZ_NODISCARD enum pz_status pz_splice_run(const struct pz_splice *s, const struct pz_job *job,
                                           struct pz_splice_report *report);
 
 /** Encode a whole film once into a copyable one (H.264 8-bit 4:2:0 MP4, sound copied or AAC), upright tags
- * kept, with key frames forced at the frames listed (ascending). Used by prepare for sources that are not
- * copyable. */
+ * kept, with key frames forced at the frames listed (ascending) and at least every two seconds. For sources
+ * that are not copyable, and useful for copyable ones whose groups are long. Visually lossless (CRF 16).
+ * Progress stage "convert". Errors: as pz_splice_run(). */
 PZ_NODISCARD enum pz_status pz_transcode(const char *path, const struct pz_film_info *info,
                                          const char *output, const int64_t *key_frames, int n_key_frames,
                                          const struct pz_job *job);
