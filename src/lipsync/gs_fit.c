@@ -18,7 +18,7 @@
 #define DENSIFY_TO 0.60
 #define DENSIFY_EVERY 60
 #define MAX_SIDE 320
-#define CRISP_TARGET 0.90 /* of the film's variance of the Laplacian, part of which is codec noise */
+#define CRISP_TARGET 0.72 /* of the film's variance of the Laplacian, part of which is codec noise */
 
 struct fit {
     struct pz_gs_model *m;
@@ -214,11 +214,14 @@ static struct pz_splat_rates rates_at(const struct fit *f, double at, bool mouth
         .move_pos = 0.05f * px * fade,
         .move_opacity = 0.010f * fade,
         .move_color = 0.003f * fade,
+        .move_pos_k = f->m->k,
+        .move_color_k = 6,
         .move_decay = 1e-3f * fade,
     };
     if (mouth) {
         r.pos *= 0.5f;
         r.move_color *= 1.5f;
+        r.move_pos_k = r.move_color_k = 3; /* teeth know open, wide and round; more is noise that flickers */
     }
     return r;
 }

@@ -15,7 +15,7 @@
 #define OUTLINE_POINTS 56
 #define SKIN_PX 2.5f
 #define LIP_PX 1.5f
-#define TEETH_PX 1.7f
+#define TEETH_PX 2.0f
 
 static const float ring_out[RINGS] = {1.10f, 1.24f, 1.45f}; /* distance from the mouth, the jaw line is 1 */
 static const float ring_back[RINGS] = {0.05f, 0.14f, 0.22f};

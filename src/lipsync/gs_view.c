@@ -8,6 +8,8 @@
 
 #include "base/mem.h"
 
+#define MINOR_MOST 2.2f /* standard deviations a component beyond the first three may show */
+
 enum pz_status pz_gs_curve_alloc(struct pz_gs_curve *c, int n, int k)
 {
     c->n = n;
@@ -32,7 +34,9 @@ void pz_gs_limit_motion(const struct pz_gs_model *g, const float *m, float *out)
     float norm = 0.0f;
     for (int k = 0; k < g->k; k++) {
         const float margin = 0.1f * (g->hi[k] - g->lo[k]);
-        out[k] = fminf(fmaxf(m[k], g->lo[k] - margin), g->hi[k] + margin);
+        const float most = k < 3 ? 1e9f : MINOR_MOST;
+        const float v = fminf(fmaxf(m[k], g->lo[k] - margin), g->hi[k] + margin);
+        out[k] = fminf(fmaxf(v, -most), most);
         norm += out[k] * out[k];
     }
     norm = sqrtf(norm);

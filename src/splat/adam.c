@@ -53,6 +53,8 @@ static void step_plane(void *user, int j, int worker)
     const bool moving = j >= PZ_SPLAT_BASE;
     const int k = moving ? (j - PZ_SPLAT_BASE) / PZ_SPLAT_MOVING : 0;
     const int plane = moving ? (j - PZ_SPLAT_BASE) % PZ_SPLAT_MOVING : j;
+    if (moving && k >= (plane < PZ_SPLAT_OPACITY ? run->r->move_pos_k : run->r->move_color_k))
+        return;
     struct pz_splat_adam a = {
         .rate = rate_of(run->r, plane, moving), .beta1 = 0.9f, .beta2 = 0.99f, .epsilon = 1e-15f};
     if (a.rate <= 0.0f)

@@ -46,6 +46,8 @@ void pz_splat_optimiser_free(struct pz_splat_optimiser *o);
 struct pz_splat_rates {
     float pos, opacity, color, rot, scale;
     float move_pos, move_opacity, move_color; /**< motion components */
+    int move_pos_k,
+        move_color_k; /**< components that learn position, and opacity and colour; the rest stay */
     float move_decay; /**< share of opacity and colour components taken off each step, decoupled (AdamW) */
 };
 

@@ -198,6 +198,8 @@ static double fit_toy(struct pz_pool *pool, float *params, int n_params)
                                      .rot = 0.01f,
                                      .scale = 0.02f,
                                      .move_pos = 1e-3f,
+                                     .move_pos_k = 1,
+                                     .move_color_k = 1,
                                      .move_opacity = 0.01f,
                                      .move_color = 0.004f};
     struct pz_rng rng;
