@@ -228,6 +228,8 @@ static int run(const char *const *words, int kills)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        signal(SIGINT,
+               SIG_DFL); /* a job in the background of a script starts with it ignored, and so would we */
         if (chdir(dir) != 0 || !freopen("out", "w", stdout) || !freopen("err", "w", stderr))
             _exit(99);
         int code = pz_cli_main(argc, argv);
