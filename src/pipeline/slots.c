@@ -109,15 +109,13 @@ static struct pz_slot slot_for_dub(const struct pz_template_slot *s)
     return o;
 }
 
-/* One frame's duration, when all are alike to half a millisecond; {0,1} otherwise (a retime may then have any
- * length). */
+/* The step in which the film may become longer or shorter: its clock (one frame, for a constant rate); {0,1}
+ * = any. */
 static struct pz_rational frame_seconds(const struct pz_film_info *info)
 {
-    int64_t n = info->n_frames;
-    if (n < 2 || info->variable_rate)
-        return (struct pz_rational){0, 1};
-    int64_t span = info->frames[n - 1].pts + info->frames[n - 1].duration - info->frames[0].pts;
-    return (struct pz_rational){span * info->time_base.num, n * info->time_base.den};
+    int64_t grid = pz_timeline_grid(info);
+    return grid > 0 ? (struct pz_rational){grid * info->time_base.num, info->time_base.den}
+                    : (struct pz_rational){0, 1};
 }
 
 static enum pz_status say_slot(struct pz_pipeline *p, struct pz_prepared *t,

@@ -92,8 +92,26 @@ static bool in_touch(const struct pz_touch *touches, int n, int64_t at)
     return false;
 }
 
+int64_t pz_timeline_grid(const struct pz_film_info *info)
+{
+    int64_t g = 0;
+    for (int64_t i = 1; i < info->n_frames; i++) {
+        int64_t a = info->frames[i].pts - info->frames[i - 1].pts, b = g;
+        while (b != 0) {
+            int64_t r = a % b;
+            a = b;
+            b = r;
+        }
+        g = a;
+        if (g * info->time_base.num * 250 < info->time_base.den)
+            return 0;
+    }
+    return g;
+}
+
 struct builder {
     const struct pz_timeline *t;
+    int64_t grid; /**< ticks output times keep to where a span changes length; 1 = none */
     const struct pz_film_info *info;
     struct pz_rational sample;
     struct pz_out_frame *out;
@@ -124,8 +142,13 @@ static bool push_retimed(struct builder *b, int64_t first, int64_t last, int64_t
     int64_t n_out = (2 * n_in * span_out + span_in) / (2 * span_in);
     if (n_out < 1)
         n_out = 1;
+    int64_t g = b->grid;
     for (int64_t k = 0; k < n_out; k++) {
-        int64_t a = pts0 + scale(k, span_out, n_out), z = pts0 + scale(k + 1, span_out, n_out);
+        /* on the film's own clock, so that its nominal frame rate stays what it is */
+        int64_t a = pts0 + scale(k, span_out, n_out * g) * g;
+        int64_t z = k + 1 < n_out ? pts0 + scale(k + 1, span_out, n_out * g) * g : pts0 + span_out;
+        if (z <= a)
+            continue;
         int64_t src = first + scale(2 * k + 1, n_in, 2 * n_out);
         if (!push(b, src < last ? src : last - 1, a, z - a))
             return false;
@@ -139,7 +162,8 @@ enum pz_status pz_timeline_frames(const struct pz_timeline *t, const struct pz_f
 {
     struct builder b = {.t = t, .info = info, .sample = {1, t->rate}, .cap = 0};
     struct pz_rational tb = info->time_base;
-    int64_t i = 0, shift = 0;
+    int64_t i = 0, shift = 0, grid = pz_timeline_grid(info);
+    b.grid = grid > 0 ? grid : 1;
     bool ok = true;
     for (int e = 0; e <= t->n_edits && ok; e++) {
         int64_t stop = e < t->n_edits ? t->edits[e].in_start : INT64_MAX;
@@ -171,23 +195,4 @@ enum pz_status pz_timeline_frames(const struct pz_timeline *t, const struct pz_f
     *frames = b.out;
     *n_frames = b.n;
     return PZ_OK;
-}
-
-int64_t pz_timeline_whole_frames(const struct pz_film_info *info, int rate, int64_t delta)
-{
-    if (info->n_frames < 1 || delta == 0)
-        return 0;
-    struct pz_rational sample = {1, rate};
-    const struct pz_frame_entry *f = info->frames;
-    int64_t span = f[info->n_frames - 1].pts + f[info->n_frames - 1].duration - f[0].pts;
-    /* k frames last k*span/n_frames; the smallest k that gives room, the largest that does not shorten too
-     * much */
-    int64_t want = pz_rescale(delta, sample, info->time_base);
-    int64_t k = scale(want < 0 ? -want : want, info->n_frames, span > 0 ? span : 1);
-    if (delta > 0)
-        while (pz_rescale(scale(k, span, info->n_frames), info->time_base, sample) < delta)
-            k++;
-    int64_t ticks = (2 * k * span + info->n_frames) / (2 * info->n_frames);
-    int64_t samples = pz_rescale(ticks, info->time_base, sample);
-    return delta > 0 ? samples : -samples;
 }

@@ -56,9 +56,9 @@ PZ_NODISCARD enum pz_status pz_timeline_frames(const struct pz_timeline *t, cons
                                                const struct pz_touch *touches, int n_touches,
                                                struct pz_out_frame **frames, int64_t *n_frames);
 
-/** Length change, in samples, nearest to `delta` that is a whole number of this film's mean frame durations,
- * rounded away from zero for positive `delta` (there must be room for the word) and towards zero for
- * negative. */
-int64_t pz_timeline_whole_frames(const struct pz_film_info *info, int rate, int64_t delta);
+/** Grid of a film's timestamps: the greatest common divisor of all frame distances, in ticks of the video
+ * time base, when that is at least 1/250 s (a camera's clock that skips frames, or a constant rate); 0 when
+ * times are irregular. */
+int64_t pz_timeline_grid(const struct pz_film_info *info);
 
 #endif

@@ -42,9 +42,7 @@ static void longer_word_shifts_the_rest(void **state)
 {
     struct pz_frame_entry f[50];
     struct pz_film_info info = cfr_film(50, f);
-    int64_t delta = pz_timeline_whole_frames(&info, 48000, 5000); /* 2.6 frames: three are needed */
-    assert_int_equal(delta, 3 * 1920);
-    assert_int_equal(pz_timeline_whole_frames(&info, 48000, -5000), -2 * 1920);
+    int64_t delta = 3 * 1920;
     struct pz_edit e = {.in_start = 19200, .in_end = 28800, .out_len = 9600 + delta};
     struct pz_touch touch = {.out_start = 17000, .out_end = 40000};
     struct pz_timeline t;
@@ -109,6 +107,39 @@ static void vfr_keeps_its_own_times(void **state)
     pz_timeline_free(&t);
 }
 
+/* A 30 fps clock that drops frames: output times stay on the clock and the film's end moves by whole ticks of
+ * it. */
+static void dropped_frames_keep_the_clock(void **state)
+{
+    struct pz_rng r;
+    pz_rng_init(&r, 11, 0);
+    struct pz_frame_entry f[90];
+    int64_t pts = 507;
+    for (int i = 0; i < 90; i++) {
+        f[i] = (struct pz_frame_entry){.pts = pts, .duration = 512 * (1 + (int64_t)pz_rng_below(&r, 2))};
+        pts += f[i].duration;
+    }
+    struct pz_film_info info = {.time_base = {1, 15360}, .n_frames = 90, .frames = f, .duration = pts};
+    assert_int_equal(pz_timeline_grid(&info), 512);
+    int64_t len = pz_rescale(pts, info.time_base, (struct pz_rational){1, 48000});
+    struct pz_edit e = {len / 3, len / 3 + 9600, 9600 + 5 * 1600};
+    struct pz_timeline t;
+    struct pz_out_frame *o;
+    int64_t n;
+    assert_int_equal(pz_timeline_init(&t, 48000, len, &e, 1, NULL), PZ_OK);
+    assert_int_equal(pz_timeline_frames(&t, &info, NULL, 0, &o, &n), PZ_OK);
+    for (int64_t i = 0; i < n; i++) {
+        assert_int_equal((o[i].pts - 507) % 512, 0);
+        if (i > 0)
+            assert_int_equal(o[i].pts, o[i - 1].pts + o[i - 1].duration);
+    }
+    assert_int_equal(o[n - 1].pts, f[89].pts + 5 * 512);
+    pz_free(o);
+    pz_timeline_free(&t);
+    f[40].pts += 1; /* one irregular frame: no clock */
+    assert_int_equal(pz_timeline_grid(&info), 0);
+}
+
 static void bad_edits_are_refused(void **state)
 {
     struct pz_timeline t;
@@ -122,9 +153,8 @@ static void bad_edits_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_edit_is_identity),
-        cmocka_unit_test(longer_word_shifts_the_rest),
-        cmocka_unit_test(vfr_keeps_its_own_times),
+        cmocka_unit_test(no_edit_is_identity),     cmocka_unit_test(longer_word_shifts_the_rest),
+        cmocka_unit_test(vfr_keeps_its_own_times), cmocka_unit_test(dropped_frames_keep_the_clock),
         cmocka_unit_test(bad_edits_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
