@@ -116,13 +116,19 @@ static bool comparison(FILE *out, json_t *root)
         fputc('\n', out);
     }
     fprintf(out, "\n%-18s %10s", "", "made");
-    json_object_foreach(controls, other, c) fprintf(out, " %10s", other);
+    json_object_foreach(controls, other, c)
+    {
+        fprintf(out, " %10s", other);
+    }
     fputc('\n', out);
     json_object_foreach(figures, name, v)
     {
         fprintf(out, "%-18s", name);
         cell(out, v);
-        json_object_foreach(controls, other, c) cell(out, json_object_get(c, name));
+        json_object_foreach(controls, other, c)
+        {
+            cell(out, json_object_get(c, name));
+        }
         fputc('\n', out);
     }
     return true;

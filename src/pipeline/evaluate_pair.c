@@ -62,8 +62,8 @@ static enum pz_status read_report(struct pair *x)
     const char *dot = strrchr(x->r->made, '.'), *slash = strrchr(x->r->made, '/');
     int stem = dot && (!slash || dot > slash + 1) ? (int)(dot - x->r->made) : (int)strlen(x->r->made);
     char *path = pz_asprintf("%.*s.json", stem, x->r->made), *text = NULL;
-    size_t n = 0, i;
-    json_t *slot;
+    size_t n = 0, i = 0;
+    json_t *slot = NULL;
     enum pz_status st = path ? PZ_OK : PZ_ERR_NOMEM;
     if (st == PZ_OK && pz_file_exists(path)) {
         st = pz_file_read(x->p->job.log, path, MAX_REPORT, &text, &n);
@@ -142,8 +142,8 @@ static enum pz_status map_frames(struct pair *x)
 
 static bool touched_by_report(struct pair *x)
 {
-    size_t i;
-    json_t *slot, *slots = json_object_get(x->report, "slots");
+    size_t i = 0;
+    json_t *slot = NULL, *slots = json_object_get(x->report, "slots");
     if (!json_is_array(slots))
         return false;
     json_array_foreach(slots, i, slot)
