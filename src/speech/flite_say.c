@@ -9,6 +9,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <flite/flite.h>
@@ -270,6 +271,7 @@ enum pz_status pz_flite_say(const struct pz_say *s, const char *voice_name, stru
             item_set_string(t, "phones", phones);
     }
     st = PZ_ERR_INTERNAL;
+    srand(1); // its noise source is rand(): the same words must give the same sound
     if (!utt_synth_tokens(u))
         goto fail;
     cut = find_cut(u);

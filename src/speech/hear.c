@@ -15,10 +15,12 @@
 
 #define MAX_SPLIT 24
 // A spot is judged by nats a frame lost against free phones plus those lost against the recogniser's own
-// words. Measured on jfk.wav, interview_700 and generated speech: true ones lose 0–0.9, or up to 2 where the
-// recogniser heard something that sounds alike; look-alikes elsewhere lose 1 and more.
+// words. Measured on jfk.wav, interview_700 and generated speech: true ones lose 0–0.9, or up to 2.5 where
+// the recogniser heard something that sounds alike; look-alikes elsewhere lose 1 and more.
 #define LOSS_MOST 0.95
-#define LOSS_MOST_ALIKE 2.2
+#define LOSS_MOST_ALIKE 2.2 /* at a likeness of ALIKE, and more the more alike it is */
+#define LOSS_PER_LIKENESS 5.0
+#define LOSS_LIMIT 3.0
 #define ALIKE 0.58
 
 void pz_heard_free(struct pz_heard *h)
@@ -307,7 +309,7 @@ static enum pz_status mark_spotted(struct pz_ears *ears, const float *samples, i
         covered(d, &spots[i], &first, &end);
         for (int k = 0; k < d->n; k++)
             taken |= d->items[k].wanted >= 0 && overlap(&d->items[k], &spots[i]) > 0;
-        if (taken || spots[i].margin < -LOSS_MOST_ALIKE)
+        if (taken || spots[i].margin < -LOSS_LIMIT)
             continue;
         n_key = keyword_drafts(w, index, d->occurrences, &spots[i], key);
         PZ_TRY(swap_gain(ears, samples, n, d, first, end, key, n_key, &spots[i], &gain));
@@ -317,10 +319,11 @@ static enum pz_status mark_spotted(struct pz_ears *ears, const float *samples, i
                  "wanted word %d at %.2f-%.2f s: margin %.2f, against what was heard %.2f, likeness %.2f",
                  index, (double)spots[i].start / PZ_SPEECH_RATE, (double)spots[i].end / PZ_SPEECH_RATE,
                  spots[i].margin, gain, like);
-        if (loss > (like >= ALIKE ? LOSS_MOST_ALIKE : LOSS_MOST))
+        if (loss > (like < ALIKE ? LOSS_MOST
+                                 : fmin(LOSS_LIMIT, LOSS_MOST_ALIKE + LOSS_PER_LIKENESS * (like - ALIKE))))
             continue;
         for (int k = 0; k < n_key; k++)
-            key[k].confidence = (float)(0.4 + 0.6 * fmax(like, 1.0 - loss / LOSS_MOST_ALIKE));
+            key[k].confidence = (float)(0.4 + 0.6 * fmax(like, 1.0 - loss / LOSS_LIMIT));
         PZ_TRY(splice(d, first, end, key, n_key));
         d->occurrences++;
     }
