@@ -115,6 +115,7 @@ static void alignment_finds_known_times(void **state)
 static void transcript_gives_slots(void **state)
 {
     const char *text = "Hi {customer_name=Anuj}, I'll help plan your {destination=Bali} trip.";
+    const char *other = "quite another text which nobody ever said";
     struct pz_analyse_params p = {0};
     struct pz_transcript t;
     struct pz_analysis a;
@@ -146,6 +147,9 @@ static void transcript_gives_slots(void **state)
     pz_analysis_free(&a);
     pz_transcript_free(&t);
     // A transcript of another film is refused, not forced.
+    assert_int_equal(pz_transcript_parse(NULL, other, strlen(other), &t), PZ_OK);
+    assert_int_equal(pz_speech_analyse(ears, &tap, &p, &job, &a), PZ_ERR_INPUT);
+    pz_transcript_free(&t);
     assert_int_equal(pz_transcript_parse(NULL, text, strlen(text), &t), PZ_OK);
     tap.n = 8000;
     assert_true(pz_speech_analyse(ears, &tap, &p, &job, &a) == PZ_ERR_INPUT);
