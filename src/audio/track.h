@@ -49,8 +49,8 @@ struct pz_pitch_stats pz_pitch_stats(const struct pz_pitch *p, int64_t n);
 #define PZ_LTAS_BANDS 22 /**< third octaves 80 Hz … 10 kHz */
 /** Centre frequency of a band in Hz. */
 double pz_ltas_hz(int band);
-/** Long-term average spectrum of the frames within 25 dB of the loud ones (90th percentile): level of each third-octave band in dB (mean
- * power), −120 where the rate does not reach. Errors: NOMEM. */
+/** Long-term average spectrum of the frames within 25 dB of the loud ones (90th percentile): level of each
+ * third-octave band in dB (mean power), −120 where the rate does not reach. Errors: NOMEM. */
 PZ_NODISCARD enum pz_status pz_ltas(const float *x, int64_t n, int rate, double out_db[PZ_LTAS_BANDS]);
 
 #endif
