@@ -116,8 +116,12 @@ void pz_ears_close(struct pz_ears **ears)
         ps_free(e->words);
     if (e->graph)
         ps_free(e->graph);
-    if (e->allphone)
+    if (e->allphone) {
+        // Its search frees the last utterance's segments only when a next one starts.
+        if (ps_start_utt(e->allphone) == 0)
+            ps_end_utt(e->allphone);
         ps_free(e->allphone);
+    }
     pz_lexicon_close(&e->lexicon);
     pz_free(e->hmm);
     pz_free(e->lm);
