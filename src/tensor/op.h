@@ -87,6 +87,7 @@ struct pz_op_args {
     void *scratch;        /**< as many bytes as prepare asked for, 64-byte aligned */
     struct pz_pool *pool; /**< may be NULL */
     int rung;             /**< best instruction set to use, see tensor/cpu/cpu.h */
+    int threads; /**< threads a foreign library may use, fixed when the plan is made; 0 counts as 1 */
 };
 
 /** A fast form. `prepare` sees constant inputs only (others have data NULL); PZ_ERR_UNSUPPORTED (not logged)

@@ -14,7 +14,7 @@
 
 #define ALIGN 64
 
-const struct pz_plan_params pz_plan_default = {PZ_BACKEND_CPU, PZ_CPU_RUNG_BEST, false};
+const struct pz_plan_params pz_plan_default = {PZ_BACKEND_CPU, PZ_CPU_RUNG_BEST, 1, false};
 
 struct place {
     int root;        /* the value whose memory this one uses (itself, or a reshape's source) */
@@ -98,6 +98,7 @@ static enum pz_status choose(struct pz_plan *p, struct pz_log *log)
         struct pz_op_args a;
         pz_graph_args(p->g, &p->nodes[i], &a);
         a.rung = p->params.rung;
+        a.threads = p->params.threads;
         s->node = i;
         p->cost += pz_op_cost(p->nodes[i].op, &a);
         for (int k = 0; p->params.backend == PZ_BACKEND_CPU && row->cpu && row->cpu[k]; k++) {
@@ -307,6 +308,7 @@ enum pz_status pz_session_create(const struct pz_plan *plan, struct pz_log *log,
         a->state = step->state;
         a->scratch = s->arena + step->scratch_offset;
         a->rung = plan->params.rung;
+        a->threads = plan->params.threads;
     }
     for (int t = 0; t < plan->n_steps; t++)
         if (plan->steps[t].kernel && plan->steps[t].kernel->attach)

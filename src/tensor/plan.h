@@ -17,7 +17,9 @@ enum pz_backend { PZ_BACKEND_REF = 0, PZ_BACKEND_CPU = 1 };
 
 struct pz_plan_params {
     enum pz_backend backend;
-    int rung;      /**< best instruction set, tensor/cpu/cpu.h; 0 = plain C */
+    int rung;    /**< best instruction set, tensor/cpu/cpu.h; 0 = plain C */
+    int threads; /**< threads of oneDNN's large convolutions (its primitives are made for a fixed number); ≥ 1
+                  */
     bool keep_all; /**< every value gets its own place, so that all can be looked at after a run (tests) */
 };
 

@@ -1,0 +1,156 @@
+/* Plans: random networks give the same numbers fused and packed into one arena as node by node; bad graphs
+ * are refused. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "tensor/plan.h"
+
+#define SIDE 9
+
+static int constant(struct pz_graph *g, struct pz_rng *r, struct pz_shape s, float scale)
+{
+    size_t n = pz_shape_count(&s);
+    float *v = malloc(n * sizeof *v);
+    for (size_t i = 0; i < n; i++)
+        v[i] = scale * pz_rng_normal(r);
+    int id = pz_graph_const(g, PZ_DTYPE_F32, s, v);
+    free(v);
+    return id;
+}
+
+/* A residual network with branches that keep values alive for long, seeded. */
+static struct pz_graph *network(uint64_t seed)
+{
+    struct pz_rng r;
+    pz_rng_init(&r, seed, 1);
+    struct pz_graph *g = pz_graph_create(NULL);
+    int c = 4 + (int)pz_rng_below(&r, 30);
+    struct pz_attrs same = {.stride = {1, 1}, .dilation = {1, 1}, .pad = {1, 1, 1, 1}}, point = same;
+    memset(point.pad, 0, sizeof point.pad);
+    int x = pz_graph_input(g, "x", (struct pz_shape){4, {1, SIDE, SIDE, c}}), early = x;
+    for (int i = 0; i < 8; i++) {
+        int dw = constant(g, &r, (struct pz_shape){4, {1, 3, 3, c}}, 0.3f);
+        int pw = constant(g, &r, (struct pz_shape){4, {c, 1, 1, c}}, 1 / sqrtf((float)c));
+        int b = constant(g, &r, (struct pz_shape){1, {c}}, 0.1f);
+        int slope = constant(g, &r, (struct pz_shape){3, {1, 1, c}}, 0.3f);
+        int y = pz_graph_op(g, PZ_OP_DWCONV2D, &same, (int[]){x, dw, b}, 3);
+        y = pz_graph_op(g, PZ_OP_CONV2D, &point, (int[]){y, pw, b}, 3);
+        y = pz_graph_op(g, PZ_OP_ADD, NULL, pz_rng_below(&r, 2) ? (int[]){x, y} : (int[]){y, x}, 2);
+        switch (pz_rng_below(&r, 4)) {
+        case 0:
+            y = pz_graph_op(g, PZ_OP_RELU, NULL, &y, 1);
+            break;
+        case 1:
+            y = pz_graph_op(g, PZ_OP_PRELU, NULL, (int[]){y, slope}, 2);
+            break;
+        case 2:
+            y = pz_graph_op(g, PZ_OP_ADD, NULL, (int[]){y, early}, 2);
+            break;
+        default:
+            y = pz_graph_op(g, PZ_OP_RELU6, NULL, &y, 1);
+            break;
+        }
+        if (i == 3) {
+            early = y;
+            pz_graph_output(g, "middle", y);
+        }
+        x = y;
+    }
+    struct pz_attrs flat = {.shape = {2, {1, -1}}};
+    pz_graph_output(g, "flat", pz_graph_op(g, PZ_OP_RESHAPE, &flat, &x, 1));
+    return g;
+}
+
+static struct pz_session *session(uint64_t seed, struct pz_plan_params params, struct pz_plan **plan)
+{
+    struct pz_graph *g = network(seed);
+    struct pz_session *s;
+    assert_int_equal(pz_graph_status(g), PZ_OK);
+    assert_int_equal(pz_plan_create(&g, &params, NULL, plan), PZ_OK);
+    assert_null(g);
+    assert_int_equal(pz_session_create(*plan, NULL, &s), PZ_OK);
+    return s;
+}
+
+static void fused_equals_plain(void **state)
+{
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct pz_plan *pa, *pb;
+        struct pz_session *a =
+            session(seed, (struct pz_plan_params){.backend = PZ_BACKEND_REF, .keep_all = true}, &pa);
+        struct pz_session *b = session(seed, pz_plan_default, &pb);
+        struct pz_rng r;
+        pz_rng_init(&r, seed, 2);
+        struct pz_view in = pz_session_input(a, "x", 0), jn = pz_session_input(b, NULL, 0);
+        size_t n = pz_shape_count(&in.shape);
+        for (int round = 0; round < 2; round++) {
+            for (size_t i = 0; i < n; i++)
+                ((float *)in.data)[i] = ((float *)jn.data)[i] = pz_rng_normal(&r);
+            pz_session_run(a, NULL);
+            pz_session_run(b, NULL);
+            for (int o = 0; o < 2; o++) {
+                struct pz_view u = pz_session_output(a, NULL, o), v = pz_session_output(b, NULL, o);
+                assert_non_null(u.data);
+                float top = 1;
+                for (size_t i = 0; i < pz_shape_count(&u.shape); i++)
+                    top = fmaxf(top, fabsf(((float *)u.data)[i]));
+                for (size_t i = 0; i < pz_shape_count(&u.shape); i++)
+                    if (!(fabsf(((float *)u.data)[i] - ((float *)v.data)[i]) <= 2e-4f * top))
+                        fail_msg("seed %llu output %d element %zu: %g and %g", (unsigned long long)seed, o, i,
+                                 (double)((float *)u.data)[i], (double)((float *)v.data)[i]);
+            }
+        }
+        assert_true(pz_plan_nodes(pb) < pz_plan_nodes(pa));
+        assert_true(pz_plan_arena_bytes(pb) < pz_plan_arena_bytes(pa));
+        pz_session_destroy(&a);
+        pz_session_destroy(&b);
+        pz_plan_destroy(&pa);
+        pz_plan_destroy(&pb);
+    }
+}
+
+static void bad_graphs_are_refused(void **state)
+{
+    float zero[64] = {0};
+    for (int i = 0; i < 7; i++) {
+        struct pz_graph *g = pz_graph_create(NULL);
+        struct pz_attrs t = {.stride = {1, 1}, .dilation = {1, 1}};
+        int x = pz_graph_input(g, "x", (struct pz_shape){4, {1, 4, 4, 4}});
+        int w = pz_graph_const(g, PZ_DTYPE_F32, (struct pz_shape){4, {4, 1, 1, i == 0 ? 3 : 4}}, zero);
+        if (i == 1)
+            t.stride[0] = 0;
+        if (i == 2)
+            t.pad[0] = -1;
+        if (i == 3)
+            t.act = PZ_ACT_PRELU; /* without slopes */
+        int y = pz_graph_op(g, PZ_OP_CONV2D, &t,
+                            (int[]){x, i == 4   ? PZ_NONE
+                                       : i == 5 ? 99
+                                                : w},
+                            i == 6 ? 1 : 2);
+        assert_int_equal(y, PZ_NONE);
+        assert_int_equal(pz_graph_status(g), PZ_ERR_FORMAT);
+        assert_int_equal(pz_graph_op(g, PZ_OP_RELU, NULL, &x, 1), PZ_NONE); /* the first error stays */
+        struct pz_plan *p;
+        assert_int_equal(pz_plan_create(&g, &pz_plan_default, NULL, &p), PZ_ERR_FORMAT);
+        assert_null(p);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fused_equals_plain),
+        cmocka_unit_test(bad_graphs_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
