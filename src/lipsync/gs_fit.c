@@ -18,7 +18,7 @@
 #define DENSIFY_TO 0.60
 #define DENSIFY_EVERY 60
 #define MAX_SIDE 320
-#define CRISP_TARGET 0.62 /* of the film's variance of the Laplacian, part of which is codec noise */
+#define CRISP_TARGET 0.55 /* of the film's variance of the Laplacian, part of which is codec noise */
 
 struct fit {
     struct pz_gs_model *m;
