@@ -268,9 +268,7 @@ const char *pz_template_variable(const struct pz_template *t, int i)
 
 enum pz_result pz_template_describe(struct pz_context *ctx, const struct pz_template *t, char **json)
 {
-    *json = pz_template_to_json(&t->prepared->data, false);
-    return finish(ctx,
-                  *json ? PZ_OK : pz_fail(ctx->pipeline.job.log, PZ_ERR_NOMEM, "no memory for the answer"));
+    return finish(ctx, pz_pipeline_describe(&ctx->pipeline, t->prepared, json));
 }
 
 /* ---- rendering ---- */

@@ -168,9 +168,10 @@ static enum pz_status answer(const struct pz_evaluate *e, const struct pz_figure
                              char **json)
 {
     *json = pz_evaluate_text(json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:{s:o, s:o}}", "clip", pz_evaluate_base(e->r->video), "lip_sync_model",
-        e->engine->name, "device", device_name(e->p), "fit_s", pz_qc_number(e->fit_s, 1e3), "figures",
-        figures_json(&f[PZ_EVALUATE_MODEL]), "controls", "closed", figures_json(&f[PZ_EVALUATE_CLOSED]),
+        "{s:s, s:s, s:s, s:o, s:o, s:{s:o, s:o, s:o}}", "clip", pz_evaluate_base(e->r->video),
+        "lip_sync_model", e->engine->name, "device", device_name(e->p), "fit_s", pz_qc_number(e->fit_s, 1e3),
+        "figures", figures_json(&f[PZ_EVALUATE_MODEL]), "controls", "closed",
+        figures_json(&f[PZ_EVALUATE_CLOSED]), "closed_any", figures_json(&f[PZ_EVALUATE_CLOSED_ANY]),
         "shifted", figures_json(&f[PZ_EVALUATE_SHIFTED])));
     return *json ? PZ_OK : PZ_ERR_NOMEM;
 }

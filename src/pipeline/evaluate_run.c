@@ -20,11 +20,12 @@
 struct run {
     struct pz_evaluate *e;
     enum pz_evaluate_variant v;
+    const struct pz_engine_vtable *engine;
+    void *state;
     struct pz_reader *reader;
     struct pz_face_tracker *tracker;
     struct pz_paste *paste;
     struct pz_picture made;
-    float *silence;
     double *times; /**< relative to the span's sound */
     struct pz_phone_line phones;
     struct pz_plane truth_box, made_box;
@@ -65,17 +66,9 @@ static enum pz_status make_span(struct run *x, struct pz_speech_span *span)
         x->times[i] = e->times[i] - (double)from / PZ_SPEECH_RATE;
     *span = (struct pz_speech_span){
         .n_speech = n, .n_frames = e->n_held, .frame_times = x->times, .faces = e->faces, .blend_s = 0};
-    if (x->v == PZ_EVALUATE_CLOSED) {
-        x->silence = pz_calloc((size_t)n, sizeof *x->silence);
-        if (!x->silence)
-            return PZ_ERR_NOMEM;
-        span->speech = x->silence;
-        st = pz_phone_line_cover(&x->phones, 0, n); /* an empty line covered is one silence */
-    } else {
-        int64_t at = x->v == PZ_EVALUATE_SHIFTED ? from - SHIFT : from;
-        span->speech = e->speech + at;
-        st = cut_phones(x, at, n);
-    }
+    int64_t at = x->v == PZ_EVALUATE_SHIFTED ? from - SHIFT : from;
+    span->speech = e->speech + at;
+    st = cut_phones(x, at, n);
     span->phones = x->phones.items;
     span->n_phones = x->phones.n;
     return st;
@@ -137,7 +130,7 @@ static enum pz_status one_frame(struct run *x, void *session, int i)
         PZ_TRY(pz_picture_alloc(&x->made, truth->width, truth->height));
     pz_picture_copy(&x->made, truth);
     double t0 = pz_now();
-    PZ_TRY(e->engine->draw(session, i, truth, &patch));
+    PZ_TRY(x->engine->draw(session, i, truth, &patch));
     struct pz_paste_patch pp = {.rgb = &patch.rgb, .alpha = patch.alpha, .to_frame = patch.to_frame};
     PZ_TRY(pz_paste_draw(x->paste, &x->made, &pp, NULL, 1, e->frames[i], NULL));
     x->seconds += pz_now() - t0;
@@ -267,20 +260,24 @@ static double mean(double sum, int64_t n)
 
 enum pz_status pz_evaluate_run(struct pz_evaluate *e, enum pz_evaluate_variant v, struct pz_figures *f)
 {
-    struct run x = {.e = e, .v = v};
+    struct run x = {.e = e, .v = v, .engine = e->engine, .state = e->state};
     struct pz_paste_params params = PZ_PASTE_PARAMS_DEFAULT;
     const struct pz_job *job = &e->p->job;
     struct pz_speech_span span;
     void *session = NULL;
     enum pz_status st;
     params.seed = job->seed;
+    if (v == PZ_EVALUATE_CLOSED || v == PZ_EVALUATE_CLOSED_ANY) {
+        x.engine = v == PZ_EVALUATE_CLOSED ? &pz_evaluate_hold_fit : &pz_evaluate_hold_any;
+        x.state = e;
+    }
     *f = (struct pz_figures){.n_frames = e->n_held};
     PZ_TRY(pz_paste_create(&params, &x.paste));
     PZ_TRY(pz_face_tracker_create(e->p->models_dir, job, &x.tracker));
     PZ_TRY(pz_reader_open(e->r->video, e->info, job, &x.reader));
     PZ_TRY(make_span(&x, &span));
     double t0 = pz_now();
-    PZ_TRY(e->engine->begin(e->state, &span, job, &session));
+    PZ_TRY(x.engine->begin(x.state, &span, job, &session));
     x.seconds += pz_now() - t0;
     for (int i = 0; i < e->n_held; i++) {
         if (pz_job_cancelled(job)) {
@@ -301,13 +298,12 @@ fail:
     if (st == PZ_ERR_NOMEM)
         pz_fail(job->log, st, "no memory to evaluate");
     if (session)
-        e->engine->end(&session);
+        x.engine->end(&session);
     pz_reader_close(&x.reader);
     pz_face_tracker_destroy(&x.tracker);
     pz_paste_destroy(&x.paste);
     pz_picture_free(&x.made);
     pz_phone_line_free(&x.phones);
-    pz_free(x.silence);
     pz_free(x.times);
     pz_free(x.truth_box.data);
     pz_free(x.made_box.data);

@@ -11,7 +11,16 @@
 #include "pipeline/film.h"
 #include "pipeline/qc_mouth.h"
 
-enum pz_evaluate_variant { PZ_EVALUATE_MODEL, PZ_EVALUATE_CLOSED, PZ_EVALUATE_SHIFTED, PZ_EVALUATE_VARIANTS };
+enum pz_evaluate_variant {
+    PZ_EVALUATE_MODEL,
+    PZ_EVALUATE_CLOSED, /**< the real mouth of the nearest silent frame the model might learn from, held */
+    PZ_EVALUATE_CLOSED_ANY, /**< the same, from the held-out part too: it has seen truth the model has not */
+    PZ_EVALUATE_SHIFTED,
+    PZ_EVALUATE_VARIANTS
+};
+
+/** The held mouths as engines; their `engine` argument is the struct pz_evaluate itself. */
+extern const struct pz_engine_vtable pz_evaluate_hold_fit, pz_evaluate_hold_any;
 
 /** Figures of one variant; NAN where there is none. */
 struct pz_figures {

@@ -36,6 +36,22 @@ static enum pz_status dump(struct pz_log *log, json_t *root, char **json)
     return *json ? PZ_OK : pz_fail(log, PZ_ERR_NOMEM, "no memory for the answer");
 }
 
+enum pz_status pz_pipeline_describe(struct pz_pipeline *p, const struct pz_prepared *t, char **json)
+{
+    char *text = pz_template_to_json(&t->data, false);
+    json_t *root = text ? json_loads(text, 0, NULL) : NULL;
+    json_t *film = film_json(t->info);
+    pz_free(text);
+    *json = NULL;
+    if (!root || !film || json_object_set(root, "fps", json_object_get(film, "fps")) != 0) {
+        json_decref(root);
+        json_decref(film);
+        return pz_fail(p->job.log, PZ_ERR_NOMEM, "no memory for the answer");
+    }
+    json_object_set_new(root, "film_info", film);
+    return dump(p->job.log, root, json);
+}
+
 enum pz_status pz_pipeline_detect(struct pz_pipeline *p, const struct pz_prepare_request *r, char **json)
 {
     enum pz_status st = PZ_OK;

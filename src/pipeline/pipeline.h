@@ -83,6 +83,11 @@ PZ_NODISCARD enum pz_status pz_pipeline_prepare(struct pz_pipeline *p, const str
 PZ_NODISCARD enum pz_status pz_pipeline_detect(struct pz_pipeline *p, const struct pz_prepare_request *r,
                                                char **json);
 
+/** What a template holds: template.json without its phones, with the film's own figures ("fps", "film_info").
+ * JSON (pz_free). */
+PZ_NODISCARD enum pz_status pz_pipeline_describe(struct pz_pipeline *p, const struct pz_prepared *t,
+                                                 char **json);
+
 /** Is the footage usable? JSON (pz_free). */
 PZ_NODISCARD enum pz_status pz_pipeline_check(struct pz_pipeline *p, const struct pz_prepare_request *r,
                                               char **json);

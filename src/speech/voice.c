@@ -224,7 +224,7 @@ static enum pz_status say_espeak(const struct pz_say *s, const char *wish, struc
 
     for (const char *p = base; *p; p++) // a voice name, not an option or a path
         if (!isalnum((unsigned char)*p) && !strchr("-_+", *p))
-            return pz_fail(log, PZ_ERR_USAGE, "--voice espeak:%s: no such voice; see espeak-ng --voices",
+            return pz_fail(log, PZ_ERR_USAGE, "--voice espeak-ng:%s: no such voice; see espeak-ng --voices",
                            base);
     snprintf(voice, sizeof voice, "%s%s", base, strchr(base, '+') ? "" : s->f0_hz > 155.0 ? "+f2" : "");
     snprintf(speed, sizeof speed, "%d", (int)lrint(165.0 * (s->rate_words > 0.0 ? s->rate_words : 1.0)));
@@ -238,7 +238,7 @@ static enum pz_status say_espeak(const struct pz_say *s, const char *wish, struc
     PZ_TRY(pz_process_run(argv, "voice espeak", s->text, strlen(s->text), PROGRAM_MAX_BYTES, PROGRAM_LIMIT_S,
                           job, &wav, &n));
     PZ_TRY(pz_wav_parse(log, wav, n, &out->samples, &out->n, &out->rate));
-    snprintf(out->voice, sizeof out->voice, "espeak:%.48s", voice);
+    snprintf(out->voice, sizeof out->voice, "espeak-ng:%.48s", voice);
     if (out->n < out->rate / 50) {
         st = pz_fail(log, PZ_ERR_INPUT, "espeak-ng made no sound for this value; give --say or --audio");
         goto fail;
@@ -329,15 +329,17 @@ enum pz_status pz_voice_say(const struct pz_say *s, struct pz_ears *ears, const 
         st = say_flite(s, NULL, log, out);
     else if (strncmp(v, "flite:", 6) == 0)
         st = say_flite(s, v + 6, log, out);
-    else if (strcmp(v, "espeak") == 0)
+    else if (strcmp(v, "espeak") == 0 || strcmp(v, "espeak-ng") == 0)
         st = say_espeak(s, NULL, ears, job, out);
+    else if (strncmp(v, "espeak-ng:", 10) == 0)
+        st = say_espeak(s, v + 10, ears, job, out);
     else if (strncmp(v, "espeak:", 7) == 0)
         st = say_espeak(s, v + 7, ears, job, out);
     else if (strncmp(v, "command:", 8) == 0)
         st = say_command(s, v + 8, ears, job, out);
     else
         st = pz_fail(log, PZ_ERR_USAGE,
-                     "--voice %s: there are flite[:VOICE], espeak[:VOICE] and command:PROGRAM", v);
+                     "--voice %s: there are flite[:VOICE], espeak-ng[:VOICE] and command:PROGRAM", v);
     if (st < PZ_OK)
         pz_utterance_free(out);
     return st;

@@ -248,7 +248,8 @@ def case_interrupt():
     out = os.path.join(d, "o.mp4")
     args = [PROGRAM, "render", t, "--customer-name", "Bartholomew", "--destination", "Paris", "-o", out, "--quiet"]
     for sig, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
-        p = subprocess.Popen(args, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        p = subprocess.Popen(args, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         for _ in range(400):
             if any(n.endswith(".tmp") for n in os.listdir(d)) or p.poll() is not None:
                 break

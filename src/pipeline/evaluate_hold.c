@@ -1,0 +1,203 @@
+/*
+ * Evaluate, the `closed` controls: the real mouth of the nearest silent frame, held. An engine like any other
+ * to evaluate_run.c, so that control and model go through the same compositor, but it makes nothing: it cuts
+ * the lower face out of a silent frame and lays it on the head by eyes and nose.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "image/affine.h"
+#include "image/mask.h"
+#include "image/warp.h"
+#include "pipeline/evaluate_state.h"
+
+#define SHORTEST_PAUSE (PZ_SPEECH_RATE * 12 / 100) /* silences below are closures of stops */
+#define PAUSE_EDGE (PZ_SPEECH_RATE * 4 / 100)      /* the mouth still closes, or opens already */
+#define FEATHER 10.0f
+#define LARGEST_SIDE 1024
+
+struct hold {
+    struct pz_evaluate *e;
+    struct pz_reader *reader;
+    int64_t *source; /* [n_held] frame whose mouth is held */
+    struct pz_rgb rgb;
+    float *alpha;
+    size_t cap;
+};
+
+/* Is sample `t` (film) well inside a pause of this line, whose zero is `from`? */
+static bool in_pause(const struct pz_phone_line *l, int64_t from, int64_t t)
+{
+    for (int i = 0; i < l->n; i++) {
+        const struct pz_phone *p = &l->items[i];
+        if (p->id == PZ_PH_SIL && p->end - p->start >= SHORTEST_PAUSE && t - from >= p->start + PAUSE_EDGE &&
+            t - from < p->end - PAUSE_EDGE)
+            return true;
+    }
+    return false;
+}
+
+static bool is_silent(const struct pz_evaluate *e, int64_t frame)
+{
+    int64_t t = (int64_t)(pz_film_frame_time(e->info, frame) * PZ_SPEECH_RATE);
+    return t < e->fit_end ? in_pause(&e->fit_phones, 0, t) : in_pause(&e->held_phones, e->heard_from, t);
+}
+
+/* Nearest frame of [0, stop) to `frame` that is silent and shows the face; with no pause in the film, the one
+ * with the smallest opening. −1 when there is no face at all. */
+static int64_t nearest(const struct pz_evaluate *e, int64_t frame, int64_t stop)
+{
+    int64_t best = -1, most_closed = -1;
+    float gap = INFINITY;
+    for (int64_t i = 0; i < stop; i++) {
+        const struct pz_face *f = pz_face_track_at(e->track, i);
+        if (!f || f->present != 1)
+            continue;
+        if (f->lip_gap < gap) {
+            gap = f->lip_gap;
+            most_closed = i;
+        }
+        if (is_silent(e, i) && (best < 0 || llabs(i - frame) < llabs(best - frame)))
+            best = i;
+    }
+    return best >= 0 ? best : most_closed;
+}
+
+static void end(void **session)
+{
+    struct hold *h = *session;
+    if (!h)
+        return;
+    pz_reader_close(&h->reader);
+    pz_rgb_free(&h->rgb);
+    pz_free(h->alpha);
+    pz_free(h->source);
+    pz_free(h);
+    *session = NULL;
+}
+
+static enum pz_status begin_within(struct pz_evaluate *e, int64_t stop, const struct pz_job *job,
+                                   void **session)
+{
+    enum pz_status st = PZ_OK;
+    struct hold *h = pz_calloc(1, sizeof *h);
+    void *v = h;
+    *session = NULL;
+    if (h)
+        h->source = pz_calloc((size_t)e->n_held + 1, sizeof *h->source);
+    if (!h || !h->source) {
+        st = PZ_ERR_NOMEM;
+        goto fail;
+    }
+    h->e = e;
+    PZ_TRY(pz_reader_open(e->r->video, e->info, job, &h->reader));
+    for (int i = 0; i < e->n_held; i++) {
+        h->source[i] = i > 0 && stop <= e->frames[0] ? h->source[0] : nearest(e, e->frames[i], stop);
+        if (h->source[i] < 0) {
+            st = pz_fail(job->log, PZ_ERR_UNUSABLE, "no frame with a face to hold the mouth of");
+            goto fail;
+        }
+    }
+    *session = h;
+    return PZ_OK;
+fail:
+    end(&v);
+    return st;
+}
+
+static enum pz_status begin_fit(void *engine, const struct pz_speech_span *span, const struct pz_job *job,
+                                void **session)
+{
+    struct pz_evaluate *e = engine;
+    return begin_within(e, e->frames[0], job, session);
+}
+
+static enum pz_status begin_any(void *engine, const struct pz_speech_span *span, const struct pz_job *job,
+                                void **session)
+{
+    struct pz_evaluate *e = engine;
+    return begin_within(e, pz_film_frame_at(e->info, (double)e->n_speech / PZ_SPEECH_RATE), job, session);
+}
+
+/* Map that lays the head of `from` on the head of `to`. */
+static enum pz_status lay_on(const struct pz_face_topology *t, const struct pz_face *from,
+                             const struct pz_face *to, struct pz_affine *map)
+{
+    const int ids[5] = {t->eye_outer[0], t->eye_outer[1], t->eye_inner[0], t->eye_inner[1], t->nose_tip};
+    float a[5][2], b[5][2];
+    for (int i = 0; i < 5; i++)
+        for (int k = 0; k < 2; k++) {
+            a[i][k] = from->xyz[ids[i]][k];
+            b[i][k] = to->xyz[ids[i]][k];
+        }
+    return pz_affine_fit_similarity((const float(*)[2])a, (const float(*)[2])b, NULL, 5, map);
+}
+
+/* Outline of the target's lower face, its box, and room for the patch. */
+static enum pz_status frame_patch(struct hold *h, const struct pz_face *face, float (*outline)[2], int *n,
+                                  int box[4])
+{
+    float lo[2] = {INFINITY, INFINITY}, hi[2] = {-INFINITY, -INFINITY};
+    *n = pz_mouth_outline(face, pz_face_track_topology(h->e->track), outline);
+    for (int i = 0; i < *n; i++)
+        for (int k = 0; k < 2; k++) {
+            lo[k] = fminf(lo[k], outline[i][k]);
+            hi[k] = fmaxf(hi[k], outline[i][k]);
+        }
+    if (*n < 3 || !(hi[0] - lo[0] > 16 && hi[0] - lo[0] < LARGEST_SIDE && hi[1] - lo[1] > 16 &&
+                    hi[1] - lo[1] < LARGEST_SIDE))
+        return PZ_ERR_UNUSABLE;
+    box[0] = (int)floorf(lo[0]);
+    box[1] = (int)floorf(lo[1]);
+    box[2] = (int)ceilf(hi[0]) - box[0];
+    box[3] = (int)ceilf(hi[1]) - box[1];
+    if (h->rgb.width != box[2] || h->rgb.height != box[3]) {
+        pz_rgb_free(&h->rgb);
+        enum pz_status st = pz_rgb_alloc(&h->rgb, box[2], box[3]);
+        if (st < PZ_OK)
+            return st;
+    }
+    size_t need = (size_t)box[2] * (size_t)box[3];
+    if (need > h->cap) {
+        pz_free(h->alpha);
+        h->alpha = pz_calloc(need, sizeof *h->alpha);
+        h->cap = h->alpha ? need : 0;
+    }
+    return h->alpha ? PZ_OK : PZ_ERR_NOMEM;
+}
+
+static enum pz_status draw(void *session, int i, const struct pz_picture *src, struct pz_patch *out)
+{
+    struct hold *h = session;
+    const struct pz_face *face = h->e->faces[i], *held = pz_face_track_at(h->e->track, h->source[i]);
+    enum pz_status st = PZ_OK;
+    float outline[PZ_MASK_LOWER_FACE_MAX][2];
+    int n, box[4];
+    struct pz_affine lay, back, map;
+    const struct pz_picture *pic;
+    bool damaged;
+    *out = (struct pz_patch){0};
+    PZ_TRY(frame_patch(h, face, outline, &n, box));
+    PZ_TRY(lay_on(pz_face_track_topology(h->e->track), held, face, &lay));
+    PZ_TRY(pz_affine_invert(&lay, &back));
+    struct pz_affine to_frame = {.a = 1, .c = (float)box[0], .e = 1, .f = (float)box[1]};
+    map = pz_affine_chain(&to_frame, &back);
+    PZ_TRY(pz_reader_frame(h->reader, h->source[i], &pic, &damaged));
+    pz_warp_picture_to_rgb(pic, &map, PZ_FILTER_CUBIC, PZ_BORDER_REPLICATE, &h->rgb);
+    for (int k = 0; k < n; k++) {
+        outline[k][0] -= (float)box[0];
+        outline[k][1] -= (float)box[1];
+    }
+    PZ_TRY(pz_mask_polygon((const float(*)[2])outline, n, h->alpha, box[2], box[3], false));
+    PZ_TRY(pz_mask_feather(h->alpha, box[2], box[3], FEATHER));
+    *out =
+        (struct pz_patch){.rgb = h->rgb, .alpha = h->alpha, .to_frame = to_frame, .lip_gap = held->lip_gap};
+fail:
+    return st;
+}
+
+const struct pz_engine_vtable pz_evaluate_hold_fit = {
+    .name = "closed", .begin = begin_fit, .draw = draw, .end = end};
+const struct pz_engine_vtable pz_evaluate_hold_any = {
+    .name = "closed_any", .begin = begin_any, .draw = draw, .end = end};
