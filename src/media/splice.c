@@ -388,7 +388,10 @@ static void set_h264(struct run *r, const AVStream *vs)
     if (!plausible)
         p->rate = (struct pz_rational){25, 1};
     p->constant_rate = p->constant_rate && plausible;
-    p->key_interval = plausible ? (int)(2 * rate + 0.5) : 50;
+    /* a film encoded once at prepare is rendered from often: shorter groups leave less to encode again behind
+     * a slot */
+    double seconds = r->copies ? 2 : 1;
+    p->key_interval = plausible ? (int)(seconds * rate + 0.5) : 25;
     if (r->copies) {
         p->profile = r->avcc.profile;
         p->level = r->avcc.level;

@@ -34,7 +34,7 @@ void pz_qc_opening(struct pz_qc *qc, float lip_gap, bool silent);
 /** A word was listened to. The lowest score of all slots is reported, texts are joined with " | ". */
 void pz_qc_readback(struct pz_qc *qc, const char *text, float score);
 
-/** Compare the finished file with the source: PSNR of a sample of untouched frames (at most 12), A/V offset
+/** Compare the finished file with the source: PSNR of a sample of untouched frames (at most 8), A/V offset
  * of the output against the source from the positions of sound and picture that were not touched. Errors:
  * INPUT, INTERNAL, CANCELLED. */
 PZ_NODISCARD enum pz_status pz_qc_finish(struct pz_qc *qc, const char *source, const char *output,

@@ -11,8 +11,9 @@
 #include "image/metrics.h"
 #include "pipeline/qc_state.h"
 
-#define MAX_LOOKS 12
-#define MAX_KEYS 6
+#define MAX_KEYS 3
+#define MAX_TAILS 2 /* frames behind touched stretches */
+#define MAX_LOOKS (MAX_KEYS + MAX_TAILS + PZ_QC_SPOTS)
 #define EQUAL_DB 100.0
 #define RATE 16000
 #define WINDOW (RATE / 2)   /* sound compared around a frame */
@@ -47,7 +48,7 @@ static int choose(const struct pz_qc *qc, const struct pz_out_frame *frames, int
     }
     /* The frame behind each of the first touched stretches: its packets are new although it was not touched.
      */
-    for (int64_t i = 1; i < n && k < MAX_KEYS + 3; i++)
+    for (int64_t i = 1; i < n && k < MAX_KEYS + MAX_TAILS; i++)
         if (frames[i - 1].touched && !frames[i].touched)
             look[k++] = (struct look){.out = i};
     for (int64_t s = 0; s < qc->n_spots && s < PZ_QC_SPOTS; s++)

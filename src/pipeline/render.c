@@ -38,11 +38,11 @@ double pz_render_seconds(const struct pz_render *x, int64_t sample)
 /* ---- sound ---- */
 
 /* Output sound: new words from their buffers, everything else sample for sample from the film. */
-static enum pz_status fill_sound(void *user, int64_t at, float *out, int64_t n)
+enum pz_status pz_render_sound(const struct pz_render *x, const struct pz_tap *film, int64_t at, float *out,
+                               int64_t n)
 {
-    struct pz_render *x = user;
     const struct pz_timeline *tl = &x->timeline;
-    int ch = x->sound.tap.channels;
+    int ch = film->channels;
     while (n > 0) {
         int e = pz_timeline_edit_at(tl, at);
         int64_t run = n;
@@ -56,7 +56,7 @@ static enum pz_status fill_sound(void *user, int64_t at, float *out, int64_t n)
             for (int k = 0; k < tl->n_edits; k++)
                 if (tl->out_start[k] > at && run > tl->out_start[k] - at)
                     run = tl->out_start[k] - at;
-            enum pz_status st = x->sound.tap.read(x->sound.tap.user, pz_timeline_to_input(tl, at), out, run);
+            enum pz_status st = film->read(film->user, pz_timeline_to_input(tl, at), out, run);
             if (st < PZ_OK)
                 return st;
         }
@@ -67,20 +67,10 @@ static enum pz_status fill_sound(void *user, int64_t at, float *out, int64_t n)
     return PZ_OK;
 }
 
-static enum pz_status out_tap_read(void *user, int64_t at, float *out, int64_t n)
+static enum pz_status fill_sound(void *user, int64_t at, float *out, int64_t n)
 {
     struct pz_render *x = user;
-    int ch = x->sound.tap.channels;
-    memset(out, 0, (size_t)(n * ch) * sizeof *out);
-    if (at < 0) {
-        int64_t skip = -at < n ? -at : n;
-        out += skip * ch;
-        n -= skip;
-        at = 0;
-    }
-    if (at + n > x->timeline.out_len)
-        n = x->timeline.out_len - at;
-    return n > 0 ? fill_sound(x, at, out, n) : PZ_OK;
+    return pz_render_sound(x, &x->sound.tap, at, out, n);
 }
 
 /* ---- layout ---- */
@@ -360,41 +350,6 @@ static enum pz_status splice(struct pz_render *x)
     return st;
 }
 
-/* Listen to the finished words, the way a customer would. */
-static enum pz_status read_back(struct pz_render *x)
-{
-    enum pz_status st = PZ_OK;
-    struct pz_ears *ears;
-    struct pz_tap out = {.user = x,
-                         .rate = x->sound.tap.rate,
-                         .channels = x->sound.tap.channels,
-                         .n = x->timeline.out_len,
-                         .read = out_tap_read};
-    struct pz_rational film = {1, x->timeline.rate}, ear = {1, PZ_SPEECH_RATE};
-    if (x->r->n_given > 0)
-        return PZ_OK;
-    PZ_TRY(pz_pipeline_ears(x->p, &ears));
-    for (int k = 0; k < x->n_works; k++) {
-        struct pz_slot_work *w = &x->works[k];
-        struct pz_readback rb;
-        if (w->kept)
-            continue;
-        int64_t at = w->out_a + w->dub.plan.word_at;
-        PZ_TRY(pz_speech_readback(ears, &out, pz_rescale(at, film, ear),
-                                  pz_rescale(at + w->dub.plan.word_n, film, ear), w->value,
-                                  w->pron.n ? &w->pron : NULL, w->slot->spoken, &x->p->job, &rb));
-        pz_qc_readback(x->qc, rb.text, rb.score);
-        if (rb.score < 0.5f)
-            pz_render_warn(
-                x,
-                "slot '%s': the recogniser does not hear the new word clearly (score %.2f); listen to it, or "
-                "help with --say",
-                w->name, (double)rb.score);
-    }
-fail:
-    return st;
-}
-
 static char *report_path(const char *output)
 {
     const char *dot = strrchr(output, '.'), *slash = strrchr(output, '/');
@@ -441,6 +396,7 @@ enum pz_status pz_pipeline_render(struct pz_pipeline *p, struct pz_prepared *t,
     enum pz_status st = PZ_OK;
     double t0 = pz_now();
     char *text = NULL, *path = NULL;
+    struct pz_render_readback *readback = NULL;
     struct pz_render x = {.p = p, .t = t, .r = r, .current = -1, .warnings = json_array()};
     if (report)
         *report = NULL;
@@ -453,9 +409,10 @@ enum pz_status pz_pipeline_render(struct pz_pipeline *p, struct pz_prepared *t,
     if (x.engine)
         PZ_TRY(gather_rows(&x));
     PZ_TRY(pz_qc_create(t->info, t->track ? pz_face_track_topology(t->track) : NULL, &x.qc));
+    PZ_TRY(pz_render_readback_start(&x, &readback));
     PZ_TRY(splice(&x));
     close_session(&x);
-    PZ_TRY(read_back(&x));
+    PZ_TRY(pz_render_readback_join(&readback));
     PZ_TRY(pz_qc_finish(x.qc, t->film_path, r->output, x.frames, x.n_frames, &p->job));
     x.seconds.total = pz_now() - t0;
     text = pz_render_report(&x);
@@ -470,6 +427,8 @@ enum pz_status pz_pipeline_render(struct pz_pipeline *p, struct pz_prepared *t,
         text = NULL;
     }
 fail:
+    if (readback && pz_render_readback_join(&readback) < PZ_OK && st >= PZ_OK)
+        st = PZ_ERR_INTERNAL;
     close_session(&x);
     pz_qc_destroy(&x.qc);
     pz_paste_destroy(&x.paste);

@@ -38,6 +38,21 @@ struct pz_render {
 /** Note something the user should know: into the report and the log. */
 void pz_render_warn(struct pz_render *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/** Output sound: new words from their buffers, everything else sample for sample from `film` (the template's
+ * sound at its own rate and channels). Threads: safe with distinct taps once the timeline is laid out.
+ * Errors: the tap's. */
+PZ_NODISCARD enum pz_status pz_render_sound(const struct pz_render *x, const struct pz_tap *film, int64_t at,
+                                            float *out, int64_t n);
+
+struct pz_render_readback;
+
+/** Start listening to the new words on a thread of its own; `*out` NULL when there is nothing to listen to.
+ * The pipeline's recogniser must be left alone until the join. Errors: WEIGHTS, NOMEM, DEVICE, those of the
+ * sound. */
+PZ_NODISCARD enum pz_status pz_render_readback_start(struct pz_render *x, struct pz_render_readback **out);
+/** Wait, note results and warnings, free. NULL inside is allowed. Errors: those of pz_speech_readback(). */
+PZ_NODISCARD enum pz_status pz_render_readback_join(struct pz_render_readback **readback);
+
 /** The report of a finished render as JSON text (pz_free); NULL on no memory. */
 char *pz_render_report(struct pz_render *x);
 

@@ -1,0 +1,120 @@
+/*
+ * Read-back of a render: the recogniser listens to the finished words on a thread of its own while the
+ * pictures are made. It reads the output's sound through its own decoder; results are handed over when the
+ * thread is joined.
+ */
+#include <pthread.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "pipeline/render.h"
+
+struct pz_render_readback {
+    struct pz_render *x;
+    struct pz_film_sound sound; /* the template's, this thread's own */
+    struct pz_job job;          /* without progress: that belongs to the calling thread */
+    pthread_t thread;
+    struct pz_readback *results; /* [x->n_works] */
+    enum pz_status st;
+};
+
+static enum pz_status out_read(void *user, int64_t at, float *out, int64_t n)
+{
+    struct pz_render_readback *r = user;
+    int ch = r->sound.tap.channels;
+    memset(out, 0, (size_t)(n * ch) * sizeof *out);
+    if (at < 0) {
+        int64_t skip = -at < n ? -at : n;
+        out += skip * ch;
+        n -= skip;
+        at = 0;
+    }
+    if (n > r->x->timeline.out_len - at)
+        n = r->x->timeline.out_len - at;
+    return n > 0 ? pz_render_sound(r->x, &r->sound.tap, at, out, n) : PZ_OK;
+}
+
+static void *listen(void *v)
+{
+    struct pz_render_readback *r = v;
+    struct pz_render *x = r->x;
+    struct pz_tap out = {.user = r,
+                         .rate = r->sound.tap.rate,
+                         .channels = r->sound.tap.channels,
+                         .n = x->timeline.out_len,
+                         .read = out_read};
+    struct pz_rational film = {1, x->timeline.rate}, ear = {1, PZ_SPEECH_RATE};
+    for (int k = 0; k < x->n_works && r->st >= PZ_OK; k++) {
+        struct pz_slot_work *w = &x->works[k];
+        if (w->kept)
+            continue;
+        int64_t at = w->out_a + w->dub.plan.word_at;
+        r->st = pz_speech_readback(x->p->ears, &out, pz_rescale(at, film, ear),
+                                   pz_rescale(at + w->dub.plan.word_n, film, ear), w->value,
+                                   w->pron.n ? &w->pron : NULL, w->slot->spoken, &r->job, &r->results[k]);
+    }
+    return NULL;
+}
+
+static void free_readback(struct pz_render_readback *r)
+{
+    pz_film_sound_close(&r->sound);
+    pz_free(r->results);
+    pz_free(r);
+}
+
+enum pz_status pz_render_readback_start(struct pz_render *x, struct pz_render_readback **out)
+{
+    enum pz_status st = PZ_OK;
+    struct pz_ears *ears;
+    *out = NULL;
+    if (x->r->n_given > 0)
+        return PZ_OK; /* sound alone has no words that were asked for */
+    struct pz_render_readback *r = pz_calloc(1, sizeof *r);
+    if (!r)
+        return pz_fail(x->p->job.log, PZ_ERR_NOMEM, "no memory to listen to the result");
+    r->x = x;
+    r->job = x->p->job;
+    r->job.progress = NULL;
+    r->job.pool = NULL;
+    r->results = pz_calloc((size_t)x->n_works + 1, sizeof *r->results);
+    if (!r->results) {
+        st = pz_fail(x->p->job.log, PZ_ERR_NOMEM, "no memory to listen to the result");
+        goto fail;
+    }
+    PZ_TRY(pz_pipeline_ears(x->p, &ears));
+    PZ_TRY(pz_film_sound_open(x->t->film_path, 0, 0, x->t->info->n_samples, &r->job, &r->sound));
+    if (pthread_create(&r->thread, NULL, listen, r) != 0) {
+        st = pz_fail(x->p->job.log, PZ_ERR_DEVICE, "no thread to listen to the result");
+        goto fail;
+    }
+    *out = r;
+    return PZ_OK;
+fail:
+    free_readback(r);
+    return st;
+}
+
+enum pz_status pz_render_readback_join(struct pz_render_readback **readback)
+{
+    struct pz_render_readback *r = *readback;
+    if (!r)
+        return PZ_OK;
+    *readback = NULL;
+    pthread_join(r->thread, NULL);
+    enum pz_status st = r->st;
+    struct pz_render *x = r->x;
+    for (int k = 0; st >= PZ_OK && k < x->n_works; k++) {
+        if (x->works[k].kept)
+            continue;
+        pz_qc_readback(x->qc, r->results[k].text, r->results[k].score);
+        if (r->results[k].score < 0.5f)
+            pz_render_warn(
+                x,
+                "slot '%s': the recogniser does not hear the new word clearly (score %.2f); listen to "
+                "it, or help with --say",
+                x->works[k].name, (double)r->results[k].score);
+    }
+    free_readback(r);
+    return st;
+}
