@@ -57,6 +57,9 @@ struct pz_speech_span {
      * the mouth is made from sound and head pose alone, nothing of the template's mouth is looked at
      * (self-reenactment). */
     double blend_s;
+    /** [n_frames] faces whose mouth shall be shown on each frame instead of one made from sound, or NULL. For
+     * the controls of self-reenactment; an engine that cannot returns UNSUPPORTED (not logged). */
+    const struct pz_face *const *held;
 };
 
 /** A new mouth: picture, opacity and where it goes. The buffers belong to the session until its next draw. */

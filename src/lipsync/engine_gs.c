@@ -118,6 +118,15 @@ static void end(void **session)
     *session = NULL;
 }
 
+/* The motion of given faces instead of a predicted one; a face without motion repeats the one before. */
+static void take_held(const struct gs_engine *e, const struct pz_speech_span *span, float *m)
+{
+    size_t k = (size_t)e->space->n_components;
+    for (int i = 0; i < span->n_frames; i++, m += k)
+        if (!pz_motion_space_project(e->space, span->held[i], m) && i > 0)
+            memcpy(m, m - k, k * sizeof *m);
+}
+
 static enum pz_status begin(void *engine, const struct pz_speech_span *span, const struct pz_job *job,
                             void **session)
 {
@@ -138,7 +147,10 @@ static enum pz_status begin(void *engine, const struct pz_speech_span *span, con
     s->n_frames = span->n_frames;
     s->film_motion = span->blend_s > 0;
     PZ_TRY(pz_gs_canvas_create(e->head, PZ_SPLAT_AVX512, &s->canvas));
-    PZ_TRY(pz_motion_predict(e->motion, e->space, span, job, s->m));
+    if (span->held)
+        take_held(e, span, s->m);
+    else
+        PZ_TRY(pz_motion_predict(e->motion, e->space, span, job, s->m));
     *session = s;
     return PZ_OK;
 fail:

@@ -4,7 +4,7 @@
  * One film: self-reenactment. The engine learns from the first 70 % of the film (at most its first 90 s are
  * used), makes the mouth of the last 30 % from that part's sound alone — phones come from the recogniser,
  * never from a transcript — and the result is compared with the true frames. The controls go the same way
- * through the compositor: `closed` holds the real mouth of the nearest silent frame of the part that could be
+ * through the compositor: `closed` holds the mouth of the nearest silent frame of the part that could be
  * learned from, `closed_any` that of the nearest silent frame anywhere (it has seen truth the model has not),
  * `shifted` is the engine driven by the sound of 0.8 s earlier. Landmarks of made frames come from the face
  * tracker.

@@ -1,7 +1,8 @@
 /*
- * Evaluate, the `closed` controls: the real mouth of the nearest silent frame, held. An engine like any other
- * to evaluate_run.c, so that control and model go through the same compositor, but it makes nothing: it cuts
- * the lower face out of a silent frame and lays it on the head by eyes and nose.
+ * Evaluate, the `closed` controls: the mouth of the nearest silent frame, held. Finds that frame; and for
+ * engines that cannot be told to show a given mouth, is an engine itself that makes nothing: it cuts the
+ * lower face out of the silent frame and lays it on the head by eyes and nose (which a turned head punishes,
+ * so engines should hold it themselves).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@
 struct hold {
     struct pz_evaluate *e;
     struct pz_reader *reader;
-    int64_t *source; /* [n_held] frame whose mouth is held */
+    const struct pz_face *const *held; /* [n_held] borrowed from the span */
     struct pz_rgb rgb;
     float *alpha;
     size_t cap;
@@ -64,6 +65,19 @@ static int64_t nearest(const struct pz_evaluate *e, int64_t frame, int64_t stop)
     return best >= 0 ? best : most_closed;
 }
 
+enum pz_status pz_evaluate_held(const struct pz_evaluate *e, bool any, const struct pz_face **held,
+                                int64_t *source)
+{
+    int64_t stop = any ? pz_film_frame_at(e->info, (double)e->n_speech / PZ_SPEECH_RATE) : e->frames[0];
+    for (int i = 0; i < e->n_held; i++) {
+        source[i] = i > 0 && !any ? source[0] : nearest(e, e->frames[i], stop);
+        if (source[i] < 0)
+            return pz_fail(e->p->job.log, PZ_ERR_UNUSABLE, "no frame with a face to hold the mouth of");
+        held[i] = pz_face_track_at(e->track, source[i]);
+    }
+    return PZ_OK;
+}
+
 static void end(void **session)
 {
     struct hold *h = *session;
@@ -72,52 +86,28 @@ static void end(void **session)
     pz_reader_close(&h->reader);
     pz_rgb_free(&h->rgb);
     pz_free(h->alpha);
-    pz_free(h->source);
     pz_free(h);
     *session = NULL;
 }
 
-static enum pz_status begin_within(struct pz_evaluate *e, int64_t stop, const struct pz_job *job,
-                                   void **session)
+static enum pz_status begin(void *engine, const struct pz_speech_span *span, const struct pz_job *job,
+                            void **session)
 {
     enum pz_status st = PZ_OK;
+    struct pz_evaluate *e = engine;
     struct hold *h = pz_calloc(1, sizeof *h);
     void *v = h;
     *session = NULL;
-    if (h)
-        h->source = pz_calloc((size_t)e->n_held + 1, sizeof *h->source);
-    if (!h || !h->source) {
-        st = PZ_ERR_NOMEM;
-        goto fail;
-    }
+    if (!h)
+        return PZ_ERR_NOMEM;
     h->e = e;
+    h->held = span->held;
     PZ_TRY(pz_reader_open(e->r->video, e->info, job, &h->reader));
-    for (int i = 0; i < e->n_held; i++) {
-        h->source[i] = i > 0 && stop <= e->frames[0] ? h->source[0] : nearest(e, e->frames[i], stop);
-        if (h->source[i] < 0) {
-            st = pz_fail(job->log, PZ_ERR_UNUSABLE, "no frame with a face to hold the mouth of");
-            goto fail;
-        }
-    }
     *session = h;
     return PZ_OK;
 fail:
     end(&v);
     return st;
-}
-
-static enum pz_status begin_fit(void *engine, const struct pz_speech_span *span, const struct pz_job *job,
-                                void **session)
-{
-    struct pz_evaluate *e = engine;
-    return begin_within(e, e->frames[0], job, session);
-}
-
-static enum pz_status begin_any(void *engine, const struct pz_speech_span *span, const struct pz_job *job,
-                                void **session)
-{
-    struct pz_evaluate *e = engine;
-    return begin_within(e, pz_film_frame_at(e->info, (double)e->n_speech / PZ_SPEECH_RATE), job, session);
 }
 
 /* Map that lays the head of `from` on the head of `to`. */
@@ -170,7 +160,7 @@ static enum pz_status frame_patch(struct hold *h, const struct pz_face *face, fl
 static enum pz_status draw(void *session, int i, const struct pz_picture *src, struct pz_patch *out)
 {
     struct hold *h = session;
-    const struct pz_face *face = h->e->faces[i], *held = pz_face_track_at(h->e->track, h->source[i]);
+    const struct pz_face *face = h->e->faces[i], *held = h->held[i];
     enum pz_status st = PZ_OK;
     float outline[PZ_MASK_LOWER_FACE_MAX][2];
     int n, box[4];
@@ -183,7 +173,7 @@ static enum pz_status draw(void *session, int i, const struct pz_picture *src, s
     PZ_TRY(pz_affine_invert(&lay, &back));
     struct pz_affine to_frame = {.a = 1, .c = (float)box[0], .e = 1, .f = (float)box[1]};
     map = pz_affine_chain(&to_frame, &back);
-    PZ_TRY(pz_reader_frame(h->reader, h->source[i], &pic, &damaged));
+    PZ_TRY(pz_reader_frame(h->reader, held->frame, &pic, &damaged));
     pz_warp_picture_to_rgb(pic, &map, PZ_FILTER_CUBIC, PZ_BORDER_REPLICATE, &h->rgb);
     for (int k = 0; k < n; k++) {
         outline[k][0] -= (float)box[0];
@@ -197,7 +187,4 @@ fail:
     return st;
 }
 
-const struct pz_engine_vtable pz_evaluate_hold_fit = {
-    .name = "closed", .begin = begin_fit, .draw = draw, .end = end};
-const struct pz_engine_vtable pz_evaluate_hold_any = {
-    .name = "closed_any", .begin = begin_any, .draw = draw, .end = end};
+const struct pz_engine_vtable pz_evaluate_hold = {.name = "closed", .begin = begin, .draw = draw, .end = end};

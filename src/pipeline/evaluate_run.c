@@ -28,6 +28,8 @@ struct run {
     struct pz_picture made;
     double *times; /**< relative to the span's sound */
     struct pz_phone_line phones;
+    const struct pz_face **held; /* controls that hold a mouth */
+    int64_t *source;
     struct pz_plane truth_box, made_box;
     double psnr, ssim, sharp[2], seam, seconds;
     int64_t n_box, n_ssim, n_seam;
@@ -69,6 +71,15 @@ static enum pz_status make_span(struct run *x, struct pz_speech_span *span)
     int64_t at = x->v == PZ_EVALUATE_SHIFTED ? from - SHIFT : from;
     span->speech = e->speech + at;
     st = cut_phones(x, at, n);
+    if (x->v == PZ_EVALUATE_CLOSED || x->v == PZ_EVALUATE_CLOSED_ANY) {
+        x->held = pz_calloc((size_t)e->n_held, sizeof *x->held);
+        x->source = pz_calloc((size_t)e->n_held, sizeof *x->source);
+        if (st >= PZ_OK && (!x->held || !x->source))
+            st = PZ_ERR_NOMEM;
+        if (st >= PZ_OK)
+            st = pz_evaluate_held(e, x->v == PZ_EVALUATE_CLOSED_ANY, x->held, x->source);
+        span->held = x->held;
+    }
     span->phones = x->phones.items;
     span->n_phones = x->phones.n;
     return st;
@@ -267,17 +278,19 @@ enum pz_status pz_evaluate_run(struct pz_evaluate *e, enum pz_evaluate_variant v
     void *session = NULL;
     enum pz_status st;
     params.seed = job->seed;
-    if (v == PZ_EVALUATE_CLOSED || v == PZ_EVALUATE_CLOSED_ANY) {
-        x.engine = v == PZ_EVALUATE_CLOSED ? &pz_evaluate_hold_fit : &pz_evaluate_hold_any;
-        x.state = e;
-    }
     *f = (struct pz_figures){.n_frames = e->n_held};
     PZ_TRY(pz_paste_create(&params, &x.paste));
     PZ_TRY(pz_face_tracker_create(e->p->models_dir, job, &x.tracker));
     PZ_TRY(pz_reader_open(e->r->video, e->info, job, &x.reader));
     PZ_TRY(make_span(&x, &span));
     double t0 = pz_now();
-    PZ_TRY(x.engine->begin(x.state, &span, job, &session));
+    st = x.engine->begin(x.state, &span, job, &session);
+    if (st == PZ_ERR_UNSUPPORTED && span.held) {
+        x.engine = &pz_evaluate_hold;
+        x.state = e;
+        st = x.engine->begin(x.state, &span, job, &session);
+    }
+    PZ_TRY(st);
     x.seconds += pz_now() - t0;
     for (int i = 0; i < e->n_held; i++) {
         if (pz_job_cancelled(job)) {
@@ -305,6 +318,8 @@ fail:
     pz_picture_free(&x.made);
     pz_phone_line_free(&x.phones);
     pz_free(x.times);
+    pz_free(x.held);
+    pz_free(x.source);
     pz_free(x.truth_box.data);
     pz_free(x.made_box.data);
     return st;

@@ -19,8 +19,9 @@ enum pz_evaluate_variant {
     PZ_EVALUATE_VARIANTS
 };
 
-/** The held mouths as engines; their `engine` argument is the struct pz_evaluate itself. */
-extern const struct pz_engine_vtable pz_evaluate_hold_fit, pz_evaluate_hold_any;
+/** Holds a real mouth by cutting it out; for engines that cannot hold one. `engine` is the struct pz_evaluate
+ * itself. */
+extern const struct pz_engine_vtable pz_evaluate_hold;
 
 /** Figures of one variant; NAN where there is none. */
 struct pz_figures {
@@ -54,6 +55,11 @@ struct pz_evaluate {
 /** Make and measure one variant. Errors: those of engine, tracker, reader; NOMEM, CANCELLED. */
 PZ_NODISCARD enum pz_status pz_evaluate_run(struct pz_evaluate *e, enum pz_evaluate_variant v,
                                             struct pz_figures *f);
+
+/** For every held-out frame the nearest silent frame with a face: of the part before it, or (`any`) of the
+ * whole film. held, source: [n_held]. Errors: UNUSABLE (no face at all). */
+PZ_NODISCARD enum pz_status pz_evaluate_held(const struct pz_evaluate *e, bool any,
+                                             const struct pz_face **held, int64_t *source);
 
 /** The two-film form. */
 PZ_NODISCARD enum pz_status pz_evaluate_pair(struct pz_pipeline *p, const struct pz_evaluate_request *r,
