@@ -74,8 +74,27 @@ static bool merge_act(struct pz_graph_node *nodes, int conv, int act)
     return true;
 }
 
+/* norm or dense layer → silu | gelu | relu */
+static void merge_after(const struct pz_graph *g, struct pz_graph_node *nodes, int at)
+{
+    struct pz_graph_node *n = &nodes[at];
+    bool norm = n->op == PZ_OP_GROUP_NORM || n->op == PZ_OP_LAYER_NORM || n->op == PZ_OP_BATCH_NORM;
+    int next = -1;
+    if (n->dead || n->attrs.act || (!norm && n->op != PZ_OP_FULLY_CONNECTED) ||
+        readers(g, nodes, n->out, &next) != 1)
+        return;
+    enum pz_op op = nodes[next].op;
+    if (op != PZ_OP_SILU && op != PZ_OP_GELU && op != PZ_OP_RELU)
+        return;
+    n->attrs.act = op == PZ_OP_SILU ? PZ_ACT_SILU : op == PZ_OP_GELU ? PZ_ACT_GELU : PZ_ACT_RELU;
+    n->out = nodes[next].out;
+    nodes[next].dead = true;
+}
+
 void pz_graph_fuse(const struct pz_graph *g, struct pz_graph_node *nodes)
 {
+    for (int i = 0; i < g->n_nodes; i++)
+        merge_after(g, nodes, i);
     for (int i = 0; i < g->n_nodes; i++) {
         int at = i, next = -1;
         while (!nodes[at].dead && (nodes[at].op == PZ_OP_CONV2D || nodes[at].op == PZ_OP_DWCONV2D) &&

@@ -80,13 +80,19 @@ static void add_name(struct pz_graph *g, bool output, const char *name, int valu
 
 int pz_graph_input(struct pz_graph *g, const char *name, struct pz_shape shape)
 {
+    return pz_graph_input_typed(g, name, PZ_DTYPE_F32, shape);
+}
+
+int pz_graph_input_typed(struct pz_graph *g, const char *name, enum pz_dtype dtype, struct pz_shape shape)
+{
     if (g->st < PZ_OK)
         return PZ_NONE;
-    if (!pz_shape_valid(&shape)) {
+    if (!pz_shape_valid(&shape) || !pz_dtype_size(dtype)) {
         g->st = pz_fail(g->log, PZ_ERR_FORMAT, "graph input '%s' has an impossible shape", name);
         return PZ_NONE;
     }
-    int v = add_value(g, (struct pz_graph_value){.shape = shape, .node = -1, .is_input = true});
+    int v =
+        add_value(g, (struct pz_graph_value){.dtype = dtype, .shape = shape, .node = -1, .is_input = true});
     if (v >= 0)
         add_name(g, false, name, v);
     return v;

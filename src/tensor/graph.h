@@ -23,6 +23,9 @@ void pz_graph_destroy(struct pz_graph **g);
 /** An F32 input that the session's user fills. `name` is copied. */
 int pz_graph_input(struct pz_graph *g, const char *name, struct pz_shape shape);
 
+/** The same of another type: I32 ids, F16 data for DEQUANTIZE. */
+int pz_graph_input_typed(struct pz_graph *g, const char *name, enum pz_dtype dtype, struct pz_shape shape);
+
 /** A constant; `data` (any alignment, element type `dtype`) is copied. */
 int pz_graph_const(struct pz_graph *g, enum pz_dtype dtype, struct pz_shape shape, const void *data);
 

@@ -7,8 +7,9 @@
  * devices read this table; there is no second list to agree with.
  *
  * Layout   images are NHWC [B,H,W,C]; convolution weights [Co,KH,KW,Ci]; depthwise weights [1,KH,KW,C].
- * Types    activations F32. Weights may be stored as F16: DEQUANTIZE widens them, and is folded when the plan
- * is made. Threads  rows are constant data; `ref` and `run` are pure functions of their arguments.
+ * Types    graphs speak F32 (ids I32). Weights may be stored as F16: DEQUANTIZE widens them, and is folded
+ * when the plan is made. A CUDA plan may hold every F32 value as F16 (pz_plan_params.dtype); sums stay F32.
+ * Threads  rows are constant data; `ref` and `run` are pure functions of their arguments.
  */
 #ifndef PZ_TENSOR_OP_H
 #define PZ_TENSOR_OP_H
@@ -25,7 +26,7 @@
 enum pz_op {
     PZ_OP_CONV2D,   /**< x, w, bias|none, residual|none, slope|none: act(conv(x,w) + bias + residual) */
     PZ_OP_DWCONV2D, /**< the same, one filter a channel */
-    PZ_OP_FULLY_CONNECTED, /**< x [B,K], w [N,K], bias [N]|none: act(x wᵀ + bias) */
+    PZ_OP_FULLY_CONNECTED, /**< x [..,K], w [N,K], bias [N]|none: act(x wᵀ + bias) */
     PZ_OP_ADD,             /**< a, b with broadcasting, then act */
     PZ_OP_SUB,
     PZ_OP_MUL,
@@ -40,7 +41,7 @@ enum pz_op {
     PZ_OP_CONCAT,          /**< attrs.axis; 2 … PZ_OP_MAX_IN inputs */
     PZ_OP_SLICE,           /**< attrs.begin, attrs.size per axis */
     PZ_OP_TRANSPOSE,       /**< attrs.perm: output axis i is input axis perm[i] */
-    PZ_OP_SOFTMAX,         /**< over the last axis */
+    PZ_OP_SOFTMAX,         /**< over one axis: attrs.axis counts from the innermost, 0 = last */
     PZ_OP_RESIZE_NEAREST,  /**< to attrs.shape.dim[0] × dim[1] */
     PZ_OP_RESIZE_BILINEAR, /**< the same; align_corners, half_pixel as in TFLite */
     PZ_OP_DEQUANTIZE,      /**< F16 → F32 */
@@ -49,10 +50,35 @@ enum pz_op {
                             scale */
     PZ_OP_CROP_AFFINE, /**< x [1,H,W,C], m [1,4,4] → [1,h,w,C]: bilinear, pixel centres at ½, zero outside */
     PZ_OP_TRANSFORM_POINTS, /**< points [1,N,2|3], m [1,4,4]: x, y by the first two rows, z kept */
+    PZ_OP_MATMUL, /**< a [..,M,K], b [..,K,N] ([..,N,K] with attrs.transpose_b); b's leading extents are a's
+                     or all 1 */
+    PZ_OP_ATTENTION, /**< q [B,Tq,H,D], k, v [B,Tk,H,D], mask [1|B,1|H,Tq,Tk]|none, added to the scores:
+                        softmax(scale q kᵀ + mask) v; scale = attrs.value, 0 = 1/√D */
+    PZ_OP_CONV_TRANSPOSE2D, /**< x, w [Ci,KH,KW,Co], bias|none, then act; attrs.pad is cut off,
+                               attrs.size[0..1] rows, columns are added below and at the right (PyTorch's
+                               output_padding) */
+    PZ_OP_GROUP_NORM, /**< x [B,..,C], gamma [C]|none, beta [C]|none, then act; attrs.groups, attrs.eps */
+    PZ_OP_LAYER_NORM, /**< the same over the last axis of each row */
+    PZ_OP_BATCH_NORM, /**< x [..,C], mean, variance, gamma|none, beta|none [C], then act; attrs.eps */
+    PZ_OP_GELU,       /**< with erf */
+    PZ_OP_GELU_TANH,  /**< the tanh approximation */
+    PZ_OP_SILU,
+    PZ_OP_TANH,
+    PZ_OP_EXP,
+    PZ_OP_LEAKY_RELU, /**< slope attrs.value */
+    PZ_OP_GEGLU,      /**< x [..,2C] → [..,C]: first half × gelu(second half) */
+    PZ_OP_EMBEDDING,  /**< ids I32 [..], table [V,D] → [..,D]; ids outside are clamped */
     PZ_OP_COUNT
 };
 
-enum pz_act { PZ_ACT_NONE, PZ_ACT_RELU, PZ_ACT_RELU6, PZ_ACT_PRELU };
+enum pz_act {
+    PZ_ACT_NONE,
+    PZ_ACT_RELU,
+    PZ_ACT_RELU6,
+    PZ_ACT_PRELU,
+    PZ_ACT_SILU, /**< norms and dense layers only, as is GELU (erf) */
+    PZ_ACT_GELU
+};
 
 /** Attributes of all operations; each reads only its own. Axes count from the outermost. */
 struct pz_attrs {
@@ -69,6 +95,9 @@ struct pz_attrs {
     const int *index; /**< copied by the builder */
     int n_index, left, right;
     float scale[2], angle;
+    int groups;
+    float eps;
+    bool transpose_b;
 };
 
 struct pz_view {
@@ -87,7 +116,8 @@ struct pz_op_args {
     void *scratch;        /**< as many bytes as prepare asked for, 64-byte aligned */
     struct pz_pool *pool; /**< may be NULL */
     int rung;             /**< best instruction set to use, see tensor/cpu/cpu.h */
-    int threads; /**< threads a foreign library may use, fixed when the plan is made; 0 counts as 1 */
+    int threads;  /**< threads a foreign library may use, fixed when the plan is made; 0 counts as 1 */
+    void *device; /**< CUDA forms only: the plan's struct pz_cuda; all data pointers are then the device's */
 };
 
 /** A fast form. `prepare` sees constant inputs only (others have data NULL); PZ_ERR_UNSUPPORTED (not logged)
@@ -103,6 +133,12 @@ struct pz_kernel {
     void (*release)(void *state);
 };
 
+/** Largest |fast form − ref| allowed, relative to max(1, largest |ref|). The f16 form reads inputs that F16
+ * holds exactly, so the bound speaks of its arithmetic and of its rounded output alone. */
+struct pz_tolerance {
+    float cpu, cuda_f32, cuda_f16;
+};
+
 struct pz_op_row {
     const char *name;
     int min_in, max_in;
@@ -111,7 +147,10 @@ struct pz_op_row {
     void (*ref)(const struct pz_op_args *a);
     /** Candidates in order of preference, NULL-terminated; NULL = ref serves. */
     const struct pz_kernel *const *cpu;
-    float tolerance; /**< largest |cpu − ref| allowed, relative to max(1, largest |ref|) */
+    /** The same for the device (tensor/cuda); NULL in a build without CUDA and for the few that only the face
+     * tracker needs. `prepare` sees no data; `run` enqueues on the device's stream. */
+    const struct pz_kernel *const *cuda;
+    struct pz_tolerance tolerance;
     double (*cost)(const struct pz_op_args *a); /**< multiply-adds; NULL = one per output element */
 };
 
@@ -121,7 +160,10 @@ const struct pz_op_row *pz_op_row(enum pz_op op);
 /** Operation by name, PZ_OP_COUNT when unknown. */
 enum pz_op pz_op_find(const char *name);
 
-/** Multiply-adds of one run. */
+/** Multiply-adds of one run; twice as many floating-point operations. */
 double pz_op_cost(enum pz_op op, const struct pz_op_args *a);
+
+/** Fewest bytes a run moves: each input read once, the output written once, in the views' types. */
+double pz_op_bytes(const struct pz_op_args *a);
 
 #endif

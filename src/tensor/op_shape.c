@@ -70,6 +70,8 @@ static enum pz_status check_epilogue(struct pz_log *log, const char *op, const s
         return bad(log, op, a, "the bias does not fit the channels");
     if (!absent(a, 3) && (!is_f32(a, 3) || !pz_shape_equal(&a->in[3].shape, &out->shape)))
         return bad(log, op, a, "the residual does not have the output's shape");
+    if (a->attrs->act > PZ_ACT_PRELU)
+        return bad(log, op, a, "no such activation here");
     if ((a->attrs->act == PZ_ACT_PRELU) != !absent(a, 4) || (!absent(a, 4) && !is_channel_vector(a, 4, c)))
         return bad(log, op, a, "the slopes do not fit the channels");
     return PZ_OK;
@@ -102,14 +104,15 @@ enum pz_status pz_shape_dwconv2d(struct pz_log *log, const struct pz_op_args *a,
 enum pz_status pz_shape_fully_connected(struct pz_log *log, const struct pz_op_args *a, struct pz_view *out)
 {
     const struct pz_shape *x = &a->in[0].shape, *w = &a->in[1].shape;
-    if (!is_f32(a, 0) || !is_f32(a, 1) || x->rank != 2 || w->rank != 2 || x->dim[1] != w->dim[1])
-        return bad(log, "fully_connected", a, "x must be [B,K] and the weights [N,K], F32");
+    if (!is_f32(a, 0) || !is_f32(a, 1) || x->rank < 1 || w->rank != 2 || x->dim[x->rank - 1] != w->dim[1])
+        return bad(log, "fully_connected", a, "x must be [..,K] and the weights [N,K], F32");
     if (!absent(a, 2) && !is_channel_vector(a, 2, w->dim[0]))
         return bad(log, "fully_connected", a, "the bias does not fit the outputs");
     if (a->attrs->act == PZ_ACT_PRELU)
         return bad(log, "fully_connected", a, "no PReLU here");
     out->dtype = PZ_DTYPE_F32;
-    out->shape = (struct pz_shape){.rank = 2, .dim = {x->dim[0], w->dim[0]}};
+    out->shape = *x;
+    out->shape.dim[x->rank - 1] = w->dim[0];
     return pz_shape_valid(&out->shape) ? PZ_OK : bad(log, "fully_connected", a, "too large");
 }
 
@@ -118,7 +121,7 @@ enum pz_status pz_shape_binary(struct pz_log *log, const struct pz_op_args *a, s
     out->dtype = PZ_DTYPE_F32;
     if (!is_f32(a, 0) || !is_f32(a, 1) || !pz_shape_broadcast(&a->in[0].shape, &a->in[1].shape, &out->shape))
         return bad(log, "add/sub/mul", a, "the two shapes do not fit each other");
-    return a->attrs->act == PZ_ACT_PRELU ? bad(log, "add/sub/mul", a, "no PReLU here") : PZ_OK;
+    return a->attrs->act >= PZ_ACT_PRELU ? bad(log, "add/sub/mul", a, "no such activation here") : PZ_OK;
 }
 
 enum pz_status pz_shape_unary(struct pz_log *log, const struct pz_op_args *a, struct pz_view *out)
@@ -143,7 +146,7 @@ enum pz_status pz_shape_prelu(struct pz_log *log, const struct pz_op_args *a, st
 enum pz_status pz_shape_pool(struct pz_log *log, const struct pz_op_args *a, struct pz_view *out)
 {
     if (!is_f32(a, 0) || a->in[0].shape.rank != 4 || a->attrs->dilation[0] != 1 ||
-        a->attrs->dilation[1] != 1 ||
+        a->attrs->dilation[1] != 1 || a->attrs->act >= PZ_ACT_PRELU ||
         !conv_out(a, a->attrs->kernel[0], a->attrs->kernel[1], a->in[0].shape.dim[3], out))
         return bad(log, "pool", a, "an F32 picture with a fitting window expected");
     return PZ_OK;

@@ -10,42 +10,18 @@
 
 #include "base/mem.h"
 #include "tensor/cpu/cpu.h"
-#include "tensor/graph_impl.h"
+#include "tensor/cuda/cuda.h"
+#include "tensor/plan_impl.h"
 
-#define ALIGN 64
+#define ALIGN 256 /* what CUDA libraries like; 64 would do for vectors */
 
-const struct pz_plan_params pz_plan_default = {PZ_BACKEND_CPU, PZ_CPU_RUNG_BEST, 1, false};
+const struct pz_plan_params pz_plan_default = {
+    .backend = PZ_BACKEND_CPU, .rung = PZ_CPU_RUNG_BEST, .threads = 1};
 
-struct place {
-    int root;        /* the value whose memory this one uses (itself, or a reshape's source) */
-    int first, last; /* nodes between which the memory is in use */
-    size_t offset, bytes;
-};
-
-struct step {
-    int node;
-    const struct pz_kernel *kernel; /* NULL: ref */
-    void *state;
-    size_t scratch_bytes;
-    size_t scratch_offset;
-};
-
-struct pz_plan {
-    struct pz_graph *g;
-    struct pz_graph_node *nodes; /* after fusion; shares the index lists of the graph's */
-    struct pz_plan_params params;
-    struct place *places; /* one a value */
-    struct step *steps;
-    int n_steps;
-    size_t arena_bytes;
-    double cost;
-};
-
-struct pz_session {
-    const struct pz_plan *plan;
-    uint8_t *arena;
-    struct pz_op_args *args; /* one a step */
-};
+enum pz_dtype pz_plan_dtype(const struct pz_plan *p, enum pz_dtype t)
+{
+    return p->params.backend == PZ_BACKEND_CUDA && t == PZ_DTYPE_F32 ? p->params.dtype : t;
+}
 
 static size_t round_up(size_t n)
 {
@@ -88,35 +64,57 @@ static void drop_unread(struct pz_plan *p)
     }
 }
 
+/* The first form of the row that takes the step; on the device a reshape that only aliases needs none. */
+static enum pz_status choose_form(struct pz_plan *p, struct pz_step *s, const struct pz_op_args *a,
+                                  struct pz_log *log)
+{
+    const struct pz_op_row *row = pz_op_row(p->nodes[s->node].op);
+    bool device = p->params.backend == PZ_BACKEND_CUDA;
+    const struct pz_kernel *const *forms = device                                ? row->cuda
+                                           : p->params.backend == PZ_BACKEND_CPU ? row->cpu
+                                                                                 : NULL;
+    for (int k = 0; forms && forms[k]; k++) {
+        enum pz_status st = forms[k]->prepare(log, a, &s->state, &s->scratch_bytes);
+        if (st == PZ_OK) {
+            s->kernel = forms[k];
+            return PZ_OK;
+        }
+        if (st != PZ_ERR_UNSUPPORTED)
+            return st;
+    }
+    return device
+               ? pz_fail(log, PZ_ERR_UNSUPPORTED, "operation %s has no CUDA form for these sizes", row->name)
+               : PZ_OK;
+}
+
 static enum pz_status choose(struct pz_plan *p, struct pz_log *log)
 {
     for (int i = 0; i < p->g->n_nodes; i++) {
         if (p->nodes[i].dead)
             continue;
-        struct step *s = &p->steps[p->n_steps++];
-        const struct pz_op_row *row = pz_op_row(p->nodes[i].op);
+        struct pz_step *s = &p->steps[p->n_steps++];
         struct pz_op_args a;
         pz_graph_args(p->g, &p->nodes[i], &a);
         a.rung = p->params.rung;
         a.threads = p->params.threads;
+        a.device = p->device;
         s->node = i;
         p->cost += pz_op_cost(p->nodes[i].op, &a);
-        for (int k = 0; p->params.backend == PZ_BACKEND_CPU && row->cpu && row->cpu[k]; k++) {
-            enum pz_status st = row->cpu[k]->prepare(log, &a, &s->state, &s->scratch_bytes);
-            if (st == PZ_OK) {
-                s->kernel = row->cpu[k];
-                break;
-            }
-            if (st != PZ_ERR_UNSUPPORTED)
-                return st;
+        for (int k = 0; p->device && k < a.n_in; k++) {
+            a.in[k].dtype = pz_plan_dtype(p, a.in[k].dtype);
+            a.in[k].data = NULL;
         }
+        a.out.dtype = pz_plan_dtype(p, a.out.dtype);
+        enum pz_status st = choose_form(p, s, &a, log);
+        if (st < PZ_OK)
+            return st;
     }
     return PZ_OK;
 }
 
-static void live(struct place *places, int value, int first, int last)
+static void live(struct pz_place *places, int value, int first, int last)
 {
-    struct place *r = &places[places[value].root];
+    struct pz_place *r = &places[places[value].root];
     if (first < r->first)
         r->first = first;
     if (last > r->last)
@@ -127,7 +125,7 @@ static void lifetimes(struct pz_plan *p)
 {
     const struct pz_graph *g = p->g;
     for (int i = 0; i < g->n_values; i++)
-        p->places[i] = (struct place){.root = i, .first = p->n_steps, .last = -1};
+        p->places[i] = (struct pz_place){.root = i, .first = p->n_steps, .last = -1};
     for (int t = 0; t < p->n_steps; t++) {
         const struct pz_graph_node *n = &p->nodes[p->steps[t].node];
         if (n->op == PZ_OP_RESHAPE && !g->values[n->in[0]].data && !p->params.keep_all)
@@ -145,22 +143,23 @@ static void lifetimes(struct pz_plan *p)
     for (int i = 0; i < g->n_outputs; i++)
         live(p->places, g->outputs[i].value, p->n_steps, p->n_steps);
     for (int i = 0; i < g->n_values; i++) {
-        struct place *r = &p->places[i];
+        struct pz_place *r = &p->places[i];
         bool used = r->root == i && r->last >= 0 && !g->values[i].data;
-        r->bytes =
-            used ? round_up(pz_shape_count(&g->values[i].shape) * pz_dtype_size(g->values[i].dtype)) : 0;
+        r->bytes = used ? round_up(pz_shape_count(&g->values[i].shape) *
+                                   pz_dtype_size(pz_plan_dtype(p, g->values[i].dtype)))
+                        : 0;
     }
 }
 
 /* Lowest offset at which `bytes` are free from step `first` to `last` among the first `n` entries of `order`.
  */
-static size_t lowest(const struct place *places, const int *order, int n, const struct place *want)
+static size_t lowest(const struct pz_place *places, const int *order, int n, const struct pz_place *want)
 {
     size_t at = 0;
     for (bool moved = true; moved;) {
         moved = false;
         for (int i = 0; i < n; i++) {
-            const struct place *q = &places[order[i]];
+            const struct pz_place *q = &places[order[i]];
             bool together = q->first <= want->last && want->first <= q->last;
             if (together && at < q->offset + q->bytes && q->offset < at + want->bytes) {
                 at = q->offset + q->bytes;
@@ -187,7 +186,7 @@ static enum pz_status place_values(struct pz_plan *p, struct pz_log *log)
             order[k - 1] = t;
         }
     for (int i = 0; i < m; i++) {
-        struct place *q = &p->places[order[i]];
+        struct pz_place *q = &p->places[order[i]];
         q->offset = lowest(p->places, order, i, q);
         if (q->offset + q->bytes > p->arena_bytes)
             p->arena_bytes = q->offset + q->bytes;
@@ -229,9 +228,18 @@ enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *
         memcpy(p->nodes, p->g->nodes, (size_t)p->g->n_nodes * sizeof *p->nodes);
     PZ_TRY(fold(p, log));
     drop_unread(p);
-    if (params->backend == PZ_BACKEND_CPU && !params->keep_all)
+    if (params->backend != PZ_BACKEND_REF && !params->keep_all)
         pz_graph_fuse(p->g, p->nodes);
+    if (params->backend == PZ_BACKEND_CUDA) {
+        if (params->dtype != PZ_DTYPE_F32 && params->dtype != PZ_DTYPE_F16) {
+            st = pz_fail(log, PZ_ERR_UNSUPPORTED, "the device computes in F32 or F16");
+            goto fail;
+        }
+        PZ_TRY(pz_cuda_plan_open(p, log));
+    }
     PZ_TRY(choose(p, log));
+    if (p->device)
+        PZ_TRY(pz_cuda_plan_weights(p, log));
     lifetimes(p);
     PZ_TRY(place_values(p, log));
     *plan = p;
@@ -249,6 +257,7 @@ void pz_plan_destroy(struct pz_plan **plan)
     for (int i = 0; i < p->n_steps; i++)
         if (p->steps[i].kernel && p->steps[i].kernel->release)
             p->steps[i].kernel->release(p->steps[i].state);
+    pz_cuda_plan_close(p);
     pz_graph_destroy(&p->g);
     pz_free(p->nodes);
     pz_free(p->places);
@@ -272,33 +281,43 @@ int pz_plan_nodes(const struct pz_plan *plan)
     return plan->n_steps;
 }
 
+void *pz_session_place(const struct pz_session *s, int value)
+{
+    const struct pz_plan *p = s->plan;
+    int root = p->places[value].root;
+    const void *constant = p->g->values[root].data;
+    if (!constant)
+        return s->arena + p->places[root].offset;
+    if (p->device)
+        return p->weight_at[root] == SIZE_MAX ? NULL : (uint8_t *)p->weights + p->weight_at[root];
+    return (void *)(uintptr_t)constant;
+}
+
+/* What a step sees. */
 static struct pz_view view_of(const struct pz_session *s, int value)
 {
     struct pz_view v = pz_graph_view(s->plan->g, value);
-    if (value >= 0 && !v.data) {
-        const struct place *q = &s->plan->places[s->plan->places[value].root];
-        const void *constant = s->plan->g->values[s->plan->places[value].root].data;
-        v.data = constant ? (void *)(uintptr_t)constant : s->arena + q->offset;
+    if (value >= 0) {
+        v.dtype = pz_plan_dtype(s->plan, v.dtype);
+        v.data = pz_session_place(s, value);
     }
     return v;
 }
 
-enum pz_status pz_session_create(const struct pz_plan *plan, struct pz_log *log, struct pz_session **out)
+/* What the session's user sees. */
+static struct pz_view host_view(const struct pz_session *s, int value)
 {
-    enum pz_status st = PZ_OK;
-    *out = NULL;
-    struct pz_session *s = pz_calloc(1, sizeof *s);
-    if (!s)
-        return pz_fail(log, PZ_ERR_NOMEM, "no memory to run a graph");
-    s->plan = plan;
-    s->arena = pz_calloc(plan->arena_bytes, 1);
-    s->args = pz_calloc((size_t)plan->n_steps + 1, sizeof *s->args);
-    if (!s->arena || !s->args) {
-        st = pz_fail(log, PZ_ERR_NOMEM, "no memory to run a graph: %zu bytes", plan->arena_bytes);
-        goto fail;
-    }
+    struct pz_view v = pz_graph_view(s->plan->g, value);
+    if (value >= 0)
+        v.data = s->cuda ? pz_cuda_session_host(s, value) : pz_session_place(s, value);
+    return v;
+}
+
+void pz_session_bind(struct pz_session *s)
+{
+    const struct pz_plan *plan = s->plan;
     for (int t = 0; t < plan->n_steps; t++) {
-        const struct step *step = &plan->steps[t];
+        const struct pz_step *step = &plan->steps[t];
         const struct pz_graph_node *n = &plan->nodes[step->node];
         struct pz_op_args *a = &s->args[t];
         pz_graph_args(plan->g, n, a);
@@ -309,7 +328,32 @@ enum pz_status pz_session_create(const struct pz_plan *plan, struct pz_log *log,
         a->scratch = s->arena + step->scratch_offset;
         a->rung = plan->params.rung;
         a->threads = plan->params.threads;
+        a->device = plan->device;
     }
+}
+
+enum pz_status pz_session_create(const struct pz_plan *plan, struct pz_log *log, struct pz_session **out)
+{
+    enum pz_status st = PZ_OK;
+    *out = NULL;
+    struct pz_session *s = pz_calloc(1, sizeof *s);
+    if (!s)
+        return pz_fail(log, PZ_ERR_NOMEM, "no memory to run a graph");
+    s->plan = plan;
+    s->log = log;
+    s->args = pz_calloc((size_t)plan->n_steps + 1, sizeof *s->args);
+    if (s->args && !plan->device)
+        s->arena = pz_calloc(plan->arena_bytes, 1);
+    if (!s->args || (!s->arena && !plan->device)) {
+        st = pz_fail(log, PZ_ERR_NOMEM, "no memory to run a graph: %zu bytes", plan->arena_bytes);
+        goto fail;
+    }
+    if (plan->device) {
+        PZ_TRY(pz_cuda_session_open(s, log));
+        *out = s;
+        return PZ_OK;
+    }
+    pz_session_bind(s);
     for (int t = 0; t < plan->n_steps; t++)
         if (plan->steps[t].kernel && plan->steps[t].kernel->attach)
             PZ_TRY(plan->steps[t].kernel->attach(log, &s->args[t], &s->args[t].local));
@@ -328,6 +372,7 @@ void pz_session_destroy(struct pz_session **sp)
     for (int t = 0; s->args && t < s->plan->n_steps; t++)
         if (s->args[t].local && s->plan->steps[t].kernel->detach)
             s->plan->steps[t].kernel->detach(s->args[t].local);
+    pz_cuda_session_close(s); /* takes a device's arena along */
     pz_free(s->args);
     pz_free(s->arena);
     pz_free(s);
@@ -338,11 +383,11 @@ static struct pz_view by_name(const struct pz_session *s, const struct pz_graph_
                               const char *name, int index)
 {
     if (!name)
-        return view_of(s, index >= 0 && index < n ? list[index].value : PZ_NONE);
+        return host_view(s, index >= 0 && index < n ? list[index].value : PZ_NONE);
     for (int i = 0; i < n; i++)
         if (strcmp(list[i].name, name) == 0)
-            return view_of(s, list[i].value);
-    return view_of(s, PZ_NONE);
+            return host_view(s, list[i].value);
+    return host_view(s, PZ_NONE);
 }
 
 struct pz_view pz_session_input(const struct pz_session *s, const char *name, int index)
@@ -355,9 +400,11 @@ struct pz_view pz_session_output(const struct pz_session *s, const char *name, i
     return by_name(s, s->plan->g->outputs, s->plan->g->n_outputs, name, index);
 }
 
-void pz_session_run(struct pz_session *s, struct pz_pool *pool)
+enum pz_status pz_session_run(struct pz_session *s, struct pz_pool *pool)
 {
     const struct pz_plan *p = s->plan;
+    if (s->cuda)
+        return pz_cuda_session_run(s);
     for (int t = 0; t < p->n_steps; t++) {
         struct pz_op_args *a = &s->args[t];
         if (p->nodes[p->steps[t].node].op == PZ_OP_RESHAPE && a->out.data == a->in[0].data)
@@ -368,4 +415,5 @@ void pz_session_run(struct pz_session *s, struct pz_pool *pool)
         else
             pz_op_row(p->nodes[p->steps[t].node].op)->ref(a);
     }
+    return PZ_OK;
 }

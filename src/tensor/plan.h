@@ -13,13 +13,15 @@
 #include "base/job.h"
 #include "tensor/graph.h"
 
-enum pz_backend { PZ_BACKEND_REF = 0, PZ_BACKEND_CPU = 1 };
+enum pz_backend { PZ_BACKEND_REF = 0, PZ_BACKEND_CPU = 1, PZ_BACKEND_CUDA = 2 };
 
 struct pz_plan_params {
     enum pz_backend backend;
     int rung;    /**< best instruction set, tensor/cpu/cpu.h; 0 = plain C */
     int threads; /**< threads of oneDNN's large convolutions (its primitives are made for a fixed number); ≥ 1
                   */
+    enum pz_dtype
+        dtype;     /**< CUDA: what F32 values are held in on the device, F32 (no TF32) or F16; sums are F32 */
     bool keep_all; /**< every value gets its own place, so that all can be looked at after a run (tests) */
 };
 
@@ -30,7 +32,8 @@ struct pz_plan;
 struct pz_session;
 
 /** Make a plan of a finished graph. Takes the graph over (also on failure); `*g` becomes NULL.
- *  Errors: the graph's own, NOMEM, INTERNAL. */
+ *  Errors: the graph's own, NOMEM, INTERNAL; for CUDA also DEVICE (none there, or
+ *  it failed) and UNSUPPORTED (a row without a device form). */
 PZ_NODISCARD enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *params,
                                            struct pz_log *log, struct pz_plan **plan);
 void pz_plan_destroy(struct pz_plan **plan);
@@ -40,7 +43,7 @@ size_t pz_plan_arena_bytes(const struct pz_plan *plan);
 double pz_plan_cost(const struct pz_plan *plan);
 int pz_plan_nodes(const struct pz_plan *plan);
 
-/** `plan` must outlive the session. Errors: NOMEM, INTERNAL. */
+/** `plan` and `log` must outlive the session. Errors: NOMEM, INTERNAL, DEVICE. */
 PZ_NODISCARD enum pz_status pz_session_create(const struct pz_plan *plan, struct pz_log *log,
                                               struct pz_session **s);
 void pz_session_destroy(struct pz_session **s);
@@ -50,7 +53,9 @@ void pz_session_destroy(struct pz_session **s);
 struct pz_view pz_session_input(const struct pz_session *s, const char *name, int index);
 struct pz_view pz_session_output(const struct pz_session *s, const char *name, int index);
 
-/** Run once. `pool` may be NULL. Cannot fail: everything that can was done before. */
-void pz_session_run(struct pz_session *s, struct pz_pool *pool);
+/** Run once; on the device: inputs go there, one graph launch, outputs come back. `pool` may be NULL. On the
+ * CPU this cannot fail: everything that can was done before. A device that fails or is lost gives DEVICE
+ * (logged once), from then on each time. */
+enum pz_status pz_session_run(struct pz_session *s, struct pz_pool *pool);
 
 #endif

@@ -12,6 +12,10 @@ float pz_ref_act(enum pz_act act, float v, float slope)
         return v > 0 ? (v < 6 ? v : 6) : 0;
     case PZ_ACT_PRELU:
         return v > 0 ? v : slope * v;
+    case PZ_ACT_SILU:
+        return v / (1.0f + expf(-v));
+    case PZ_ACT_GELU:
+        return (float)(0.5 * v * (1.0 + erf(v * 0.70710678118654752)));
     case PZ_ACT_NONE:
         break;
     }
@@ -82,16 +86,16 @@ void pz_ref_dwconv2d(const struct pz_op_args *a)
 
 void pz_ref_fully_connected(const struct pz_op_args *a)
 {
-    const int *xd = a->in[0].shape.dim, n = a->in[1].shape.dim[0];
+    size_t n = (size_t)a->in[1].shape.dim[0], depth = (size_t)a->in[1].shape.dim[1];
+    size_t rows = pz_shape_count(&a->in[0].shape) / depth;
     const float *x = a->in[0].data, *w = a->in[1].data, *bias = floats(a, 2);
     float *out = a->out.data;
-    for (int b = 0; b < xd[0]; b++)
-        for (int i = 0; i < n; i++) {
+    for (size_t b = 0; b < rows; b++)
+        for (size_t i = 0; i < n; i++) {
             double sum = bias ? bias[i] : 0;
-            for (int k = 0; k < xd[1]; k++)
-                sum += (double)x[(size_t)b * (size_t)xd[1] + (size_t)k] *
-                       w[(size_t)i * (size_t)xd[1] + (size_t)k];
-            out[(size_t)b * (size_t)n + (size_t)i] = pz_ref_act(a->attrs->act, (float)sum, 0);
+            for (size_t k = 0; k < depth; k++)
+                sum += (double)x[b * depth + k] * w[i * depth + k];
+            out[b * n + i] = pz_ref_act(a->attrs->act, (float)sum, 0);
         }
 }
 

@@ -10,7 +10,9 @@ pz_ref_fn pz_ref_conv2d, pz_ref_dwconv2d, pz_ref_fully_connected, pz_ref_add, pz
     pz_ref_relu, pz_ref_relu6, pz_ref_prelu, pz_ref_sigmoid, pz_ref_maxpool, pz_ref_avgpool, pz_ref_pad,
     pz_ref_copy, pz_ref_concat, pz_ref_slice, pz_ref_transpose, pz_ref_softmax, pz_ref_resize_nearest,
     pz_ref_resize_bilinear, pz_ref_dequantize, pz_ref_points_matrix, pz_ref_crop_affine,
-    pz_ref_transform_points;
+    pz_ref_transform_points, pz_ref_matmul, pz_ref_attention, pz_ref_conv_transpose2d, pz_ref_group_norm,
+    pz_ref_layer_norm, pz_ref_batch_norm, pz_ref_gelu, pz_ref_gelu_tanh, pz_ref_silu, pz_ref_tanh, pz_ref_exp,
+    pz_ref_leaky_relu, pz_ref_geglu, pz_ref_embedding;
 
 /** The activation of one value; `slope` is read for PReLU only. */
 float pz_ref_act(enum pz_act act, float v, float slope);

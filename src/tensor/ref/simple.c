@@ -161,18 +161,23 @@ void pz_ref_transpose(const struct pz_op_args *a)
 
 void pz_ref_softmax(const struct pz_op_args *a)
 {
-    const float *x = a->in[0].data;
-    float *out = a->out.data;
-    size_t c = a->out.shape.rank ? (size_t)a->out.shape.dim[a->out.shape.rank - 1] : 1;
-    for (size_t r = 0; r < pz_shape_count(&a->out.shape); r += c) {
-        float top = x[r];
+    const struct pz_shape *o = &a->out.shape;
+    size_t n = 1, inner = 1, all = pz_shape_count(o);
+    for (int i = 0; i < a->attrs->axis; i++)
+        inner *= (size_t)o->dim[o->rank - 1 - i];
+    if (o->rank)
+        n = (size_t)o->dim[o->rank - 1 - a->attrs->axis];
+    for (size_t r = 0; r < all / n; r++) {
+        const float *x = (const float *)a->in[0].data + r / inner * n * inner + r % inner;
+        float *out = (float *)a->out.data + r / inner * n * inner + r % inner;
+        float top = x[0];
         double sum = 0;
-        for (size_t i = 1; i < c; i++)
-            top = x[r + i] > top ? x[r + i] : top;
-        for (size_t i = 0; i < c; i++)
-            sum += exp((double)x[r + i] - top);
-        for (size_t i = 0; i < c; i++)
-            out[r + i] = (float)(exp((double)x[r + i] - top) / sum);
+        for (size_t i = 1; i < n; i++)
+            top = x[i * inner] > top ? x[i * inner] : top;
+        for (size_t i = 0; i < n; i++)
+            sum += exp((double)x[i * inner] - top);
+        for (size_t i = 0; i < n; i++)
+            out[i * inner] = (float)(exp((double)x[i * inner] - top) / sum);
     }
 }
 

@@ -1,0 +1,188 @@
+/*
+ * Flash attention (Dao et al. 2022) for F16 on tensor cores (mma.sync m16n8k16, F32 accumulation): 64 queries
+ * a block, 16 a warp; keys and values pass through shared memory 64 at a time, scores never leave registers.
+ * No mask. Layout [B,T,H,D], D a multiple of 8, padded inside to a multiple of 16.
+ */
+#include "tensor/cuda/common.cuh"
+
+#define QUERIES 64
+#define KEYS 64
+
+__device__ __forceinline__ void mma(float *d, const unsigned *a, unsigned b0, unsigned b1)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},"
+                 "{%0,%1,%2,%3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+template <bool TRANS> __device__ __forceinline__ void ldmatrix4(unsigned *r, const __half *p)
+{
+    unsigned at = (unsigned)__cvta_generic_to_shared(p);
+    if (TRANS)
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3},[%4];"
+                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                     : "r"(at));
+    else
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3},[%4];"
+                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                     : "r"(at));
+}
+
+__device__ __forceinline__ unsigned two(float x, float y)
+{
+    __half2 h = __floats2half2_rn(x, y);
+    return *reinterpret_cast<unsigned *>(&h);
+}
+
+/* `rows` rows of d values (row `step` apart) into shared memory [64][DP + 8], zeros beyond. */
+template <int DP>
+__device__ __forceinline__ void tile(__half *to, const __half *from, int rows, long long step, int d)
+{
+    constexpr int PER = DP / 8;
+    for (int i = threadIdx.x; i < 64 * PER; i += 128) {
+        int r = i / PER, c = i % PER * 8;
+        uint4 v = make_uint4(0, 0, 0, 0);
+        if (r < rows && c < d)
+            v = *reinterpret_cast<const uint4 *>(from + r * step + c);
+        *reinterpret_cast<uint4 *>(to + r * (DP + 8) + c) = v;
+    }
+}
+
+template <int DP>
+static __global__ void __launch_bounds__(128)
+    flash(const __half *q, const __half *k, const __half *v, __half *out, int tq, int tk, int heads, int d,
+          float scale_log2)
+{
+    constexpr int ROW = DP + 8;
+    extern __shared__ __align__(16) __half room[];
+    __half *ks = room, *vs = room + KEYS * ROW;
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, h = blockIdx.y, b = blockIdx.z,
+        q0 = blockIdx.x * QUERIES;
+    long long step = (long long)heads * d;
+    const __half *kb = k + (long long)b * tk * step + (long long)h * d;
+    const __half *vb = v + (long long)b * tk * step + (long long)h * d;
+    long long qb = ((long long)b * tq + q0) * step + (long long)h * d;
+    unsigned qf[DP / 16][4];
+    float o[DP / 8][4], top[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};
+    tile<DP>(ks, q + qb, tq - q0, step, d);
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < DP / 16; i++)
+        ldmatrix4<false>(qf[i], ks + (warp * 16 + (lane & 15)) * ROW + i * 16 + (lane >> 4) * 8);
+#pragma unroll
+    for (int i = 0; i < DP / 8; i++)
+        o[i][0] = o[i][1] = o[i][2] = o[i][3] = 0;
+    for (int k0 = 0; k0 < tk; k0 += KEYS) {
+        __syncthreads();
+        tile<DP>(ks, kb + k0 * step, tk - k0, step, d);
+        tile<DP>(vs, vb + k0 * step, tk - k0, step, d);
+        __syncthreads();
+        float s[KEYS / 8][4];
+#pragma unroll
+        for (int n = 0; n < KEYS / 8; n++)
+            s[n][0] = s[n][1] = s[n][2] = s[n][3] = 0;
+#pragma unroll
+        for (int i = 0; i < DP / 16; i++)
+#pragma unroll
+            for (int n = 0; n < KEYS / 16; n++) {
+                unsigned f[4];
+                ldmatrix4<false>(f, ks + (n * 16 + (lane >> 4) * 8 + (lane & 7)) * ROW + i * 16 +
+                                        ((lane >> 3) & 1) * 8);
+                mma(s[2 * n], qf[i], f[0], f[1]);
+                mma(s[2 * n + 1], qf[i], f[2], f[3]);
+            }
+        float best[2] = {top[0], top[1]};
+#pragma unroll
+        for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                int key = k0 + n * 8 + (lane & 3) * 2 + (e & 1);
+                s[n][e] = key < tk ? s[n][e] * scale_log2 : -INFINITY;
+                best[e >> 1] = fmaxf(best[e >> 1], s[n][e]);
+            }
+        float shrink[2], part[2] = {0, 0};
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            best[r] = fmaxf(best[r], __shfl_xor_sync(0xffffffffu, best[r], 1));
+            best[r] = fmaxf(best[r], __shfl_xor_sync(0xffffffffu, best[r], 2));
+            shrink[r] = exp2f(top[r] - best[r]);
+            top[r] = best[r];
+        }
+#pragma unroll
+        for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                s[n][e] = exp2f(s[n][e] - top[e >> 1]);
+                part[e >> 1] += s[n][e];
+            }
+        sum[0] = sum[0] * shrink[0] + part[0];
+        sum[1] = sum[1] * shrink[1] + part[1];
+#pragma unroll
+        for (int i = 0; i < DP / 8; i++) {
+            o[i][0] *= shrink[0];
+            o[i][1] *= shrink[0];
+            o[i][2] *= shrink[1];
+            o[i][3] *= shrink[1];
+        }
+#pragma unroll
+        for (int n = 0; n < KEYS / 16; n++) {
+            unsigned p[4] = {two(s[2 * n][0], s[2 * n][1]), two(s[2 * n][2], s[2 * n][3]),
+                             two(s[2 * n + 1][0], s[2 * n + 1][1]), two(s[2 * n + 1][2], s[2 * n + 1][3])};
+#pragma unroll
+            for (int i = 0; i < DP / 16; i++) {
+                unsigned f[4];
+                ldmatrix4<true>(f, vs + (n * 16 + (lane & 15)) * ROW + i * 16 + (lane >> 4) * 8);
+                mma(o[2 * i], p, f[0], f[1]);
+                mma(o[2 * i + 1], p, f[2], f[3]);
+            }
+        }
+    }
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+        sum[r] += __shfl_xor_sync(0xffffffffu, sum[r], 1);
+        sum[r] += __shfl_xor_sync(0xffffffffu, sum[r], 2);
+        int row = q0 + warp * 16 + r * 8 + (lane >> 2);
+        if (row >= tq)
+            continue;
+        float inv = 1.0f / sum[r];
+        __half *to = out + ((long long)b * tq + row) * step + (long long)h * d;
+#pragma unroll
+        for (int i = 0; i < DP / 8; i++) {
+            int c = i * 8 + (lane & 3) * 2;
+            if (c < d)
+                *reinterpret_cast<__half2 *>(to + c) =
+                    __floats2half2_rn(o[i][2 * r] * inv, o[i][2 * r + 1] * inv);
+        }
+    }
+}
+
+extern "C" int pz_ck_flash_fits(int d)
+{
+    return d % 8 == 0 && d >= 8 && d <= 160;
+}
+
+template <int DP>
+static int launch(const void *q, const void *k, const void *v, void *out, int b, int tq, int tk, int heads,
+                  int d, float scale, pz_stream stream)
+{
+    int bytes = 2 * KEYS * (DP + 8) * 2;
+    dim3 grid((unsigned)(tq + QUERIES - 1) / QUERIES, (unsigned)heads, (unsigned)b);
+    flash<DP><<<grid, 128, bytes, stream>>>((const __half *)q, (const __half *)k, (const __half *)v,
+                                            (__half *)out, tq, tk, heads, d, scale * 1.4426950408889634f);
+    return (int)cudaGetLastError();
+}
+
+extern "C" int pz_ck_flash(const void *q, const void *k, const void *v, void *out, int b, int tq, int tk,
+                           int heads, int d, float scale, pz_stream stream)
+{
+    if (d <= 48)
+        return launch<48>(q, k, v, out, b, tq, tk, heads, d, scale, stream);
+    if (d <= 64)
+        return launch<64>(q, k, v, out, b, tq, tk, heads, d, scale, stream);
+    if (d <= 80)
+        return launch<80>(q, k, v, out, b, tq, tk, heads, d, scale, stream);
+    if (d <= 128)
+        return launch<128>(q, k, v, out, b, tq, tk, heads, d, scale, stream);
+    return launch<160>(q, k, v, out, b, tq, tk, heads, d, scale, stream);
+}

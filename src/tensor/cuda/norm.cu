@@ -1,0 +1,265 @@
+/* Norms and softmax. Variances are two-pass: within a chunk around the chunk's own mean, chunks merged by
+ * Chan, Golub and LeVeque's formula, so no large squares are ever subtracted. */
+#include "tensor/cuda/common.cuh"
+
+#define CHUNKS_MAX 64
+
+static int chunks_of(int b, long long rows, int groups)
+{
+    long long want = (4 * 132 + (long long)b * groups - 1) / ((long long)b * groups), most = (rows + 31) / 32;
+    want = want > most ? most : want;
+    return (int)(want < 1 ? 1 : want > CHUNKS_MAX ? CHUNKS_MAX : want);
+}
+
+/* Mean and sum of squared deviations of one chunk of rows of one group. V elements a load. */
+template <typename T, int V>
+static __global__ void group_stats(const T *x, float *stats, long long rows, int c, int groups)
+{
+    __shared__ float room[33];
+    struct alignas(sizeof(T) * V) some {
+        T v[V];
+    };
+    int cg = c / groups, per = cg / V, chunks = gridDim.x, g = blockIdx.y, b = blockIdx.z;
+    long long r0 = rows * blockIdx.x / chunks, r1 = rows * (blockIdx.x + 1) / chunks, n = (r1 - r0) * per;
+    const T *base = x + ((long long)b * rows + r0) * c + (long long)g * cg;
+    float sum = 0;
+    for (long long i = threadIdx.x; i < n; i += blockDim.x) {
+        unsigned r = (unsigned)i / (unsigned)per, k = (unsigned)i % (unsigned)per;
+        some v = reinterpret_cast<const some *>(base + (long long)r * c)[k];
+#pragma unroll
+        for (int j = 0; j < V; j++)
+            sum += get(v.v, j);
+    }
+    float count = (float)(n * V), mean = block_reduce<false>(sum, room) / fmaxf(count, 1.0f), m2 = 0;
+    for (long long i = threadIdx.x; i < n; i += blockDim.x) {
+        unsigned r = (unsigned)i / (unsigned)per, k = (unsigned)i % (unsigned)per;
+        some v = reinterpret_cast<const some *>(base + (long long)r * c)[k];
+#pragma unroll
+        for (int j = 0; j < V; j++) {
+            float d = get(v.v, j) - mean;
+            m2 += d * d;
+        }
+    }
+    m2 = block_reduce<false>(m2, room);
+    if (threadIdx.x == 0) {
+        float *s = stats + (((long long)b * groups + g) * chunks + blockIdx.x) * 3;
+        s[0] = count;
+        s[1] = mean;
+        s[2] = m2;
+    }
+}
+
+/* Chunks merged in a fixed order: mean and 1/deviation of each (image, group). */
+static __global__ void group_merge(const float *stats, float *out, int chunks, int total, float eps)
+{
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= total)
+        return;
+    float n = 0, mean = 0, m2 = 0;
+    for (int k = 0; k < chunks; k++) {
+        const float *s = stats + ((long long)i * chunks + k) * 3;
+        float d = s[1] - mean, all = n + s[0];
+        if (s[0] <= 0)
+            continue;
+        mean += d * (s[0] / all);
+        m2 += s[2] + d * d * (n * (s[0] / all));
+        n = all;
+    }
+    out[2 * i] = mean;
+    out[2 * i + 1] = rsqrtf(m2 / n + eps);
+}
+
+template <typename T, int V>
+static __global__ void group_apply(const T *x, const float *norm, const T *gamma, const T *beta, int act,
+                                   T *out, long long rows, int c, int groups, long long n)
+{
+    struct alignas(sizeof(T) * V) some {
+        T v[V];
+    };
+    int cg = c / groups;
+    unsigned per = (unsigned)(c / V);
+    GRID_LOOP(i, n / V)
+    {
+        unsigned row = (unsigned)(i / per), c0 = (unsigned)(i % per) * V;
+        unsigned b = (unsigned)(row / rows);
+        const float *s = norm + 2 * ((long long)b * groups + c0 / (unsigned)cg);
+        some v = reinterpret_cast<const some *>(x)[i], p = {}, q = {};
+        if (gamma)
+            p = *reinterpret_cast<const some *>(gamma + c0);
+        if (beta)
+            q = *reinterpret_cast<const some *>(beta + c0);
+#pragma unroll
+        for (int j = 0; j < V; j++) {
+            float t = (get(v.v, j) - s[0]) * s[1];
+            t = t * (gamma ? get(p.v, j) : 1.0f) + (beta ? get(q.v, j) : 0.0f);
+            put(v.v, j, apply(act, t, 0));
+        }
+        reinterpret_cast<some *>(out)[i] = v;
+    }
+}
+
+extern "C" long long pz_ck_group_norm_scratch(int b, long long rows, int groups)
+{
+    return (long long)b * groups * (3LL * chunks_of(b, rows, groups) + 2) * 4;
+}
+
+template <typename T, int V>
+static void group_norm_as(const void *x, const void *gamma, const void *beta, float eps, int act, void *out,
+                          int b, long long rows, int c, int groups, void *scratch, pz_stream stream)
+{
+    int chunks = chunks_of(b, rows, groups), total = b * groups;
+    float *norm = (float *)scratch, *stats = norm + 2LL * total;
+    long long n = (long long)b * rows * c;
+    group_stats<T, V><<<dim3((unsigned)chunks, (unsigned)groups, (unsigned)b), 256, 0, stream>>>(
+        (const T *)x, stats, rows, c, groups);
+    group_merge<<<(unsigned)(total + 127) / 128, 128, 0, stream>>>(stats, norm, chunks, total, eps);
+    group_apply<T, V><<<blocks_for(n / V), 256, 0, stream>>>(
+        (const T *)x, norm, (const T *)gamma, (const T *)beta, act, (T *)out, rows, c, groups, n);
+}
+
+extern "C" int pz_ck_group_norm(int half, const void *x, const void *gamma, const void *beta, float eps,
+                                int act, void *out, int b, long long rows, int c, int groups, void *scratch,
+                                pz_stream stream)
+{
+    int cg = c / groups;
+    if (half && cg % 8 == 0)
+        group_norm_as<__half, 8>(x, gamma, beta, eps, act, out, b, rows, c, groups, scratch, stream);
+    else if (half && cg % 2 == 0)
+        group_norm_as<__half, 2>(x, gamma, beta, eps, act, out, b, rows, c, groups, scratch, stream);
+    else if (half)
+        group_norm_as<__half, 1>(x, gamma, beta, eps, act, out, b, rows, c, groups, scratch, stream);
+    else if (cg % 4 == 0)
+        group_norm_as<float, 4>(x, gamma, beta, eps, act, out, b, rows, c, groups, scratch, stream);
+    else
+        group_norm_as<float, 1>(x, gamma, beta, eps, act, out, b, rows, c, groups, scratch, stream);
+    return (int)cudaGetLastError();
+}
+
+template <typename T>
+static __global__ void layer_norm(const T *x, const T *gamma, const T *beta, float eps, int act, T *out,
+                                  int c)
+{
+    __shared__ float room[33];
+    const T *p = x + (long long)blockIdx.x * c;
+    T *o = out + (long long)blockIdx.x * c;
+    float sum = 0, m2 = 0;
+    for (int i = threadIdx.x; i < c; i += blockDim.x)
+        sum += get(p, i);
+    float mean = block_reduce<false>(sum, room) / (float)c;
+    for (int i = threadIdx.x; i < c; i += blockDim.x) {
+        float d = get(p, i) - mean;
+        m2 += d * d;
+    }
+    float inv = rsqrtf(block_reduce<false>(m2, room) / (float)c + eps);
+    for (int i = threadIdx.x; i < c; i += blockDim.x) {
+        float t = (get(p, i) - mean) * inv;
+        put(o, i, apply(act, t * (gamma ? get(gamma, i) : 1.0f) + (beta ? get(beta, i) : 0.0f), 0));
+    }
+}
+
+extern "C" int pz_ck_layer_norm(int half, const void *x, const void *gamma, const void *beta, float eps,
+                                int act, void *out, long long rows, int c, pz_stream stream)
+{
+    unsigned threads = c <= 64 ? 32 : c <= 512 ? 64 : 128;
+    BY_TYPE(half,
+            (layer_norm<<<(unsigned)rows, threads, 0, stream>>>(
+                (const float *)x, (const float *)gamma, (const float *)beta, eps, act, (float *)out, c)),
+            (layer_norm<<<(unsigned)rows, threads, 0, stream>>>(
+                (const __half *)x, (const __half *)gamma, (const __half *)beta, eps, act, (__half *)out, c)));
+}
+
+template <typename T>
+static __global__ void batch_norm(const T *x, const T *mean, const T *var, const T *gamma, const T *beta,
+                                  float eps, int act, T *out, long long n, int c)
+{
+    GRID_LOOP(i, n)
+    {
+        int k = (int)(i % c);
+        float t = (get(x, i) - get(mean, k)) * rsqrtf(fmaxf(get(var, k), 0.0f) + eps);
+        put(out, i, apply(act, t * (gamma ? get(gamma, k) : 1.0f) + (beta ? get(beta, k) : 0.0f), 0));
+    }
+}
+
+extern "C" int pz_ck_batch_norm(int half, const void *x, const void *mean, const void *var, const void *gamma,
+                                const void *beta, float eps, int act, void *out, long long n, int c,
+                                pz_stream stream)
+{
+    unsigned g = blocks_for(n);
+    BY_TYPE(half,
+            (batch_norm<<<g, 256, 0, stream>>>((const float *)x, (const float *)mean, (const float *)var,
+                                               (const float *)gamma, (const float *)beta, eps, act,
+                                               (float *)out, n, c)),
+            (batch_norm<<<g, 256, 0, stream>>>((const __half *)x, (const __half *)mean, (const __half *)var,
+                                               (const __half *)gamma, (const __half *)beta, eps, act,
+                                               (__half *)out, n, c)));
+}
+
+/* A block a row of contiguous values. `mask` belongs to attention: row r of head h reads
+ * mask[h·head_step+r·n]. */
+template <typename S, typename T>
+static __global__ void softmax_rows(const S *x, float scale, const T *mask, long long head_step,
+                                    int rows_per_head, T *out, int n)
+{
+    __shared__ float room[33];
+    long long row = blockIdx.x;
+    const S *p = x + row * n;
+    const T *m = mask ? mask + row / rows_per_head * head_step + row % rows_per_head * n : nullptr;
+    float top = -INFINITY, sum = 0;
+    for (int i = threadIdx.x; i < n; i += blockDim.x)
+        top = fmaxf(top, get(p, i) * scale + (m ? get(m, i) : 0.0f));
+    top = block_reduce<true>(top, room);
+    for (int i = threadIdx.x; i < n; i += blockDim.x)
+        sum += expf(get(p, i) * scale + (m ? get(m, i) : 0.0f) - top);
+    float inv = 1.0f / block_reduce<false>(sum, room);
+    for (int i = threadIdx.x; i < n; i += blockDim.x)
+        put(out, row * n + i, expf(get(p, i) * scale + (m ? get(m, i) : 0.0f) - top) * inv);
+}
+
+template <typename T>
+static __global__ void softmax_columns(const T *x, T *out, int n, long long inner, long long columns)
+{
+    GRID_LOOP(i, columns)
+    {
+        const T *p = x + i / inner * n * inner + i % inner;
+        T *o = out + i / inner * n * inner + i % inner;
+        float top = -INFINITY, sum = 0;
+        for (int k = 0; k < n; k++)
+            top = fmaxf(top, get(p, k * inner));
+        for (int k = 0; k < n; k++)
+            sum += expf(get(p, k * inner) - top);
+        for (int k = 0; k < n; k++)
+            put(o, k * inner, expf(get(p, k * inner) - top) / sum);
+    }
+}
+
+static unsigned row_threads(int n)
+{
+    return n <= 64 ? 32 : n <= 512 ? 128 : 256;
+}
+
+extern "C" int pz_ck_softmax(int half, const void *x, void *out, long long outer, int n, long long inner,
+                             pz_stream stream)
+{
+    if (inner == 1)
+        BY_TYPE(half,
+                (softmax_rows<float, float><<<(unsigned)outer, row_threads(n), 0, stream>>>(
+                    (const float *)x, 1.0f, nullptr, 0, 1, (float *)out, n)),
+                (softmax_rows<__half, __half><<<(unsigned)outer, row_threads(n), 0, stream>>>(
+                    (const __half *)x, 1.0f, nullptr, 0, 1, (__half *)out, n)));
+    unsigned g = blocks_for(outer * inner);
+    BY_TYPE(
+        half,
+        (softmax_columns<<<g, 256, 0, stream>>>((const float *)x, (float *)out, n, inner, outer * inner)),
+        (softmax_columns<<<g, 256, 0, stream>>>((const __half *)x, (__half *)out, n, inner, outer * inner)));
+}
+
+extern "C" int pz_ck_scores(int half, const float *s, float scale, const void *mask, long long head_step,
+                            void *out, int heads, int tq, int tk, pz_stream stream)
+{
+    unsigned rows = (unsigned)heads * (unsigned)tq;
+    BY_TYPE(half,
+            (softmax_rows<float, float><<<rows, row_threads(tk), 0, stream>>>(
+                s, scale, (const float *)mask, head_step, tq, (float *)out, tk)),
+            (softmax_rows<float, __half><<<rows, row_threads(tk), 0, stream>>>(
+                s, scale, (const __half *)mask, head_step, tq, (__half *)out, tk)));
+}

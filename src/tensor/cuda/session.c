@@ -1,0 +1,346 @@
+/*
+ * The device's side of plans and sessions: opening, weights, memory, capture, run. A session runs its steps
+ * once plainly (lazily loaded code is loaded then, and errors appear where they arise) and once more while
+ * the stream is being captured; every later run is one graph launch between the transfers.
+ */
+#include "tensor/cuda/cuda.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "tensor/cuda/device.h"
+#include "tensor/cuda/kernels.h"
+#include "tensor/half.h"
+#include "tensor/plan_impl.h"
+
+struct pz_cuda_session {
+    cudaStream_t stream;
+    cudaGraphExec_t run;
+    char *host;  /* page-locked: inputs, then outputs */
+    char *stage; /* the same on the device, in the host's types */
+    size_t *at;  /* per value, offset into both; SIZE_MAX = neither input nor output */
+    size_t bytes;
+    bool lost;
+};
+
+bool pz_cuda_check(struct pz_cuda *d, int err, const char *what)
+{
+    if (err == (int)cudaSuccess)
+        return true;
+    if (d->st >= PZ_OK)
+        d->st = pz_fail(d->log, err == (int)cudaErrorMemoryAllocation ? PZ_ERR_NOMEM : PZ_ERR_DEVICE,
+                        "CUDA: %s: %s", what, cudaGetErrorString((cudaError_t)err));
+    return false;
+}
+
+bool pz_cuda_check_cudnn(struct pz_cuda *d, cudnnStatus_t e, const char *what)
+{
+    if (e == CUDNN_STATUS_SUCCESS)
+        return true;
+    if (d->st >= PZ_OK) {
+        char text[256] = "";
+        cudnnGetLastErrorString(text, sizeof text);
+        d->st = pz_fail(d->log, PZ_ERR_DEVICE, "cuDNN: %s: %s %s", what, cudnnGetErrorString(e), text);
+    }
+    return false;
+}
+
+bool pz_cuda_check_lt(struct pz_cuda *d, cublasStatus_t e, const char *what)
+{
+    if (e == CUBLAS_STATUS_SUCCESS)
+        return true;
+    if (d->st >= PZ_OK)
+        d->st = pz_fail(d->log, PZ_ERR_DEVICE, "cuBLASLt: %s: %s", what, cublasLtGetStatusString(e));
+    return false;
+}
+
+bool pz_cuda_present(void)
+{
+    int n = 0;
+    bool ok = cudaGetDeviceCount(&n) == cudaSuccess && n > 0;
+    (void)cudaGetLastError();
+    return ok;
+}
+
+void pz_cuda_describe(char *out, size_t bytes)
+{
+    struct cudaDeviceProp p;
+    cudaError_t e = cudaGetDeviceProperties(&p, 0);
+    if (e == cudaSuccess)
+        snprintf(out, bytes, "%s, %d multiprocessors, CUDA %d, cuDNN %zu, cuBLASLt %zu", p.name,
+                 p.multiProcessorCount, CUDART_VERSION, cudnnGetVersion(), cublasLtGetVersion());
+    else
+        snprintf(out, bytes, "no CUDA device: %s", cudaGetErrorString(e));
+}
+
+enum pz_status pz_cuda_plan_open(struct pz_plan *p, struct pz_log *log)
+{
+    struct pz_cuda *d = pz_calloc(1, sizeof *d);
+    if (!d)
+        return pz_fail(log, PZ_ERR_NOMEM, "no memory for a device");
+    d->log = log;
+    pthread_mutex_init(&d->lock, NULL);
+    p->device = d;
+    if (pz_cuda_check(d, cudaSetDevice(0), "opening the device") &&
+        pz_cuda_check(d, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking), "making a stream") &&
+        pz_cuda_check_cudnn(d, cudnnCreate(&d->cudnn), "opening"))
+        pz_cuda_check_lt(d, cublasLtCreate(&d->lt), "opening");
+    return d->st;
+}
+
+void pz_cuda_plan_close(struct pz_plan *p)
+{
+    struct pz_cuda *d = p->device;
+    if (!d)
+        return;
+    pz_cuda_convs_free(d);
+    if (p->weights)
+        cudaFree(p->weights);
+    if (d->lt)
+        cublasLtDestroy(d->lt);
+    if (d->cudnn)
+        cudnnDestroy(d->cudnn);
+    if (d->stream)
+        cudaStreamDestroy(d->stream);
+    pthread_mutex_destroy(&d->lock);
+    pz_free(d);
+    pz_free(p->weight_at);
+    p->device = NULL;
+    p->weights = NULL;
+    p->weight_at = NULL;
+}
+
+static size_t round_up(size_t n)
+{
+    return (n + 255) & ~(size_t)255;
+}
+
+/* Mark constants that are read; returns their bytes on the device. */
+static size_t layout_weights(struct pz_plan *p)
+{
+    size_t bytes = 0;
+    for (int v = 0; v < p->g->n_values; v++)
+        p->weight_at[v] = SIZE_MAX;
+    for (int t = 0; t <= p->n_steps; t++) {
+        const struct pz_graph_node *n = t < p->n_steps ? &p->nodes[p->steps[t].node] : NULL;
+        int many = n ? n->n_in : p->g->n_outputs;
+        for (int k = 0; k < many; k++) {
+            int v = n ? n->in[k] : p->g->outputs[k].value;
+            if (v < 0 || !p->g->values[v].data || p->weight_at[v] != SIZE_MAX)
+                continue;
+            p->weight_at[v] = bytes;
+            bytes += round_up(pz_shape_count(&p->g->values[v].shape) *
+                              pz_dtype_size(pz_plan_dtype(p, p->g->values[v].dtype)));
+        }
+    }
+    return bytes;
+}
+
+enum pz_status pz_cuda_plan_weights(struct pz_plan *p, struct pz_log *log)
+{
+    struct pz_cuda *d = p->device;
+    p->weight_at = pz_calloc((size_t)p->g->n_values + 1, sizeof *p->weight_at);
+    if (!p->weight_at)
+        return pz_fail(log, PZ_ERR_NOMEM, "no memory for weights");
+    size_t bytes = layout_weights(p);
+    if (!bytes || !pz_cuda_check(d, cudaMalloc(&p->weights, bytes), "memory for weights"))
+        return d->st;
+    for (int v = 0; v < p->g->n_values && d->st >= PZ_OK; v++) {
+        if (p->weight_at[v] == SIZE_MAX)
+            continue;
+        const struct pz_graph_value *val = &p->g->values[v];
+        size_t n = pz_shape_count(&val->shape);
+        enum pz_dtype to = pz_plan_dtype(p, val->dtype);
+        void *narrow = NULL;
+        if (to != val->dtype) {
+            narrow = pz_calloc(n, 2);
+            if (!narrow)
+                return pz_fail(log, PZ_ERR_NOMEM, "no memory for weights");
+            pz_f32_to_f16_array(val->data, narrow, n);
+        }
+        pz_cuda_check(d,
+                      cudaMemcpy((char *)p->weights + p->weight_at[v], narrow ? narrow : val->data,
+                                 n * pz_dtype_size(to), cudaMemcpyHostToDevice),
+                      "bringing weights to the device");
+        pz_free(narrow);
+    }
+    return d->st;
+}
+
+/* --- sessions --- */
+
+void *pz_cuda_session_host(const struct pz_session *s, int value)
+{
+    return s->cuda->at[value] == SIZE_MAX ? NULL : s->cuda->host + s->cuda->at[value];
+}
+
+static void enqueue_steps(struct pz_session *s)
+{
+    const struct pz_plan *p = s->plan;
+    for (int t = 0; t < p->n_steps && p->device->st >= PZ_OK; t++) {
+        const struct pz_op_args *a = &s->args[t];
+        if (p->nodes[p->steps[t].node].op == PZ_OP_RESHAPE && a->out.data == a->in[0].data)
+            continue;
+        p->steps[t].kernel->run(a);
+    }
+}
+
+static bool capture(struct pz_session *s)
+{
+    struct pz_cuda *d = s->plan->device;
+    struct pz_cuda_session *c = s->cuda;
+    cudaGraph_t g = NULL;
+    if (!pz_cuda_check(d, cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal),
+                       "starting a capture"))
+        return false;
+    enqueue_steps(s);
+    cudaError_t e = cudaStreamEndCapture(c->stream, &g);
+    if (pz_cuda_check(d, e, "capturing a network"))
+        pz_cuda_check(d, cudaGraphInstantiate(&c->run, g, 0), "making a graph of a network");
+    if (g)
+        cudaGraphDestroy(g);
+    return d->st >= PZ_OK;
+}
+
+static bool allocate(struct pz_session *s)
+{
+    const struct pz_graph *g = s->plan->g;
+    struct pz_cuda_session *c = s->cuda;
+    struct pz_cuda *d = s->plan->device;
+    for (int v = 0; v < g->n_values; v++)
+        c->at[v] = SIZE_MAX;
+    for (int i = 0; i < g->n_inputs + g->n_outputs; i++) {
+        int v = i < g->n_inputs ? g->inputs[i].value : g->outputs[i - g->n_inputs].value;
+        if (c->at[v] != SIZE_MAX)
+            continue;
+        c->at[v] = c->bytes;
+        c->bytes += round_up(pz_shape_count(&g->values[v].shape) * pz_dtype_size(g->values[v].dtype));
+    }
+    size_t arena = round_up(s->plan->arena_bytes) + 256;
+    return pz_cuda_check(d, cudaMalloc((void **)&s->arena, arena), "memory for a network") &&
+           pz_cuda_check(d, cudaMemset(s->arena, 0, arena), "clearing memory") &&
+           pz_cuda_check(d, cudaMalloc((void **)&c->stage, c->bytes + 256),
+                         "memory for inputs and outputs") &&
+           pz_cuda_check(d, cudaMallocHost((void **)&c->host, c->bytes + 256), "page-locked memory") &&
+           pz_cuda_check(d, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "making a stream");
+}
+
+enum pz_status pz_cuda_session_open(struct pz_session *s, struct pz_log *log)
+{
+    struct pz_cuda *d = s->plan->device;
+    enum pz_status st = PZ_ERR_NOMEM;
+    s->cuda = pz_calloc(1, sizeof *s->cuda);
+    if (s->cuda)
+        s->cuda->at = pz_calloc((size_t)s->plan->g->n_values + 1, sizeof *s->cuda->at);
+    if (!s->cuda || !s->cuda->at)
+        return pz_fail(log, st, "no memory to run a graph");
+    pthread_mutex_lock(&d->lock);
+    cudaStream_t before = d->stream;
+    struct pz_log *old = d->log;
+    d->log = log;
+    if (pz_cuda_check(d, cudaSetDevice(d->ordinal), "opening the device") && allocate(s)) {
+        memset(s->cuda->host, 0, s->cuda->bytes);
+        pz_session_bind(s);
+        d->stream = s->cuda->stream;
+        enqueue_steps(s);
+        pz_cuda_check(d, cudaStreamSynchronize(d->stream), "a first run");
+        if (d->st >= PZ_OK)
+            capture(s);
+    }
+    d->stream = before;
+    d->log = old;
+    st = d->st;
+    pthread_mutex_unlock(&d->lock);
+    return st;
+}
+
+void pz_cuda_session_close(struct pz_session *s)
+{
+    struct pz_cuda_session *c = s->cuda;
+    if (!c)
+        return;
+    if (c->run)
+        cudaGraphExecDestroy(c->run);
+    if (c->stream)
+        cudaStreamDestroy(c->stream);
+    if (c->host)
+        cudaFreeHost(c->host);
+    if (c->stage)
+        cudaFree(c->stage);
+    if (s->arena)
+        cudaFree(s->arena);
+    s->arena = NULL;
+    pz_free(c->at);
+    pz_free(c);
+    s->cuda = NULL;
+}
+
+/* Between the host's type at `stage` and the plan's at the value's place. */
+static cudaError_t bring(struct pz_session *s, int value, bool in)
+{
+    struct pz_cuda_session *c = s->cuda;
+    const struct pz_graph_value *v = &s->plan->g->values[value];
+    size_t n = pz_shape_count(&v->shape), bytes = n * pz_dtype_size(v->dtype), at = c->at[value];
+    enum pz_dtype t = pz_plan_dtype(s->plan, v->dtype);
+    void *place = pz_session_place(s, value);
+    bool same = t == v->dtype;
+    if (in) {
+        cudaError_t e = cudaMemcpyAsync(same ? place : c->stage + at, c->host + at, bytes,
+                                        cudaMemcpyHostToDevice, c->stream);
+        return e || same ? e
+                         : (cudaError_t)pz_ck_convert(c->stage + at, 0, place, 1, (long long)n, c->stream);
+    }
+    cudaError_t e =
+        same ? cudaSuccess : (cudaError_t)pz_ck_convert(place, 1, c->stage + at, 0, (long long)n, c->stream);
+    return e ? e
+             : cudaMemcpyAsync(c->host + at, same ? place : c->stage + at, bytes, cudaMemcpyDeviceToHost,
+                               c->stream);
+}
+
+enum pz_status pz_cuda_session_run(struct pz_session *s)
+{
+    const struct pz_graph *g = s->plan->g;
+    struct pz_cuda_session *c = s->cuda;
+    cudaError_t e = c->lost ? cudaErrorDevicesUnavailable : cudaSetDevice(s->plan->device->ordinal);
+    for (int i = 0; i < g->n_inputs && !e; i++)
+        e = bring(s, g->inputs[i].value, true);
+    e = e ? e : cudaGraphLaunch(c->run, c->stream);
+    for (int i = 0; i < g->n_outputs && !e; i++)
+        e = bring(s, g->outputs[i].value, false);
+    e = e ? e : cudaStreamSynchronize(c->stream);
+    if (e == cudaSuccess)
+        return PZ_OK;
+    if (!c->lost)
+        pz_log_write(s->log, PZ_LOG_ERROR, "CUDA: the device failed during a run: %s", cudaGetErrorString(e));
+    c->lost = true;
+    return PZ_ERR_DEVICE;
+}
+
+static enum pz_status timed(struct pz_session *s, cudaEvent_t from, cudaEvent_t to, int n, float *ms)
+{
+    struct pz_cuda_session *c = s->cuda;
+    cudaError_t e = cudaSuccess;
+    for (int i = 0; i < n && !e; i++) {
+        e = cudaEventRecord(from, c->stream);
+        e = e ? e : cudaGraphLaunch(c->run, c->stream);
+        e = e ? e : cudaEventRecord(to, c->stream);
+        e = e ? e : cudaEventSynchronize(to);
+        e = e ? e : cudaEventElapsedTime(&ms[i], from, to);
+    }
+    return e ? pz_fail(s->log, PZ_ERR_DEVICE, "CUDA: timing: %s", cudaGetErrorString(e)) : PZ_OK;
+}
+
+enum pz_status pz_cuda_session_time(struct pz_session *s, int n, float *ms)
+{
+    cudaEvent_t from = NULL, to = NULL;
+    enum pz_status st = PZ_ERR_DEVICE;
+    if (s->cuda && cudaEventCreate(&from) == cudaSuccess && cudaEventCreate(&to) == cudaSuccess)
+        st = timed(s, from, to, n, ms);
+    if (from)
+        cudaEventDestroy(from);
+    if (to)
+        cudaEventDestroy(to);
+    return st;
+}

@@ -1,0 +1,56 @@
+/** Inside of plans and sessions; for plan.c and tensor/cuda only. */
+#ifndef PZ_TENSOR_PLAN_IMPL_H
+#define PZ_TENSOR_PLAN_IMPL_H
+
+#include "tensor/graph_impl.h"
+#include "tensor/plan.h"
+
+struct pz_cuda;
+struct pz_cuda_session;
+
+struct pz_place {
+    int root;        /**< the value whose memory this one uses (itself, or a reshape's source) */
+    int first, last; /**< nodes between which the memory is in use */
+    size_t offset, bytes;
+};
+
+struct pz_step {
+    int node;
+    const struct pz_kernel *kernel; /**< NULL: ref */
+    void *state;
+    size_t scratch_bytes;
+    size_t scratch_offset;
+};
+
+struct pz_plan {
+    struct pz_graph *g;
+    struct pz_graph_node *nodes; /**< after fusion; shares the index lists of the graph's */
+    struct pz_plan_params params;
+    struct pz_place *places; /**< one a value */
+    struct pz_step *steps;
+    int n_steps;
+    size_t arena_bytes;
+    double cost;
+    struct pz_cuda *device; /**< CUDA plans only, as the next two */
+    void *weights;          /**< constants on the device */
+    size_t *weight_at;      /**< offset of a value in `weights`, SIZE_MAX: not there */
+};
+
+struct pz_session {
+    const struct pz_plan *plan;
+    struct pz_log *log;
+    uint8_t *arena;          /**< on the device for CUDA plans */
+    struct pz_op_args *args; /**< one a step */
+    struct pz_cuda_session *cuda;
+};
+
+/** Type a plan keeps values of type `t` in. */
+enum pz_dtype pz_plan_dtype(const struct pz_plan *p, enum pz_dtype t);
+
+/** Point the steps' arguments at the arena. */
+void pz_session_bind(struct pz_session *s);
+
+/** Where a value lies while the steps run. */
+void *pz_session_place(const struct pz_session *s, int value);
+
+#endif
