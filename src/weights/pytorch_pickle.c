@@ -48,6 +48,7 @@ enum pz_status pz_pickle_room(struct pz_pickle *p, void *array, uint32_t n, uint
 
 enum pz_status pz_pickle_new(struct pz_pickle *p, enum pz_pickle_kind kind, uint32_t *node)
 {
+    *node = 0;
     enum pz_status st =
         pz_pickle_room(p, &p->nodes, p->n_nodes, &p->cap_nodes, sizeof *p->nodes, MAX_NODES, "values");
     if (st < PZ_OK)
@@ -102,6 +103,7 @@ static uint32_t floor_of(const struct pz_pickle *p)
 
 static enum pz_status pop(struct pz_pickle *p, uint32_t *node)
 {
+    *node = 0;
     if (p->n_stack <= floor_of(p))
         return pz_pickle_fail(p, PZ_ERR_FORMAT, "takes a value that is not there");
     *node = p->stack[--p->n_stack];
@@ -110,6 +112,7 @@ static enum pz_status pop(struct pz_pickle *p, uint32_t *node)
 
 static enum pz_status pop_mark(struct pz_pickle *p, uint32_t *from)
 {
+    *from = 0;
     if (!p->n_marks)
         return pz_pickle_fail(p, PZ_ERR_FORMAT, "ends a group that did not begin");
     *from = p->marks[--p->n_marks];
@@ -119,6 +122,7 @@ static enum pz_status pop_mark(struct pz_pickle *p, uint32_t *from)
 /* `n` bytes of the stream; their offset in `*off`. */
 static enum pz_status take(struct pz_pickle *p, uint64_t n, uint32_t *off)
 {
+    *off = 0;
     if (n > p->n - p->at)
         return pz_pickle_fail(p, PZ_ERR_FORMAT, "a value of %llu bytes, but only %zu are left",
                               (unsigned long long)n, p->n - p->at);
@@ -392,6 +396,7 @@ fail:
 
 static enum pz_status take_line(struct pz_pickle *p, uint32_t *off, uint32_t *len)
 {
+    *off = *len = 0;
     const uint8_t *from = p->data + p->at, *nl = memchr(from, '\n', p->n - p->at);
     if (!nl)
         return pz_pickle_fail(p, PZ_ERR_FORMAT, "a class name that does not end");
