@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/mem.h"
 #include "weights/checkpoint_impl.h"
@@ -226,6 +227,13 @@ static enum pz_status end(enum pz_status st, struct pz_checkpoint *c, struct pz_
     return st < PZ_OK ? st : PZ_OK;
 }
 
+/* A hint about page faults to come; refused hints do not matter. */
+static void advise(const struct pz_map *map, int how)
+{
+    if (map->data)
+        (void)posix_madvise((void *)(uintptr_t)map->data, map->n_bytes, how);
+}
+
 static enum pz_status open_file(const char *path, const struct pz_checkpoint_options *options,
                                 const struct pz_job *job, bool may_index, struct pz_checkpoint **out)
 {
@@ -235,8 +243,12 @@ static enum pz_status open_file(const char *path, const struct pz_checkpoint_opt
         return st;
     c = *out;
     st = pz_map_open(c->log, path, &c->map);
-    if (st >= PZ_OK)
+    if (st >= PZ_OK) {
+        /* Headers lie between the tensors: reading around each would read most of the file. */
+        advise(&c->map, POSIX_MADV_RANDOM);
         st = load(c, c->map.data, c->map.n_bytes, may_index);
+        advise(&c->map, POSIX_MADV_NORMAL);
+    }
     return end(st, c, out);
 }
 
