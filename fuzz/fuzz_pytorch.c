@@ -1,12 +1,23 @@
-/* Checkpoints of any kind: opened, listed, read. The input is the file,
- * copied to its exact size so that over-reads are seen; the last byte chooses the options. */
+/* Checkpoints of any kind: opened, listed, read. The input is the file, copied to its exact size so that
+ * over-reads are seen; the last byte chooses the options. What begins like JSON is also read as an index of
+ * shards, none of which exists. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "weights/checkpoint.h"
+#include "base/mem.h"
+#include "weights/checkpoint_impl.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void read_index(const uint8_t *text, size_t n)
+{
+    char path[] = "/nonexistent/index.json";
+    struct pz_checkpoint c = {.path = path};
+    if (pz_checkpoint_index_load(&c, (const char *)text, n) == PZ_OK && c.n_tensors)
+        abort();
+    pz_free(c.shards);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -16,6 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (!copy)
         return 0;
     memcpy(copy, data, n);
+    if (n && copy[0] == '{')
+        read_index(copy, n);
     if (pz_checkpoint_parse(copy, n, "fuzz", &options[n && data[n - 1] & 1], NULL, &c) == PZ_OK) {
         for (int i = 0; i < pz_checkpoint_count(c); i++) {
             const struct pz_checkpoint_tensor *t = pz_checkpoint_at(c, i);
