@@ -45,21 +45,46 @@ static bool is_silent(const struct pz_evaluate *e, int64_t frame)
     return t < e->fit_end ? in_pause(&e->fit_phones, 0, t) : in_pause(&e->held_phones, e->heard_from, t);
 }
 
-/* Nearest frame of [0, stop) to `frame` that is silent and shows the face; with no pause in the film, the one
- * with the smallest opening. −1 when there is no face at all. */
-static int64_t nearest(const struct pz_evaluate *e, int64_t frame, int64_t stop)
+static int by_value(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median opening of the frames before the held-out part: recognised silence alone is no closed mouth (a
+ * breath, a word the recogniser missed), so silent frames must also be closed by half. */
+static enum pz_status closed_gap(const struct pz_evaluate *e, float *gap)
+{
+    int64_t n = 0;
+    float *all = pz_calloc((size_t)e->frames[0] + 1, sizeof *all);
+    if (!all)
+        return PZ_ERR_NOMEM;
+    for (int64_t i = 0; i < e->frames[0]; i++) {
+        const struct pz_face *f = pz_face_track_at(e->track, i);
+        if (f && f->present == 1)
+            all[n++] = f->lip_gap;
+    }
+    qsort(all, (size_t)n, sizeof *all, by_value);
+    *gap = n ? all[n / 2] : 0;
+    pz_free(all);
+    return PZ_OK;
+}
+
+/* Nearest frame of [0, stop) to `frame` that is silent with lips no further apart than `gap`; with no such
+ * frame in the film, the most closed one. −1 when there is no face at all. */
+static int64_t nearest(const struct pz_evaluate *e, int64_t frame, int64_t stop, float gap)
 {
     int64_t best = -1, most_closed = -1;
-    float gap = INFINITY;
+    float least = INFINITY;
     for (int64_t i = 0; i < stop; i++) {
         const struct pz_face *f = pz_face_track_at(e->track, i);
         if (!f || f->present != 1)
             continue;
-        if (f->lip_gap < gap) {
-            gap = f->lip_gap;
+        if (f->lip_gap < least) {
+            least = f->lip_gap;
             most_closed = i;
         }
-        if (is_silent(e, i) && (best < 0 || llabs(i - frame) < llabs(best - frame)))
+        if (f->lip_gap <= gap && (best < 0 || llabs(i - frame) < llabs(best - frame)) && is_silent(e, i))
             best = i;
     }
     return best >= 0 ? best : most_closed;
@@ -69,8 +94,12 @@ enum pz_status pz_evaluate_held(const struct pz_evaluate *e, bool any, const str
                                 int64_t *source)
 {
     int64_t stop = any ? pz_film_frame_at(e->info, (double)e->n_speech / PZ_SPEECH_RATE) : e->frames[0];
+    float gap;
+    enum pz_status st = closed_gap(e, &gap);
+    if (st < PZ_OK)
+        return st;
     for (int i = 0; i < e->n_held; i++) {
-        source[i] = i > 0 && !any ? source[0] : nearest(e, e->frames[i], stop);
+        source[i] = i > 0 && !any ? source[0] : nearest(e, e->frames[i], stop, gap);
         if (source[i] < 0)
             return pz_fail(e->p->job.log, PZ_ERR_UNUSABLE, "no frame with a face to hold the mouth of");
         held[i] = pz_face_track_at(e->track, source[i]);
