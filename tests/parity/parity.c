@@ -315,6 +315,23 @@ static void attention(struct trial *t)
     t->attrs.value = between(t, 0, 1) ? 0 : 0.125f;
 }
 
+static void fully_connected(struct trial *t)
+{
+    static const enum pz_act acts[] = {PZ_ACT_NONE, PZ_ACT_RELU, PZ_ACT_RELU6, PZ_ACT_SILU, PZ_ACT_GELU};
+    int k = between(t, 1, 200), n = between(t, 1, 60);
+    struct pz_shape x = {.rank = 2, .dim = {between(t, 1, 4), k}};
+    if (between(t, 0, 1))
+        x = (struct pz_shape){.rank = 3, .dim = {between(t, 1, 3), between(t, 1, 30), k}};
+    input(t, 0, PZ_DTYPE_F32, x);
+    input(t, 1, PZ_DTYPE_F32, (struct pz_shape){.rank = 2, .dim = {n, k}});
+    for (size_t i = 0; i < pz_shape_count(&t->a.in[1].shape); i++)
+        shrink(t, i, k);
+    t->a.in[2].dtype = PZ_DTYPE_COUNT;
+    if (between(t, 0, 1))
+        input(t, 2, PZ_DTYPE_F32, (struct pz_shape){.rank = 1, .dim = {n}});
+    t->attrs.act = acts[between(t, 0, 4)];
+}
+
 /* Fill a trial; false: nobody wrote a generator for this operation. */
 static bool generate(struct trial *t, enum pz_op op)
 {
@@ -324,22 +341,9 @@ static bool generate(struct trial *t, enum pz_op op)
     case PZ_OP_DWCONV2D:
         convolution(t, op == PZ_OP_DWCONV2D);
         return true;
-    case PZ_OP_FULLY_CONNECTED: {
-        static const enum pz_act acts[] = {PZ_ACT_NONE, PZ_ACT_RELU, PZ_ACT_RELU6, PZ_ACT_SILU, PZ_ACT_GELU};
-        int k = between(t, 1, 200), n = between(t, 1, 60);
-        struct pz_shape x = {.rank = 2, .dim = {between(t, 1, 4), k}};
-        if (between(t, 0, 1))
-            x = (struct pz_shape){.rank = 3, .dim = {between(t, 1, 3), between(t, 1, 30), k}};
-        input(t, 0, PZ_DTYPE_F32, x);
-        input(t, 1, PZ_DTYPE_F32, (struct pz_shape){.rank = 2, .dim = {n, k}});
-        for (size_t i = 0; i < pz_shape_count(&t->a.in[1].shape); i++)
-            shrink(t, i, k);
-        t->a.in[2].dtype = PZ_DTYPE_COUNT;
-        if (between(t, 0, 1))
-            input(t, 2, PZ_DTYPE_F32, (struct pz_shape){.rank = 1, .dim = {n}});
-        t->attrs.act = acts[between(t, 0, 4)];
+    case PZ_OP_FULLY_CONNECTED:
+        fully_connected(t);
         return true;
-    }
     case PZ_OP_ADD:
     case PZ_OP_SUB:
     case PZ_OP_MUL:
