@@ -264,6 +264,10 @@ static void norm(struct trial *t, enum pz_op op)
         c = 8;
     if (op == PZ_OP_GROUP_NORM && c % a->groups)
         a->groups = 1;
+    if (op == PZ_OP_LAYER_NORM)
+        a->groups = 0;
+    if (op == PZ_OP_LAYER_NORM && between(t, 0, 3) == 0) /* every way of holding a row */
+        c = 8 * between(t, 30, 200) + between(t, 0, 1);
     s.dim[s.rank - 1] = c;
     a->act = acts[between(t, 0, 4)];
     input(t, 0, PZ_DTYPE_F32, s);
@@ -374,7 +378,7 @@ static bool generate(struct trial *t, enum pz_op op)
         struct pz_shape s = any_shape(t);
         t->attrs.axis = between(t, 0, s.rank - 1);
         if (between(t, 0, 3) == 0)
-            s.dim[s.rank - 1 - t->attrs.axis] = between(t, 30, 700);
+            s.dim[s.rank - 1 - t->attrs.axis] = between(t, 30, s.rank < 3 ? 5000 : 700);
         input(t, 0, PZ_DTYPE_F32, s);
         return true;
     }

@@ -1,6 +1,7 @@
 /*
  * Flash attention (Dao et al. 2022) for F16 on tensor cores (mma.sync m16n8k16, F32 accumulation): 64 queries
- * a block, 16 a warp; keys and values pass through shared memory 64 at a time, scores never leave registers.
+ * a block, 16 a warp; keys and values pass through shared memory 64 at a time, the next 64 being fetched
+ * meanwhile; scores never leave registers.
  * No mask. Layout [B,T,H,D], D a multiple of 8, padded inside to a multiple of 16.
  */
 #include "tensor/cuda/common.cuh"
@@ -35,18 +36,75 @@ __device__ __forceinline__ unsigned two(float x, float y)
     return *reinterpret_cast<unsigned *>(&h);
 }
 
-/* `rows` rows of d values (row `step` apart) into shared memory [64][DP + 8], zeros beyond. */
+/* 2^x, one instruction; a score far below the largest becomes 0, as it should. */
+__device__ __forceinline__ float exp2_fast(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0,%1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+/* Start copying `rows` rows of d values (row `step` apart) into shared memory [64][DP + 8], zeros beyond. */
 template <int DP>
 __device__ __forceinline__ void tile(__half *to, const __half *from, int rows, long long step, int d)
 {
     constexpr int PER = DP / 8;
     for (int i = threadIdx.x; i < 64 * PER; i += 128) {
         int r = i / PER, c = i % PER * 8;
-        uint4 v = make_uint4(0, 0, 0, 0);
-        if (r < rows && c < d)
-            v = *reinterpret_cast<const uint4 *>(from + r * step + c);
-        *reinterpret_cast<uint4 *>(to + r * (DP + 8) + c) = v;
+        bool there = r < rows && c < d;
+        unsigned at = (unsigned)__cvta_generic_to_shared(to + r * (DP + 8) + c);
+        const __half *src = there ? from + r * step + c : from;
+        int bytes = there ? 16 : 0;
+        asm volatile("cp.async.cg.shared.global [%0],[%1],16,%2;" ::"r"(at), "l"(src), "r"(bytes) : "memory");
     }
+}
+
+__device__ __forceinline__ void tiles_sent(void)
+{
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+template <int LEFT> __device__ __forceinline__ void tiles_wait(void)
+{
+    asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
+}
+
+/* Scores of 16 queries and 64 keys become weights: exp2(s·scale − top), the running largest and sum follow,
+ * `shrink` is what older sums must be multiplied with. Keys from `left` on do not exist. */
+__device__ __forceinline__ void weigh(float (*s)[4], float scale_log2, int left, int lane, float *top,
+                                      float *sum, float *shrink)
+{
+    float best[2] = {top[0], top[1]}, part[2] = {0, 0};
+    if (left < KEYS) {
+#pragma unroll
+        for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+                s[n][e] = n * 8 + (lane & 3) * 2 + (e & 1) < left ? s[n][e] : -INFINITY;
+    }
+#pragma unroll
+    for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            s[n][e] *= scale_log2;
+            best[e >> 1] = fmaxf(best[e >> 1], s[n][e]);
+        }
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+        best[r] = fmaxf(best[r], __shfl_xor_sync(0xffffffffu, best[r], 1));
+        best[r] = fmaxf(best[r], __shfl_xor_sync(0xffffffffu, best[r], 2));
+        shrink[r] = exp2_fast(top[r] - best[r]);
+        top[r] = best[r];
+    }
+#pragma unroll
+    for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            s[n][e] = exp2_fast(s[n][e] - top[e >> 1]);
+            part[e >> 1] += s[n][e];
+        }
+    sum[0] = sum[0] * shrink[0] + part[0];
+    sum[1] = sum[1] * shrink[1] + part[1];
 }
 
 template <int DP>
@@ -54,9 +112,8 @@ static __global__ void __launch_bounds__(128)
     flash(const __half *q, const __half *k, const __half *v, __half *out, int tq, int tk, int heads, int d,
           float scale_log2)
 {
-    constexpr int ROW = DP + 8;
-    extern __shared__ __align__(16) __half room[];
-    __half *ks = room, *vs = room + KEYS * ROW;
+    constexpr int ROW = DP + 8, TILE = KEYS * ROW;
+    extern __shared__ __align__(16) __half room[]; /* keys, values; keys, values of the next 64 */
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, h = blockIdx.y, b = blockIdx.z,
         q0 = blockIdx.x * QUERIES;
     long long step = (long long)heads * d;
@@ -65,20 +122,30 @@ static __global__ void __launch_bounds__(128)
     long long qb = ((long long)b * tq + q0) * step + (long long)h * d;
     unsigned qf[DP / 16][4];
     float o[DP / 8][4], top[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};
-    tile<DP>(ks, q + qb, tq - q0, step, d);
+    tile<DP>(room + 2 * TILE, q + qb, tq - q0, step, d);
+    tiles_sent();
+    tile<DP>(room, kb, tk, step, d);
+    tile<DP>(room + TILE, vb, tk, step, d);
+    tiles_sent();
+    tiles_wait<1>();
     __syncthreads();
 #pragma unroll
     for (int i = 0; i < DP / 16; i++)
-        ldmatrix4<false>(qf[i], ks + (warp * 16 + (lane & 15)) * ROW + i * 16 + (lane >> 4) * 8);
+        ldmatrix4<false>(qf[i], room + 2 * TILE + (warp * 16 + (lane & 15)) * ROW + i * 16 + (lane >> 4) * 8);
 #pragma unroll
     for (int i = 0; i < DP / 8; i++)
         o[i][0] = o[i][1] = o[i][2] = o[i][3] = 0;
-    for (int k0 = 0; k0 < tk; k0 += KEYS) {
-        __syncthreads();
-        tile<DP>(ks, kb + k0 * step, tk - k0, step, d);
-        tile<DP>(vs, vb + k0 * step, tk - k0, step, d);
-        __syncthreads();
-        float s[KEYS / 8][4];
+    for (int k0 = 0, half = 0; k0 < tk; k0 += KEYS, half ^= 1) {
+        const __half *ks = room + half * 2 * TILE, *vs = ks + TILE;
+        tiles_wait<0>();
+        __syncthreads(); /* these 64 are here for all, and nobody reads the other half any more */
+        if (k0 + KEYS < tk) {
+            __half *next = room + (half ^ 1) * 2 * TILE;
+            tile<DP>(next, kb + (k0 + KEYS) * step, tk - k0 - KEYS, step, d);
+            tile<DP>(next + TILE, vb + (k0 + KEYS) * step, tk - k0 - KEYS, step, d);
+            tiles_sent();
+        }
+        float s[KEYS / 8][4], shrink[2];
 #pragma unroll
         for (int n = 0; n < KEYS / 8; n++)
             s[n][0] = s[n][1] = s[n][2] = s[n][3] = 0;
@@ -92,32 +159,7 @@ static __global__ void __launch_bounds__(128)
                 mma(s[2 * n], qf[i], f[0], f[1]);
                 mma(s[2 * n + 1], qf[i], f[2], f[3]);
             }
-        float best[2] = {top[0], top[1]};
-#pragma unroll
-        for (int n = 0; n < KEYS / 8; n++)
-#pragma unroll
-            for (int e = 0; e < 4; e++) {
-                int key = k0 + n * 8 + (lane & 3) * 2 + (e & 1);
-                s[n][e] = key < tk ? s[n][e] * scale_log2 : -INFINITY;
-                best[e >> 1] = fmaxf(best[e >> 1], s[n][e]);
-            }
-        float shrink[2], part[2] = {0, 0};
-#pragma unroll
-        for (int r = 0; r < 2; r++) {
-            best[r] = fmaxf(best[r], __shfl_xor_sync(0xffffffffu, best[r], 1));
-            best[r] = fmaxf(best[r], __shfl_xor_sync(0xffffffffu, best[r], 2));
-            shrink[r] = exp2f(top[r] - best[r]);
-            top[r] = best[r];
-        }
-#pragma unroll
-        for (int n = 0; n < KEYS / 8; n++)
-#pragma unroll
-            for (int e = 0; e < 4; e++) {
-                s[n][e] = exp2f(s[n][e] - top[e >> 1]);
-                part[e >> 1] += s[n][e];
-            }
-        sum[0] = sum[0] * shrink[0] + part[0];
-        sum[1] = sum[1] * shrink[1] + part[1];
+        weigh(s, scale_log2, tk - k0, lane, top, sum, shrink);
 #pragma unroll
         for (int i = 0; i < DP / 8; i++) {
             o[i][0] *= shrink[0];
@@ -157,20 +199,23 @@ static __global__ void __launch_bounds__(128)
     }
 }
 
-extern "C" int pz_ck_flash_fits(int d)
-{
-    return d % 8 == 0 && d >= 8 && d <= 160;
-}
-
 template <int DP>
 static int launch(const void *q, const void *k, const void *v, void *out, int b, int tq, int tk, int heads,
                   int d, float scale, pz_stream stream)
 {
-    int bytes = 2 * KEYS * (DP + 8) * 2;
+    int bytes = 4 * KEYS * (DP + 8) * 2;
     dim3 grid((unsigned)(tq + QUERIES - 1) / QUERIES, (unsigned)heads, (unsigned)b);
+    cudaError_t e = cudaFuncSetAttribute(flash<DP>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    if (e != cudaSuccess)
+        return (int)e;
     flash<DP><<<grid, 128, bytes, stream>>>((const __half *)q, (const __half *)k, (const __half *)v,
                                             (__half *)out, tq, tk, heads, d, scale * 1.4426950408889634f);
     return (int)cudaGetLastError();
+}
+
+extern "C" int pz_ck_flash_fits(int d)
+{
+    return d % 8 == 0 && d >= 8 && d <= 160;
 }
 
 extern "C" int pz_ck_flash(const void *q, const void *k, const void *v, void *out, int b, int tq, int tk,

@@ -51,6 +51,9 @@ int pz_ck_geglu(int half, const void *x, void *out, int c, long long rows, pz_st
 /** Copy by coordinates; those outside give `fill`. Covers transpose, slice, pad. */
 int pz_ck_gather(int half, const struct pz_ck_axes *axes, float fill, const void *x, void *out, long long n,
                  pz_stream stream);
+/** Rows of `part` bytes, one after another, to rows `pitch` bytes apart; all multiples of 16. */
+int pz_ck_copy_rows(const void *x, void *out, long long rows, long long part, long long pitch,
+                    pz_stream stream);
 int pz_ck_embedding(int half, const int *ids, const void *table, void *out, long long n, int d, int rows,
                     pz_stream stream);
 int pz_ck_pool(int half, int mean, int act, const struct pz_ck_window *g, const void *x, void *out,
@@ -68,9 +71,10 @@ int pz_ck_softmax(int half, const void *x, void *out, long long outer, int n, lo
  */
 int pz_ck_scores(int half, const float *s, float scale, const void *mask, long long head_step, void *out,
                  int heads, int tq, int tk, pz_stream stream);
-/** Flash attention, F16, d a multiple of 8 up to 160; PZ_CK_NO_FORM when there is no kernel for d. */
+/** Flash attention, F16, d a multiple of 8 up to 160. */
 int pz_ck_flash(const void *q, const void *k, const void *v, void *out, int b, int tq, int tk, int heads,
                 int d, float scale, pz_stream stream);
+/** Whether pz_ck_flash() has a kernel for heads of width d. */
 int pz_ck_flash_fits(int d);
 /** Bytes of scratch group_norm needs. */
 long long pz_ck_group_norm_scratch(int b, long long rows, int groups);

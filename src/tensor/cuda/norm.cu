@@ -2,11 +2,19 @@
  * Chan, Golub and LeVeque's formula, so no large squares are ever subtracted. */
 #include "tensor/cuda/common.cuh"
 
-#define CHUNKS_MAX 64
+#define CHUNKS_MAX 264
 
 static int chunks_of(int b, long long rows, int groups)
 {
     long long want = (4 * 132 + (long long)b * groups - 1) / ((long long)b * groups), most = (rows + 31) / 32;
+    want = want > most ? most : want;
+    return (int)(want < 1 ? 1 : want > CHUNKS_MAX ? CHUNKS_MAX : want);
+}
+
+/* Chunks of whole rows: two blocks a multiprocessor, but at least 8 rows each. */
+static int row_chunks(int b, long long rows)
+{
+    long long want = (4 * 132 + b - 1) / b, most = (rows + 7) / 8;
     want = want > most ? most : want;
     return (int)(want < 1 ? 1 : want > CHUNKS_MAX ? CHUNKS_MAX : want);
 }
@@ -49,24 +57,81 @@ static __global__ void group_stats(const T *x, float *stats, long long rows, int
     }
 }
 
-/* Chunks merged in a fixed order: mean and 1/deviation of each (image, group). */
+/* Merge (count, mean, sum of squared deviations) b into a. */
+__device__ __forceinline__ void merge(float &n, float &mean, float &m2, float bn, float bmean, float bm2)
+{
+    float all = n + bn, d = bmean - mean, w = all > 0 ? bn / all : 0;
+    mean += d * w;
+    m2 += bm2 + d * d * (n * w);
+    n = all;
+}
+
+/* A warp an (image, group): chunks merged in a fixed order into mean and 1/deviation. */
 static __global__ void group_merge(const float *stats, float *out, int chunks, int total, float eps)
 {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    int i = (int)((blockIdx.x * blockDim.x + threadIdx.x) >> 5), lane = threadIdx.x & 31;
     if (i >= total)
         return;
     float n = 0, mean = 0, m2 = 0;
-    for (int k = 0; k < chunks; k++) {
+    for (int k = lane; k < chunks; k += 32) {
         const float *s = stats + ((long long)i * chunks + k) * 3;
-        float d = s[1] - mean, all = n + s[0];
-        if (s[0] <= 0)
-            continue;
-        mean += d * (s[0] / all);
-        m2 += s[2] + d * d * (n * (s[0] / all));
-        n = all;
+        merge(n, mean, m2, s[0], s[1], s[2]);
     }
-    out[2 * i] = mean;
-    out[2 * i + 1] = rsqrtf(m2 / n + eps);
+    for (int o = 16; o; o >>= 1) {
+        float bn = __shfl_xor_sync(0xffffffffu, n, o), bmean = __shfl_xor_sync(0xffffffffu, mean, o),
+              bm2 = __shfl_xor_sync(0xffffffffu, m2, o);
+        merge(n, mean, m2, bn, bmean, bm2);
+    }
+    if (lane == 0) {
+        out[2 * i] = mean;
+        out[2 * i + 1] = rsqrtf(m2 / n + eps);
+    }
+}
+
+/* The same for whole rows at once, each read one time: a thread has its own V channels (of one group) of
+ * every ty-th row of the chunk and merges pack after pack; then one thread a group merges the threads. */
+template <typename T, int V>
+static __global__ void row_stats(const T *x, float *stats, long long rows, int c, int groups)
+{
+    extern __shared__ float part[]; /* 3 a thread */
+    struct alignas(sizeof(T) * V) some {
+        T v[V];
+    };
+    int per = c / V, ty = blockDim.x / per, chunks = gridDim.x, b = blockIdx.y;
+    int col = threadIdx.x % per, line = threadIdx.x / per;
+    long long r0 = rows * blockIdx.x / chunks, r1 = rows * (blockIdx.x + 1) / chunks;
+    float n = 0, mean = 0, m2 = 0;
+    for (long long r = r0 + line; r < r1; r += ty) {
+        some v = reinterpret_cast<const some *>(x + ((long long)b * rows + r) * c)[col];
+        float s = 0, q = 0;
+#pragma unroll
+        for (int j = 0; j < V; j++)
+            s += get(v.v, j);
+        s /= V;
+#pragma unroll
+        for (int j = 0; j < V; j++) {
+            float d = get(v.v, j) - s;
+            q += d * d;
+        }
+        merge(n, mean, m2, (float)V, s, q);
+    }
+    part[3 * threadIdx.x] = n;
+    part[3 * threadIdx.x + 1] = mean;
+    part[3 * threadIdx.x + 2] = m2;
+    __syncthreads();
+    int cols = per / groups; /* packs of a group */
+    for (int g = (int)threadIdx.x; g < groups; g += (int)blockDim.x) {
+        n = mean = m2 = 0;
+        for (int l = 0; l < ty; l++)
+            for (int k = 0; k < cols; k++) {
+                const float *p = part + 3 * (l * per + g * cols + k);
+                merge(n, mean, m2, p[0], p[1], p[2]);
+            }
+        float *s = stats + (((long long)b * groups + g) * chunks + blockIdx.x) * 3;
+        s[0] = n;
+        s[1] = mean;
+        s[2] = m2;
+    }
 }
 
 template <typename T, int V>
@@ -100,7 +165,8 @@ static __global__ void group_apply(const T *x, const float *norm, const T *gamma
 
 extern "C" long long pz_ck_group_norm_scratch(int b, long long rows, int groups)
 {
-    return (long long)b * groups * (3LL * chunks_of(b, rows, groups) + 2) * 4;
+    int x = chunks_of(b, rows, groups), y = row_chunks(b, rows);
+    return (long long)b * groups * (3LL * (x > y ? x : y) + 2) * 4;
 }
 
 template <typename T, int V>
@@ -110,9 +176,18 @@ static void group_norm_as(const void *x, const void *gamma, const void *beta, fl
     int chunks = chunks_of(b, rows, groups), total = b * groups;
     float *norm = (float *)scratch, *stats = norm + 2LL * total;
     long long n = (long long)b * rows * c;
-    group_stats<T, V><<<dim3((unsigned)chunks, (unsigned)groups, (unsigned)b), 256, 0, stream>>>(
-        (const T *)x, stats, rows, c, groups);
-    group_merge<<<(unsigned)(total + 127) / 128, 128, 0, stream>>>(stats, norm, chunks, total, eps);
+    int per = c / V, threads = per > 256 ? per : 256 / per * per;
+    if (V > 1 && threads <= 1024) {
+        chunks = row_chunks(b, rows);
+        stats = norm + 2LL * total;
+        row_stats<T, V>
+            <<<dim3((unsigned)chunks, (unsigned)b), (unsigned)threads, (unsigned)threads * 12, stream>>>(
+                (const T *)x, stats, rows, c, groups);
+    } else {
+        group_stats<T, V><<<dim3((unsigned)chunks, (unsigned)groups, (unsigned)b), 256, 0, stream>>>(
+            (const T *)x, stats, rows, c, groups);
+    }
+    group_merge<<<(unsigned)(total + 3) / 4, 128, 0, stream>>>(stats, norm, chunks, total, eps);
     group_apply<T, V><<<blocks_for(n / V), 256, 0, stream>>>(
         (const T *)x, norm, (const T *)gamma, (const T *)beta, act, (T *)out, rows, c, groups, n);
 }
@@ -157,15 +232,74 @@ static __global__ void layer_norm(const T *x, const T *gamma, const T *beta, flo
     }
 }
 
+/* A warp a row that fits its registers: K packs of 16 bytes a lane. */
+template <typename T, int K>
+static __global__ void layer_norm_warp(const T *x, const T *gamma, const T *beta, float eps, int act, T *out,
+                                       int c, long long rows)
+{
+    constexpr int V = pack<T>::n;
+    long long row = (blockIdx.x * (long long)blockDim.x + threadIdx.x) >> 5;
+    int lane = threadIdx.x & 31, packs = c / V;
+    if (row >= rows)
+        return;
+    pack<T> v[K];
+    float sum = 0, m2 = 0;
+#pragma unroll
+    for (int k = 0; k < K; k++)
+        if (lane + 32 * k < packs) {
+            v[k] = load_pack(x + row * c, lane + 32 * k);
+#pragma unroll
+            for (int j = 0; j < V; j++)
+                sum += get(v[k].v, j);
+        }
+    float mean = warp_sum(sum) / (float)c;
+#pragma unroll
+    for (int k = 0; k < K; k++)
+        if (lane + 32 * k < packs)
+#pragma unroll
+            for (int j = 0; j < V; j++) {
+                float d = get(v[k].v, j) - mean;
+                m2 += d * d;
+            }
+    float inv = rsqrtf(warp_sum(m2) / (float)c + eps);
+#pragma unroll
+    for (int k = 0; k < K; k++)
+        if (lane + 32 * k < packs) {
+            pack<T> p = {}, q = {};
+            if (gamma)
+                p = load_pack(gamma, lane + 32 * k);
+            if (beta)
+                q = load_pack(beta, lane + 32 * k);
+#pragma unroll
+            for (int j = 0; j < V; j++) {
+                float t = (get(v[k].v, j) - mean) * inv;
+                t = t * (gamma ? get(p.v, j) : 1.0f) + (beta ? get(q.v, j) : 0.0f);
+                put(v[k].v, j, apply(act, t, 0));
+            }
+            store_pack(out + row * c, lane + 32 * k, v[k]);
+        }
+}
+
+template <typename T>
+static void layer_norm_as(const void *x, const void *gamma, const void *beta, float eps, int act, void *out,
+                          long long rows, int c, pz_stream stream)
+{
+    const T *p = (const T *)x, *g = (const T *)gamma, *b = (const T *)beta;
+    constexpr int V = pack<T>::n;
+    unsigned blocks = (unsigned)((rows + 3) / 4), threads = c <= 64 ? 32 : c <= 512 ? 64 : 128;
+    if (c % V == 0 && c / V <= 64)
+        layer_norm_warp<T, 2><<<blocks, 128, 0, stream>>>(p, g, b, eps, act, (T *)out, c, rows);
+    else if (c % V == 0 && c / V <= 192)
+        layer_norm_warp<T, 6><<<blocks, 128, 0, stream>>>(p, g, b, eps, act, (T *)out, c, rows);
+    else
+        layer_norm<<<(unsigned)rows, threads, 0, stream>>>(p, g, b, eps, act, (T *)out, c);
+}
+
 extern "C" int pz_ck_layer_norm(int half, const void *x, const void *gamma, const void *beta, float eps,
                                 int act, void *out, long long rows, int c, pz_stream stream)
 {
-    unsigned threads = c <= 64 ? 32 : c <= 512 ? 64 : 128;
-    BY_TYPE(half,
-            (layer_norm<<<(unsigned)rows, threads, 0, stream>>>(
-                (const float *)x, (const float *)gamma, (const float *)beta, eps, act, (float *)out, c)),
-            (layer_norm<<<(unsigned)rows, threads, 0, stream>>>(
-                (const __half *)x, (const __half *)gamma, (const __half *)beta, eps, act, (__half *)out, c)));
+    BY_TYPE(half, layer_norm_as<float>(x, gamma, beta, eps, act, out, rows, c, stream),
+            layer_norm_as<__half>(x, gamma, beta, eps, act, out, rows, c, stream));
 }
 
 template <typename T>
@@ -194,9 +328,9 @@ extern "C" int pz_ck_batch_norm(int half, const void *x, const void *mean, const
                                                (__half *)out, n, c)));
 }
 
-/* A block a row of contiguous values. `mask` belongs to attention: row r of head h reads
- * mask[h·head_step+r·n]. */
-template <typename S, typename T>
+/* A block a row of contiguous values, K a thread in registers when they fit (K 0: any length, read three
+ * times). `mask` belongs to attention: row r of head h reads mask[h·head_step + r·n]. */
+template <typename S, typename T, int K>
 static __global__ void softmax_rows(const S *x, float scale, const T *mask, long long head_step,
                                     int rows_per_head, T *out, int n)
 {
@@ -204,15 +338,52 @@ static __global__ void softmax_rows(const S *x, float scale, const T *mask, long
     long long row = blockIdx.x;
     const S *p = x + row * n;
     const T *m = mask ? mask + row / rows_per_head * head_step + row % rows_per_head * n : nullptr;
-    float top = -INFINITY, sum = 0;
-    for (int i = threadIdx.x; i < n; i += blockDim.x)
-        top = fmaxf(top, get(p, i) * scale + (m ? get(m, i) : 0.0f));
-    top = block_reduce<true>(top, room);
-    for (int i = threadIdx.x; i < n; i += blockDim.x)
-        sum += expf(get(p, i) * scale + (m ? get(m, i) : 0.0f) - top);
-    float inv = 1.0f / block_reduce<false>(sum, room);
-    for (int i = threadIdx.x; i < n; i += blockDim.x)
-        put(out, row * n + i, expf(get(p, i) * scale + (m ? get(m, i) : 0.0f) - top) * inv);
+    float top = -INFINITY, sum = 0, keep[K > 0 ? K : 1];
+    if constexpr (K > 0) {
+#pragma unroll
+        for (int k = 0; k < K; k++) {
+            int i = threadIdx.x + k * blockDim.x;
+            keep[k] = i < n ? get(p, i) * scale + (m ? get(m, i) : 0.0f) : -INFINITY;
+            top = fmaxf(top, keep[k]);
+        }
+        top = block_reduce<true>(top, room);
+#pragma unroll
+        for (int k = 0; k < K; k++) {
+            keep[k] = expf(keep[k] - top);
+            sum += keep[k];
+        }
+        float inv = 1.0f / block_reduce<false>(sum, room);
+#pragma unroll
+        for (int k = 0; k < K; k++)
+            if (threadIdx.x + k * blockDim.x < (unsigned)n)
+                put(out, row * n + threadIdx.x + k * blockDim.x, keep[k] * inv);
+    } else {
+        for (int i = threadIdx.x; i < n; i += blockDim.x)
+            top = fmaxf(top, get(p, i) * scale + (m ? get(m, i) : 0.0f));
+        top = block_reduce<true>(top, room);
+        for (int i = threadIdx.x; i < n; i += blockDim.x)
+            sum += expf(get(p, i) * scale + (m ? get(m, i) : 0.0f) - top);
+        float inv = 1.0f / block_reduce<false>(sum, room);
+        for (int i = threadIdx.x; i < n; i += blockDim.x)
+            put(out, row * n + i, expf(get(p, i) * scale + (m ? get(m, i) : 0.0f) - top) * inv);
+    }
+}
+
+template <typename S, typename T>
+static void softmax_rows_as(const void *x, float scale, const void *mask, long long head_step,
+                            int rows_per_head, void *out, long long rows, int n, pz_stream stream)
+{
+    const S *p = (const S *)x;
+    const T *m = (const T *)mask;
+    unsigned r = (unsigned)rows;
+    if (n <= 128)
+        softmax_rows<S, T, 4><<<r, 32, 0, stream>>>(p, scale, m, head_step, rows_per_head, (T *)out, n);
+    else if (n <= 1024)
+        softmax_rows<S, T, 8><<<r, 128, 0, stream>>>(p, scale, m, head_step, rows_per_head, (T *)out, n);
+    else if (n <= 4096)
+        softmax_rows<S, T, 16><<<r, 256, 0, stream>>>(p, scale, m, head_step, rows_per_head, (T *)out, n);
+    else
+        softmax_rows<S, T, 0><<<r, 512, 0, stream>>>(p, scale, m, head_step, rows_per_head, (T *)out, n);
 }
 
 template <typename T>
@@ -232,20 +403,12 @@ static __global__ void softmax_columns(const T *x, T *out, int n, long long inne
     }
 }
 
-static unsigned row_threads(int n)
-{
-    return n <= 64 ? 32 : n <= 512 ? 128 : 256;
-}
-
 extern "C" int pz_ck_softmax(int half, const void *x, void *out, long long outer, int n, long long inner,
                              pz_stream stream)
 {
     if (inner == 1)
-        BY_TYPE(half,
-                (softmax_rows<float, float><<<(unsigned)outer, row_threads(n), 0, stream>>>(
-                    (const float *)x, 1.0f, nullptr, 0, 1, (float *)out, n)),
-                (softmax_rows<__half, __half><<<(unsigned)outer, row_threads(n), 0, stream>>>(
-                    (const __half *)x, 1.0f, nullptr, 0, 1, (__half *)out, n)));
+        BY_TYPE(half, (softmax_rows_as<float, float>(x, 1.0f, nullptr, 0, 1, out, outer, n, stream)),
+                (softmax_rows_as<__half, __half>(x, 1.0f, nullptr, 0, 1, out, outer, n, stream)));
     unsigned g = blocks_for(outer * inner);
     BY_TYPE(
         half,
@@ -256,10 +419,7 @@ extern "C" int pz_ck_softmax(int half, const void *x, void *out, long long outer
 extern "C" int pz_ck_scores(int half, const float *s, float scale, const void *mask, long long head_step,
                             void *out, int heads, int tq, int tk, pz_stream stream)
 {
-    unsigned rows = (unsigned)heads * (unsigned)tq;
-    BY_TYPE(half,
-            (softmax_rows<float, float><<<rows, row_threads(tk), 0, stream>>>(
-                s, scale, (const float *)mask, head_step, tq, (float *)out, tk)),
-            (softmax_rows<float, __half><<<rows, row_threads(tk), 0, stream>>>(
-                s, scale, (const __half *)mask, head_step, tq, (__half *)out, tk)));
+    long long rows = (long long)heads * tq;
+    BY_TYPE(half, (softmax_rows_as<float, float>(s, scale, mask, head_step, tq, out, rows, tk, stream)),
+            (softmax_rows_as<float, __half>(s, scale, mask, head_step, tq, out, rows, tk, stream)));
 }
