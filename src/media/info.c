@@ -169,8 +169,11 @@ static enum pz_status fill(AVFormatContext *fmt, const char *path, const struct 
                                         : 0;
     f->copyable = is_copyable(p, has_record ? &avcc : NULL, &x, f);
     int listed = avformat_index_get_entries_count(vs); /* after edit lists, unlike nb_frames */
-    if (listed > x.n_packets)
-        pz_warn(log, "'%s' is cut short: %lld of %d frames are there", path, (long long)x.n_packets, listed);
+    if (listed > x.n_packets) {
+        st = pz_fail(log, PZ_ERR_INPUT, "'%s' is cut short: %lld of %d frames are there; copy the file again",
+                     path, (long long)x.n_packets, listed);
+        goto fail;
+    }
     return PZ_OK;
 fail:
     pz_free(x.frames);

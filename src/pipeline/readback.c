@@ -34,6 +34,24 @@ static enum pz_status out_read(void *user, int64_t at, float *out, int64_t n)
     return n > 0 ? pz_render_sound(r->x, &r->sound.tap, at, out, n) : PZ_OK;
 }
 
+/* A value in a script the lexicon cannot read is listened for by the phones its voice spoke. False: the
+ * lexicon can. */
+static bool spoken_phones(const struct pz_slot_work *w, struct pz_pron *pron)
+{
+    const struct pz_dub *d = &w->dub;
+    for (const char *c = w->value; *c; c++)
+        if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9'))
+            return false;
+    *pron = (struct pz_pron){0};
+    for (int i = 0; i < d->phones.n && pron->n < PZ_PRON_MAX; i++) {
+        const struct pz_phone *p = &d->phones.items[i];
+        int64_t mid = (p->start + p->end) / 2;
+        if (mid >= d->word_start && mid < d->word_end && p->id != PZ_PH_SIL)
+            pron->phones[pron->n++] = (uint8_t)p->id;
+    }
+    return pron->n > 0;
+}
+
 static void *listen(void *v)
 {
     struct pz_render_readback *r = v;
@@ -48,10 +66,12 @@ static void *listen(void *v)
         struct pz_slot_work *w = &x->works[k];
         if (w->kept)
             continue;
+        struct pz_pron said = w->pron;
+        bool given = w->pron.n > 0 || spoken_phones(w, &said);
         int64_t at = w->out_a + w->dub.plan.word_at;
         r->st = pz_speech_readback(x->p->ears, &out, pz_rescale(at, film, ear),
                                    pz_rescale(at + w->dub.plan.word_n, film, ear), w->value,
-                                   w->pron.n ? &w->pron : NULL, w->slot->spoken, &r->job, &r->results[k]);
+                                   given ? &said : NULL, w->slot->spoken, &r->job, &r->results[k]);
     }
     return NULL;
 }

@@ -166,9 +166,12 @@ def case_utf8_value():
     run("render", t, "--customer-name", "Zoë Müller", "--destination", "Łódź", "-o", out, "--quiet")
     check_report(os.path.join(WORK, "utf8.json"), 2)
     if shutil.which("espeak-ng"):
-        run("render", t, "--customer-name", "अनुज", "--destination", "東京", "-o", out, "--quiet")
+        run("render", t, "--customer-name", "अनुज", "--destination", "Токио", "-o", out, "--quiet")
         r = check_report(os.path.join(WORK, "utf8.json"), 2)
         check(r["slots"][0]["value"] == "अनुज", "the value is kept in the report")
+        check(r["slots"][0]["voice"].startswith("espeak-ng:"), f"spoken by {r['slots'][0]['voice']}")
+        p = run("render", t, "--customer-name", "John", "--destination", "東京", "-o", out, "--quiet", expect=2)
+        check("--say" in p.stderr, "a script espeak-ng cannot read is refused with advice: " + p.stderr.strip())
 
 
 def case_same_value_is_kept():
