@@ -412,8 +412,8 @@ enum pz_status pz_pipeline_render(struct pz_pipeline *p, struct pz_prepared *t,
     PZ_TRY(pz_render_readback_start(&x, &readback));
     PZ_TRY(splice(&x));
     close_session(&x);
-    PZ_TRY(pz_render_readback_join(&readback));
     PZ_TRY(pz_qc_finish(x.qc, t->film_path, r->output, x.frames, x.n_frames, &p->job));
+    PZ_TRY(pz_render_readback_join(&readback));
     x.seconds.total = pz_now() - t0;
     text = pz_render_report(&x);
     path = report_path(r->output);

@@ -458,8 +458,8 @@ fail:
 enum pz_status pz_ears_allphone(struct pz_ears *e, const float *samples, int64_t n, struct pz_ears_path *path)
 {
     enum pz_status st;
-    const char *const extra[] = {"-allphone", e->phone_lm, "-beam", "1e-20", "-pbeam",
-                                 "1e-10",     "-lw",       "2.0",   NULL};
+    const char *const extra[] = {"-allphone", e->phone_lm, "-beam",        "1e-20", "-pbeam", "1e-10",
+                                 "-lw",       "2.0",       "-allphone_ci", "yes",   NULL};
 
     *path = (struct pz_ears_path){0};
     if (!e->allphone) {
