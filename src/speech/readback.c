@@ -12,7 +12,7 @@
 #include "speech/hear.h"
 
 #define SIDE                                                                                                 \
-    (PZ_SPEECH_RATE * 6 / 10) /* enough for the neighbouring words; each second costs as much as it lasts */
+    (PZ_SPEECH_RATE / 2) /* enough for the neighbouring words; each second costs as much as it lasts */
 #define LOSS_ZERO 3.0
 
 /** Log-likelihood per frame of the keyword (or of free phones when n 0) over exactly [a, b) between free
