@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """End-to-end checks of the built program on real films: content is compared, not only exit codes.
 
-usage: e2e.py CASE PROGRAM SOURCE_DIR WORK_DIR      exit 0 passed, 1 failed, 77 skipped (something needed is absent)
+usage: e2e.py CASE PROGRAM SOURCE_DIR BASE_DIR      exit 0 passed, 1 failed, 77 skipped (something needed is absent)
 
 Standard library only; films are looked at with the ffmpeg and ffprobe programs.
 """
@@ -13,7 +13,9 @@ import subprocess
 import sys
 import time
 
-CASE, PROGRAM, SOURCE, WORK = sys.argv[1:5]
+CASE, PROGRAM, SOURCE, BASE = sys.argv[1:5]
+TEMPLATE = os.path.join(BASE, "template", "sample.pzt")  # made by prepare_sample, read by the others
+WORK = os.path.join(BASE, CASE)  # cases run side by side: each looks for leftovers in a folder of its own
 SAMPLE = os.path.join(SOURCE, "samples", "template.mp4")
 CLIPS = os.path.join(SOURCE, "..", "shared", "data", "clips")
 
@@ -128,7 +130,9 @@ def sound_ok(path, report):
 
 
 def case_prepare_sample():
-    out = os.path.join(WORK, "sample.pzt")
+    out = TEMPLATE
+    shutil.rmtree(os.path.dirname(TEMPLATE), ignore_errors=True)
+    os.makedirs(os.path.dirname(TEMPLATE))
     run("prepare", need(SAMPLE), "--lip-sync-model", "gaussian_splatting", "-o", out, "--quiet")
     t = json.load(open(os.path.join(out, "template.json")))
     names = [s["name"] for s in t["slots"]]
@@ -141,11 +145,11 @@ def case_prepare_sample():
             if w:
                 e = max(abs(s["start_s"] - w["start_s"]), abs(s["end_s"] - w["end_s"]))
                 check(e <= 0.06, f"edges of '{s['spoken']}' are {e * 1000:.0f} ms off")
-    no_leftovers(WORK)
+    no_leftovers(os.path.dirname(TEMPLATE))
 
 
 def case_render_sample():
-    t, out = need(os.path.join(WORK, "sample.pzt")), os.path.join(WORK, "john.mp4")
+    t, out = need(TEMPLATE), os.path.join(WORK, "john.mp4")
     run("render", t, "--customer-name", "John", "--destination", "Paris", "-o", out, "--quiet")
     r = check_report(os.path.join(WORK, "john.json"), 2)
     film = os.path.join(t, json.load(open(os.path.join(t, "template.json")))["film"])
@@ -162,7 +166,7 @@ def case_render_sample():
 
 
 def case_utf8_value():
-    t, out = need(os.path.join(WORK, "sample.pzt")), os.path.join(WORK, "utf8.mp4")
+    t, out = need(TEMPLATE), os.path.join(WORK, "utf8.mp4")
     run("render", t, "--customer-name", "Zoë Müller", "--destination", "Łódź", "-o", out, "--quiet")
     check_report(os.path.join(WORK, "utf8.json"), 2)
     if shutil.which("espeak-ng"):
@@ -175,7 +179,7 @@ def case_utf8_value():
 
 
 def case_same_value_is_kept():
-    t, out = need(os.path.join(WORK, "sample.pzt")), os.path.join(WORK, "same.mp4")
+    t, out = need(TEMPLATE), os.path.join(WORK, "same.mp4")
     spoken = {s["name"]: s["spoken"] for s in json.load(open(os.path.join(t, "template.json")))["slots"]}
     run("render", t, "--customer-name", spoken["customer_name"], "--destination", spoken["destination"], "-o", out, "--quiet")
     r = json.load(open(os.path.join(WORK, "same.json")))
@@ -184,7 +188,7 @@ def case_same_value_is_kept():
 
 
 def case_sound_only():
-    t, out = need(os.path.join(WORK, "sample.pzt")), os.path.join(WORK, "sound.mp4")
+    t, out = need(TEMPLATE), os.path.join(WORK, "sound.mp4")
     run("render", t, "--customer-name", "John", "--destination", "Paris", "--no-lip-sync", "-o", out, "--quiet")
     r = json.load(open(os.path.join(WORK, "sound.json")))
     check(r["model"] == "none" and r["frames_touched"] == 0, "pictures stay when only sound is asked for")
@@ -231,7 +235,7 @@ def case_errors():
     shutil.copy(os.path.join(SOURCE, "samples", "template.txt"), os.path.join(WORK, "two.txt"))
     v = ["--customer-name", "John", "--destination", "Paris"]
     w = lambda n: os.path.join(WORK, n)
-    t = need(w("sample.pzt"))
+    t = need(TEMPLATE)
     ro = os.path.join(d, "folder-that-is-not-there", "o.mp4")
     cases = [
         (2, [w("missing.mp4"), *v]), (2, [w("cut.mp4"), *v]), (2, [w("text.mp4"), *v]), (2, [w("mute.mp4"), "--spoken", "a=b", "--var", "a=c"]),
@@ -256,7 +260,7 @@ def case_errors():
 
 def case_interrupt():
     """SIGINT ends with 130 and nothing behind; kill -9 leaves no output under its name, and the next run works."""
-    t = need(os.path.join(WORK, "sample.pzt"))
+    t = need(TEMPLATE)
     d = os.path.join(WORK, "interrupt")
     shutil.rmtree(d, ignore_errors=True)
     os.makedirs(d)
@@ -284,7 +288,7 @@ def case_interrupt():
 
 def case_full_disk():
     """No room: exit 6, one line, nothing under the output's name. A file size limit stands in for a small disk."""
-    t = need(os.path.join(WORK, "sample.pzt"))
+    t = need(TEMPLATE)
     d = os.path.join(WORK, "full")
     shutil.rmtree(d, ignore_errors=True)
     os.makedirs(d)
