@@ -22,7 +22,6 @@
 #define MAX_SIDE 1024
 
 typedef float v4 __attribute__((vector_size(16)));
-typedef int i4 __attribute__((vector_size(16)));
 
 enum pz_status pz_paste_create(const struct pz_paste_params *params, struct pz_paste **paste)
 {
@@ -393,8 +392,9 @@ static void luma_row(const struct pz_paste *p, uint8_t *dst, int width, int y, f
         }
         weights(tx, &wx);
         /* Pairs (value, alpha) of the four columns: weight them, then add the halves. */
-        lo = lo * __builtin_shuffle(wx, (i4){0, 0, 1, 1}) + hi * __builtin_shuffle(wx, (i4){2, 2, 3, 3});
-        lo += __builtin_shuffle(lo, (i4){2, 3, 0, 1});
+        lo = lo * __builtin_shufflevector(wx, wx, 0, 0, 1, 1) +
+             hi * __builtin_shufflevector(wx, wx, 2, 2, 3, 3);
+        lo += __builtin_shufflevector(lo, lo, 2, 3, 0, 1);
         float q = lo[0], alpha = lo[1];
         if (alpha <= FINEST)
             continue;
