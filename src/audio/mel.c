@@ -1,21 +1,23 @@
-// Mel spectrograms as librosa and torchaudio define them. Powers of two go through fft.c; other lengths (400,
-// 800) through a table of cosines, which for speech front ends is fast enough and exact. Source: Slaney,
-// Auditory Toolbox (1998) for the scale; HTK book (2006) §5.4 for the other.
+// Mel spectrograms as librosa and torchaudio define them, eight frames at a time. No logarithm scale of a
+// model's own: features.c. Source: Slaney, Auditory Toolbox (1998) for the scale; HTK book (2006) §5.4 for
+// the other.
 #include <math.h>
 #include <string.h>
 
+#include "audio/dft.h"
 #include "audio/mel.h"
 #include "base/mem.h"
 
 struct pz_mel {
     struct pz_mel_params p;
     int bins;
-    struct pz_fft *fft; /* powers of two */
-    float *table;       /* [bins][n_fft][2] else */
-    float *window;      /* [n_fft], centred */
-    float *bank;        /* [n_mels][bins] */
-    int *first, *end;   /* [n_mels] bins with weight */
-    float *frame, *spec, *power;
+    struct pz_dft *dft;
+    double *window;   /* [n_fft], centred */
+    float *bank;      /* [n_mels][bins] */
+    int *first, *end; /* [n_mels] bins with weight */
+    double *work[2];  /* [n_fft][2][LANES] */
+    double *re, *im;  /* [bins][FRAMES] */
+    float *power;     /* [bins][FRAMES] */
 };
 
 static double hz_to_mel(double hz, enum pz_mel_scale s)
@@ -59,53 +61,58 @@ static void fill_bank(struct pz_mel *m, double fmax)
     }
 }
 
-enum pz_status pz_mel_create(struct pz_log *log, const struct pz_mel_params *p, struct pz_mel **out)
+static enum pz_status check_params(struct pz_log *log, const struct pz_mel_params *p, double fmax)
 {
-    struct pz_mel *m;
-    double fmax = p->fmax > 0.0f ? p->fmax : p->rate / 2.0;
-    bool pow2 = p->n_fft > 0 && (p->n_fft & (p->n_fft - 1)) == 0;
-    size_t n = (size_t)p->n_fft;
-
-    *out = NULL;
     if (p->rate < 1000 || p->n_fft < 4 || p->n_fft > 8192 || p->win < 2 || p->win > p->n_fft || p->hop < 1 ||
         p->n_mels < 1 || p->n_mels > 1024 || p->fmin < 0.0f || fmax <= p->fmin ||
-        fmax > p->rate / 2.0 + 1e-3 || (!pow2 && p->n_fft > 2048) || (p->power != 1.0f && p->power != 2.0f))
+        fmax > p->rate / 2.0 + 1e-3 || (p->power != 1.0f && p->power != 2.0f))
         return pz_fail(log, PZ_ERR_USAGE,
                        "mel: %d Hz, n_fft %d, win %d, hop %d, %d mels of %g-%g Hz is no transform", p->rate,
                        p->n_fft, p->win, p->hop, p->n_mels, (double)p->fmin, fmax);
+    return PZ_OK;
+}
+
+enum pz_status pz_mel_create(struct pz_log *log, const struct pz_mel_params *p, struct pz_mel **out)
+{
+    enum pz_status st = PZ_OK;
+    struct pz_mel *m = NULL;
+    double fmax = p->fmax > 0.0f ? p->fmax : p->rate / 2.0;
+    size_t n = (size_t)p->n_fft, bins = n / 2 + 1;
+
+    *out = NULL;
+    PZ_TRY(check_params(log, p, fmax));
     m = pz_calloc(1, sizeof *m);
     if (!m)
         return PZ_ERR_NOMEM;
     m->p = *p;
-    m->bins = p->n_fft / 2 + 1;
+    m->bins = (int)bins;
+    m->dft = pz_dft_create(p->n_fft);
+    if (!m->dft) {
+        st = pz_fail(log, PZ_ERR_USAGE, "mel: no transform of %d points", p->n_fft);
+        goto fail;
+    }
     m->window = pz_calloc(n, sizeof *m->window);
-    m->frame = pz_calloc(n, sizeof *m->frame);
-    m->spec = pz_calloc(n + 2, sizeof *m->spec);
-    m->power = pz_calloc((size_t)m->bins, sizeof *m->power);
-    m->bank = pz_calloc((size_t)p->n_mels, (size_t)m->bins * sizeof *m->bank);
+    m->bank = pz_calloc((size_t)p->n_mels, bins * sizeof *m->bank);
     m->first = pz_calloc((size_t)p->n_mels, sizeof *m->first);
     m->end = pz_calloc((size_t)p->n_mels, sizeof *m->end);
-    if (pow2)
-        m->fft = pz_fft_create(p->n_fft);
-    else
-        m->table = pz_calloc((size_t)m->bins * n, 2 * sizeof *m->table);
-    if (!m->window || !m->frame || !m->spec || !m->power || !m->bank || !m->first || !m->end ||
-        !(m->fft || m->table)) {
-        pz_mel_destroy(&m);
-        return PZ_ERR_NOMEM;
+    for (int i = 0; i < 2; i++)
+        m->work[i] = pz_calloc(pz_dft_work(m->dft), sizeof *m->work[i]);
+    m->re = pz_calloc(bins, PZ_DFT_FRAMES * sizeof *m->re);
+    m->im = pz_calloc(bins, PZ_DFT_FRAMES * sizeof *m->im);
+    m->power = pz_calloc(bins, PZ_DFT_FRAMES * sizeof *m->power);
+    if (!m->window || !m->bank || !m->first || !m->end || !m->work[0] || !m->work[1] || !m->re || !m->im ||
+        !m->power) {
+        st = PZ_ERR_NOMEM;
+        goto fail;
     }
     for (int i = 0; i < p->win; i++)
-        m->window[(p->n_fft - p->win) / 2 + i] = (float)(0.5 - 0.5 * cos(2.0 * M_PI * i / p->win));
-    for (int k = 0; k < m->bins && m->table; k++)
-        for (size_t i = 0; i < n; i++) {
-            double a = 2.0 * M_PI * (double)((size_t)k * i % n) / (double)n;
-
-            m->table[2 * ((size_t)k * n + i)] = (float)cos(a);
-            m->table[2 * ((size_t)k * n + i) + 1] = (float)-sin(a);
-        }
+        m->window[(p->n_fft - p->win) / 2 + i] = 0.5 - 0.5 * cos(2.0 * M_PI * i / p->win);
     fill_bank(m, fmax);
     *out = m;
     return PZ_OK;
+fail:
+    pz_mel_destroy(&m);
+    return st;
 }
 
 void pz_mel_destroy(struct pz_mel **mel)
@@ -114,14 +121,15 @@ void pz_mel_destroy(struct pz_mel **mel)
 
     if (!m)
         return;
-    pz_fft_destroy(&m->fft);
-    pz_free(m->table);
+    pz_dft_destroy(&m->dft);
     pz_free(m->window);
     pz_free(m->bank);
     pz_free(m->first);
     pz_free(m->end);
-    pz_free(m->frame);
-    pz_free(m->spec);
+    pz_free(m->work[0]);
+    pz_free(m->work[1]);
+    pz_free(m->re);
+    pz_free(m->im);
     pz_free(m->power);
     pz_free(m);
     *mel = NULL;
@@ -149,54 +157,93 @@ static int64_t reflect(int64_t i, int64_t n)
     }
 }
 
-static void spectrum(struct pz_mel *m)
+/* What a frame is made of: samples, then zeros, then what the padding says. */
+struct sound {
+    const float *x;
+    int64_t n, total; /* of samples; with the zeros */
+};
+
+/* Sample i in [0, total) after pre-emphasis. */
+static double emphasised(const struct pz_mel *m, const struct sound *s, int64_t i)
 {
-    size_t n = (size_t)m->p.n_fft;
+    double now = i < s->n ? s->x[i] : 0.0, before = i > 0 && i <= s->n ? s->x[i - 1] : 0.0;
+    return now - m->p.preemphasis * before;
+}
 
-    if (m->fft) {
-        pz_fft_real(m->fft, m->frame, m->spec);
-    } else {
-        for (int k = 0; k < m->bins; k++) {
-            const float *t = m->table + 2 * (size_t)k * n;
-            double re = 0.0, im = 0.0;
+/* Window frame `f` of a batch, the one at sample `at`; false when it holds zeros only. */
+static bool load(struct pz_mel *m, const struct sound *s, int64_t at, int f)
+{
+    double *to = m->work[0] + f; // [i][f / LANES][f % LANES]
+    bool mirror = m->p.center && m->p.pad == PZ_MEL_PAD_REFLECT, any = false;
+    int n_fft = m->p.n_fft;
 
-            for (size_t i = 0; i < n; i++) {
-                re += (double)m->frame[i] * t[2 * i];
-                im += (double)m->frame[i] * t[2 * i + 1];
-            }
-            m->spec[2 * k] = (float)re;
-            m->spec[2 * k + 1] = (float)im;
-        }
+    if (at > 0 && at + n_fft <= s->n) {
+        const float *x = s->x + at;
+        for (int i = 0; i < n_fft; i++)
+            to[(size_t)i * 2 * PZ_DFT_LANES] = m->window[i] * (x[i] - m->p.preemphasis * (double)x[i - 1]);
+        return true;
     }
-    for (int k = 0; k < m->bins; k++) {
-        float e = m->spec[2 * k] * m->spec[2 * k] + m->spec[2 * k + 1] * m->spec[2 * k + 1];
+    for (int i = 0; i < n_fft; i++) {
+        int64_t k = at + i;
+        double v = 0.0;
 
-        m->power[k] = m->p.power == 1.0f ? sqrtf(e) : e;
+        if (s->total > 0 && (mirror || (k >= 0 && k < s->total))) {
+            k = mirror ? reflect(k, s->total) : k;
+            any = any || k <= s->n;
+            v = emphasised(m, s, k);
+        }
+        to[(size_t)i * 2 * PZ_DFT_LANES] = m->window[i] * v;
+    }
+    return any;
+}
+
+/* Spectra of the loaded frames, rounded to float before the magnitude is taken, as complex64 is. */
+static void spectra(struct pz_mel *m)
+{
+    pz_dft_real(m->dft, m->work[0], m->work[1], m->re, m->im);
+    for (size_t i = 0; i < (size_t)m->bins * PZ_DFT_FRAMES; i++) {
+        float re = (float)m->re[i], im = (float)m->im[i];
+        m->power[i] = re * re + im * im;
+    }
+    for (size_t i = 0; i < (size_t)m->bins * PZ_DFT_FRAMES && m->p.power == 1.0f; i++)
+        m->power[i] = sqrtf(m->power[i]);
+}
+
+/* Bands of the first `n_f` frames of a batch: out [n_f][n_mels]. */
+static void bands(const struct pz_mel *m, int n_f, float *out)
+{
+    for (int k = 0; k < m->p.n_mels; k++) {
+        const float *w = m->bank + (size_t)k * (size_t)m->bins;
+        float sum[PZ_DFT_FRAMES] = {0};
+
+        for (int b = m->first[k]; b < m->end[k]; b++)
+            for (int f = 0; f < PZ_DFT_FRAMES; f++)
+                sum[f] += w[b] * m->power[(size_t)b * PZ_DFT_FRAMES + (size_t)f];
+        for (int f = 0; f < n_f; f++)
+            out[(size_t)f * (size_t)m->p.n_mels + (size_t)k] = sum[f];
     }
 }
 
-void pz_mel_run(struct pz_mel *m, const float *samples, int64_t n, int64_t t0, int64_t n_t, float *out)
+void pz_mel_run(struct pz_mel *m, const float *samples, int64_t n, int64_t n_zero, int64_t t0, int64_t n_t,
+                float *out)
 {
-    for (int64_t t = 0; t < n_t; t++) {
-        int64_t at = (t0 + t) * m->p.hop - (m->p.center ? m->p.n_fft / 2 : 0);
+    struct sound s = {.x = samples, .n = n, .total = n + n_zero};
 
-        for (int i = 0; i < m->p.n_fft; i++) {
-            int64_t s = at + i;
+    for (int64_t t = 0; t < n_t; t += PZ_DFT_FRAMES) {
+        int n_f = n_t - t < PZ_DFT_FRAMES ? (int)(n_t - t) : PZ_DFT_FRAMES;
+        float *to = out + t * m->p.n_mels;
+        bool any = false;
 
-            if (n <= 0 || (!m->p.center && s >= n))
-                m->frame[i] = 0.0f;
-            else
-                m->frame[i] = m->window[i] * samples[reflect(s, n)];
+        for (int f = 0; f < PZ_DFT_FRAMES; f++) {
+            int64_t at = (t0 + t + (f < n_f ? f : 0)) * m->p.hop - (m->p.center ? m->p.n_fft / 2 : 0);
+            any = load(m, &s, at, f) || any;
         }
-        spectrum(m);
-        for (int k = 0; k < m->p.n_mels; k++) {
-            const float *w = m->bank + (size_t)k * (size_t)m->bins;
-            double sum = 0.0;
-
-            for (int b = m->first[k]; b < m->end[k]; b++)
-                sum += (double)w[b] * m->power[b];
-            out[t * m->p.n_mels + k] = (float)sum;
+        if (!any) {
+            memset(to, 0, (size_t)n_f * (size_t)m->p.n_mels * sizeof *to);
+            continue;
         }
+        spectra(m);
+        bands(m, n_f, to);
     }
 }
 

@@ -23,18 +23,25 @@ void pz_fft_real_inverse(const struct pz_fft *f, const float *in, float *out);
 
 enum pz_mel_scale { PZ_MEL_SLANEY, PZ_MEL_HTK };
 
+/** What lies beyond both ends of the sound when frames are centred. */
+enum pz_mel_pad {
+    PZ_MEL_PAD_REFLECT, /**< mirrored, the edge sample not repeated (librosa < 0.9, torch.stft) */
+    PZ_MEL_PAD_ZERO     /**< zeros (librosa ≥ 0.9) */
+};
+
 struct pz_mel_params {
     int rate;  /**< Hz */
-    int n_fft; /**< any number ≥ 4 up to 8192; powers of two are fast, others use a direct transform table */
+    int n_fft; /**< 2^a·3^b·5^c, 4 … 8192 */
     int win;   /**< ≤ n_fft, periodic Hann, centred in n_fft */
     int hop;
     int n_mels;
     float fmin, fmax; /**< Hz; fmax 0 = rate/2 */
     enum pz_mel_scale scale;
     bool slaney_norm; /**< divide each triangle by its width in Hz (librosa norm="slaney") */
-    bool
-        center; /**< frame t is centred on sample t·hop, with reflection at both ends; else it starts there */
-    float power; /**< 1 magnitude, 2 power */
+    bool center;      /**< frame t is centred on sample t·hop, padded at both ends; else it starts there */
+    float power;      /**< 1 magnitude, 2 power */
+    enum pz_mel_pad pad;
+    double preemphasis; /**< y[n] = x[n] − preemphasis·x[n−1], y[0] = x[0]; 0 = none */
 };
 
 struct pz_mel;
@@ -48,9 +55,15 @@ void pz_mel_destroy(struct pz_mel **m);
 /** Frames that `n` samples give. center: 1 + n/hop; else 1 + (n − n_fft)/hop, 0 if too short. */
 int64_t pz_mel_frames(const struct pz_mel *m, int64_t n);
 
-/** Mel energies (linear, no log) of frames [t0, t0+n_t): `out` [n_t][n_mels]. `samples` [n] is the whole
- * sound. */
-void pz_mel_run(struct pz_mel *m, const float *samples, int64_t n, int64_t t0, int64_t n_t, float *out);
+/**
+ * Mel energies (linear, no log) of frames [t0, t0+n_t): `out` [n_t][n_mels].
+ *
+ * `samples` [n] is the whole sound; it is taken to go on with `n_zero` zeros (Whisper's padding to 30 s),
+ * which cost nothing. Transforms run in double precision, their results are rounded to float as the reference
+ * code does.
+ */
+void pz_mel_run(struct pz_mel *m, const float *samples, int64_t n, int64_t n_zero, int64_t t0, int64_t n_t,
+                float *out);
 
 /** Natural, base-10 or decibel logarithm in place with a floor: x = scale·log10(max(x, floor)). */
 void pz_log10_scale(float *x, int64_t n, float floor_value, float scale);
