@@ -34,6 +34,7 @@ void pz_graph_destroy(struct pz_graph **gp)
     if (!gp || !*gp)
         return;
     struct pz_graph *g = *gp;
+    pz_constants_release(g);
     for (int i = 0; i < g->n_values; i++)
         pz_free(g->values[i].data);
     for (int i = 0; i < g->n_nodes; i++)
@@ -114,9 +115,24 @@ int pz_graph_const(struct pz_graph *g, enum pz_dtype dtype, struct pz_shape shap
         return PZ_NONE;
     }
     memcpy(copy, data, n * size);
-    int v = add_value(g, (struct pz_graph_value){.dtype = dtype, .shape = shape, .data = copy, .node = -1});
+    int v = add_value(g, (struct pz_graph_value){
+                             .dtype = dtype, .shape = shape, .data = copy, .node = -1, .constant = true});
     if (v < 0)
         pz_free(copy);
+    return v;
+}
+
+int pz_graph_const_from(struct pz_graph *g, struct pz_shape shape, const struct pz_source *source)
+{
+    int v = PZ_NONE;
+    if (g->st >= PZ_OK && !pz_shape_valid(&shape))
+        g->st = pz_fail(g->log, PZ_ERR_FORMAT, "graph constant with an impossible shape");
+    if (g->st >= PZ_OK)
+        v = add_value(
+            g, (struct pz_graph_value){
+                   .dtype = PZ_DTYPE_F32, .shape = shape, .node = -1, .constant = true, .source = *source});
+    if (v < 0 && source->release)
+        source->release(source->ctx);
     return v;
 }
 

@@ -29,6 +29,25 @@ int pz_graph_input_typed(struct pz_graph *g, const char *name, enum pz_dtype dty
 /** A constant; `data` (any alignment, element type `dtype`) is copied. */
 int pz_graph_const(struct pz_graph *g, enum pz_dtype dtype, struct pz_shape shape, const void *data);
 
+/**
+ * Where a constant's values come from when somebody asks for them: a file that stays mapped, a formula.
+ *
+ * `fill` writes rows [first, first + n) as floats, in the graph's layout. Rows lie along the outermost axis;
+ * the rows of a vector are its elements, a scalar is one row. It is called by pz_plan_create() only, from
+ * several threads at once for different rows, and for the same rows as often as needed. `release` (may be
+ * NULL) is called once, at the latest when the plan is made or the graph destroyed: whatever the source reads
+ * from must live until then, and need not live longer.
+ */
+struct pz_source {
+    enum pz_status (*fill)(const void *ctx, struct pz_log *log, int first, int n, float *out);
+    void (*release)(void *ctx);
+    void *ctx;
+};
+
+/** An F32 constant made on demand: the plan asks for it when it packs its weights (straight to the device's
+ * type on a device) and keeps no second copy. The source is taken over, also on failure. */
+int pz_graph_const_from(struct pz_graph *g, struct pz_shape shape, const struct pz_source *source);
+
 /** An operation on `n_in` values. `attrs` may be NULL (all zero) and is copied, the index list included. */
 int pz_graph_op(struct pz_graph *g, enum pz_op op, const struct pz_attrs *attrs, const int *in, int n_in);
 

@@ -7,9 +7,11 @@
 struct pz_graph_value {
     enum pz_dtype dtype;
     struct pz_shape shape;
-    void *data; /**< constants; owned */
+    void *data; /**< constants; owned. NULL: not asked for yet, or packed by every kernel that reads it */
     int node;   /**< producer, -1 for inputs and constants */
     bool is_input;
+    bool constant;           /**< known before the first run; set by the builder and by folding */
+    struct pz_source source; /**< of a constant made on demand; fill NULL: there is none */
 };
 
 struct pz_graph_node {
@@ -38,6 +40,27 @@ struct pz_graph {
 /** Merge residual additions and activations into the convolutions before them; changes `nodes` in place (n
  * nodes, values as in the graph). Values a node no longer produces are never read again. */
 void pz_graph_fuse(const struct pz_graph *g, struct pz_graph_node *nodes);
+
+/** Rows of a constant: its outermost extent, 1 for a scalar; and the elements of each. */
+int pz_constant_rows(const struct pz_graph_value *v, size_t *row);
+
+/** Write rows [first, first + n) of a constant to `out` as `type`: its own, or F16 or BF16 from F32. */
+PZ_NODISCARD enum pz_status pz_constant_read(const struct pz_graph_value *v, struct pz_log *log, int first,
+                                             int n, enum pz_dtype type, void *out);
+
+/** Bring a constant made on demand into `data`, unless it is there. `pool` may be NULL. */
+PZ_NODISCARD enum pz_status pz_constant_load(struct pz_graph_value *v, struct pz_log *log,
+                                             struct pz_pool *pool);
+
+/** Forget the data of a constant that nobody reads any more. */
+void pz_constant_drop(struct pz_graph_value *v);
+
+/** Let go of all sources. */
+void pz_constants_release(struct pz_graph *g);
+
+/** Threads worth having to load the constants of `g`: a pool of `threads` (0 = all CPUs), or NULL when they
+ * are small or no memory is left for it. */
+struct pz_pool *pz_constants_pool(const struct pz_graph *g, int threads);
 
 /** Arguments of a node with shapes filled in and data of constants only. */
 void pz_graph_args(const struct pz_graph *g, const struct pz_graph_node *n, struct pz_op_args *a);

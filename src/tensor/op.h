@@ -118,7 +118,16 @@ struct pz_op_args {
     int rung;             /**< best instruction set to use, see tensor/cpu/cpu.h */
     int threads;  /**< threads a foreign library may use, fixed when the plan is made; 0 counts as 1 */
     void *device; /**< CUDA forms only: the plan's struct pz_cuda; all data pointers are then the device's */
+    unsigned *packed; /**< while preparing, may be NULL: see pz_op_packed() */
 };
+
+/** To be called by `prepare` when its state holds all it will ever need of constant input `i`: the plan then
+ * forgets the constant, and in[i].data is NULL from there on. */
+static inline void pz_op_packed(const struct pz_op_args *a, int i)
+{
+    if (a->packed)
+        *a->packed |= 1u << i;
+}
 
 /** A fast form. `prepare` sees constant inputs only (others have data NULL); PZ_ERR_UNSUPPORTED (not logged)
  * makes the plan fall back to ref for this node. */

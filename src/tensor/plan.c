@@ -36,18 +36,61 @@ static enum pz_status fold(struct pz_plan *p, struct pz_log *log)
         struct pz_graph_value *out = &p->g->values[n->out];
         bool constant = n->n_in > 0;
         for (int k = 0; k < n->n_in; k++)
-            constant = constant && (n->in[k] < 0 || p->g->values[n->in[k]].data);
+            constant = constant && (n->in[k] < 0 || p->g->values[n->in[k]].constant);
         if (!constant)
             continue;
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k] >= 0) {
+                enum pz_status st = pz_constant_load(&p->g->values[n->in[k]], log, p->loaders);
+                if (st < PZ_OK)
+                    return st;
+            }
         out->data = pz_calloc(pz_shape_count(&out->shape), pz_dtype_size(out->dtype));
         if (!out->data)
             return pz_fail(log, PZ_ERR_NOMEM, "no memory to fold a constant");
         struct pz_op_args a;
         pz_graph_args(p->g, n, &a);
         pz_op_row(n->op)->ref(&a);
+        out->constant = true;
         n->dead = true;
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k] >= 0 && p->g->values[n->in[k]].source.fill)
+                pz_constant_drop(&p->g->values[n->in[k]]);
     }
     return PZ_OK;
+}
+
+/* How often each value is still to be read by a step; outputs count for ever. */
+static enum pz_status count_readers(struct pz_plan *p, struct pz_log *log)
+{
+    p->readers = pz_calloc((size_t)p->g->n_values + 1, sizeof *p->readers);
+    if (!p->readers)
+        return pz_fail(log, PZ_ERR_NOMEM, "no memory to plan a graph");
+    for (int i = 0; i < p->g->n_nodes; i++)
+        for (int k = 0; !p->nodes[i].dead && k < p->nodes[i].n_in; k++)
+            if (p->nodes[i].in[k] >= 0)
+                p->readers[p->nodes[i].in[k]]++;
+    for (int i = 0; i < p->g->n_outputs; i++)
+        p->readers[p->g->outputs[i].value]++;
+    return PZ_OK;
+}
+
+/* Constants a step is about to see. */
+static enum pz_status load_inputs(struct pz_plan *p, const struct pz_graph_node *n, struct pz_log *log)
+{
+    enum pz_status st = PZ_OK;
+    for (int k = 0; k < n->n_in && st >= PZ_OK; k++)
+        if (n->in[k] >= 0)
+            st = pz_constant_load(&p->g->values[n->in[k]], log, p->loaders);
+    return st;
+}
+
+/* Constants that the step's kernel has packed and nobody else reads are forgotten. */
+static void drop_packed(struct pz_plan *p, const struct pz_graph_node *n, unsigned packed)
+{
+    for (int k = 0; k < n->n_in; k++)
+        if (n->in[k] >= 0 && packed >> k & 1 && --p->readers[n->in[k]] == 0)
+            pz_constant_drop(&p->g->values[n->in[k]]);
 }
 
 /* Nodes nobody reads, from the end. */
@@ -94,10 +137,15 @@ static enum pz_status choose(struct pz_plan *p, struct pz_log *log)
             continue;
         struct pz_step *s = &p->steps[p->n_steps++];
         struct pz_op_args a;
+        unsigned packed = 0;
+        enum pz_status st = p->device ? PZ_OK : load_inputs(p, &p->nodes[i], log);
+        if (st < PZ_OK)
+            return st;
         pz_graph_args(p->g, &p->nodes[i], &a);
         a.rung = p->params.rung;
         a.threads = p->params.threads;
         a.device = p->device;
+        a.packed = p->device ? NULL : &packed;
         s->node = i;
         p->cost += pz_op_cost(p->nodes[i].op, &a);
         for (int k = 0; p->device && k < a.n_in; k++) {
@@ -105,7 +153,14 @@ static enum pz_status choose(struct pz_plan *p, struct pz_log *log)
             a.in[k].data = NULL;
         }
         a.out.dtype = pz_plan_dtype(p, a.out.dtype);
-        enum pz_status st = choose_form(p, s, &a, log);
+        st = choose_form(p, s, &a, log);
+        if (st < PZ_OK)
+            return st;
+        if (s->kernel)
+            drop_packed(p, &p->nodes[i], packed);
+    }
+    for (int i = 0; i < p->g->n_outputs && !p->device; i++) {
+        enum pz_status st = pz_constant_load(&p->g->values[p->g->outputs[i].value], log, p->loaders);
         if (st < PZ_OK)
             return st;
     }
@@ -128,7 +183,7 @@ static void lifetimes(struct pz_plan *p)
         p->places[i] = (struct pz_place){.root = i, .first = p->n_steps, .last = -1};
     for (int t = 0; t < p->n_steps; t++) {
         const struct pz_graph_node *n = &p->nodes[p->steps[t].node];
-        if (n->op == PZ_OP_RESHAPE && !g->values[n->in[0]].data && !p->params.keep_all)
+        if (n->op == PZ_OP_RESHAPE && !g->values[n->in[0]].constant && !p->params.keep_all)
             p->places[n->out].root = p->places[n->in[0]].root;
     }
     for (int t = 0; t < p->n_steps; t++) {
@@ -144,7 +199,7 @@ static void lifetimes(struct pz_plan *p)
         live(p->places, g->outputs[i].value, p->n_steps, p->n_steps);
     for (int i = 0; i < g->n_values; i++) {
         struct pz_place *r = &p->places[i];
-        bool used = r->root == i && r->last >= 0 && !g->values[i].data;
+        bool used = r->root == i && r->last >= 0 && !g->values[i].constant;
         r->bytes = used ? round_up(pz_shape_count(&g->values[i].shape) *
                                    pz_dtype_size(pz_plan_dtype(p, g->values[i].dtype)))
                         : 0;
@@ -226,6 +281,7 @@ enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *
     }
     if (p->g->n_nodes)
         memcpy(p->nodes, p->g->nodes, (size_t)p->g->n_nodes * sizeof *p->nodes);
+    p->loaders = pz_constants_pool(p->g, params->backend == PZ_BACKEND_CUDA ? 0 : params->threads);
     PZ_TRY(fold(p, log));
     drop_unread(p);
     if (params->backend != PZ_BACKEND_REF && !params->keep_all)
@@ -237,11 +293,14 @@ enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *
         }
         PZ_TRY(pz_cuda_plan_open(p, log));
     }
+    PZ_TRY(count_readers(p, log));
     PZ_TRY(choose(p, log));
     if (p->device)
         PZ_TRY(pz_cuda_plan_weights(p, log));
     lifetimes(p);
     PZ_TRY(place_values(p, log));
+    pz_constants_release(p->g);
+    pz_pool_destroy(&p->loaders);
     *plan = p;
     return PZ_OK;
 fail:
@@ -258,6 +317,8 @@ void pz_plan_destroy(struct pz_plan **plan)
         if (p->steps[i].kernel && p->steps[i].kernel->release)
             p->steps[i].kernel->release(p->steps[i].state);
     pz_cuda_plan_close(p);
+    pz_pool_destroy(&p->loaders);
+    pz_free(p->readers);
     pz_graph_destroy(&p->g);
     pz_free(p->nodes);
     pz_free(p->places);
@@ -285,12 +346,11 @@ void *pz_session_place(const struct pz_session *s, int value)
 {
     const struct pz_plan *p = s->plan;
     int root = p->places[value].root;
-    const void *constant = p->g->values[root].data;
-    if (!constant)
+    if (!p->g->values[root].constant)
         return s->arena + p->places[root].offset;
     if (p->device)
         return p->weight_at[root] == SIZE_MAX ? NULL : (uint8_t *)p->weights + p->weight_at[root];
-    return (void *)(uintptr_t)constant;
+    return p->g->values[root].data;
 }
 
 /* What a step sees. */

@@ -79,6 +79,9 @@ static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, vo
         memcpy(s->bias, a->in[2].data, (size_t)co * sizeof(float));
     if (given(a, 4))
         memcpy(s->slope, a->in[4].data, (size_t)co * sizeof(float));
+    pz_op_packed(a, 1);
+    pz_op_packed(a, 2);
+    pz_op_packed(a, 4);
     *scratch = padded ? (size_t)s->hp * (size_t)s->wp * (size_t)x[3] * sizeof(float) : 0;
     *state = s;
     return PZ_OK;

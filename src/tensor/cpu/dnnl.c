@@ -159,6 +159,7 @@ static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, vo
         release(s);
         return pz_fail(log, PZ_ERR_INTERNAL, "oneDNN could not prepare a convolution (status %d)", (int)e);
     }
+    pz_op_packed(a, 1);
     *scratch = dnnl_memory_desc_get_size(&s->scratch);
     *state = s;
     return PZ_OK;

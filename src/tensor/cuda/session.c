@@ -12,7 +12,6 @@
 #include "base/mem.h"
 #include "tensor/cuda/device.h"
 #include "tensor/cuda/kernels.h"
-#include "tensor/half.h"
 #include "tensor/plan_impl.h"
 
 struct pz_cuda_session {
@@ -115,58 +114,6 @@ void pz_cuda_plan_close(struct pz_plan *p)
 static size_t round_up(size_t n)
 {
     return (n + 255) & ~(size_t)255;
-}
-
-/* Mark constants that are read; returns their bytes on the device. */
-static size_t layout_weights(struct pz_plan *p)
-{
-    size_t bytes = 0;
-    for (int v = 0; v < p->g->n_values; v++)
-        p->weight_at[v] = SIZE_MAX;
-    for (int t = 0; t <= p->n_steps; t++) {
-        const struct pz_graph_node *n = t < p->n_steps ? &p->nodes[p->steps[t].node] : NULL;
-        int many = n ? n->n_in : p->g->n_outputs;
-        for (int k = 0; k < many; k++) {
-            int v = n ? n->in[k] : p->g->outputs[k].value;
-            if (v < 0 || !p->g->values[v].data || p->weight_at[v] != SIZE_MAX)
-                continue;
-            p->weight_at[v] = bytes;
-            bytes += round_up(pz_shape_count(&p->g->values[v].shape) *
-                              pz_dtype_size(pz_plan_dtype(p, p->g->values[v].dtype)));
-        }
-    }
-    return bytes;
-}
-
-enum pz_status pz_cuda_plan_weights(struct pz_plan *p, struct pz_log *log)
-{
-    struct pz_cuda *d = p->device;
-    p->weight_at = pz_calloc((size_t)p->g->n_values + 1, sizeof *p->weight_at);
-    if (!p->weight_at)
-        return pz_fail(log, PZ_ERR_NOMEM, "no memory for weights");
-    size_t bytes = layout_weights(p);
-    if (!bytes || !pz_cuda_check(d, cudaMalloc(&p->weights, bytes), "memory for weights"))
-        return d->st;
-    for (int v = 0; v < p->g->n_values && d->st >= PZ_OK; v++) {
-        if (p->weight_at[v] == SIZE_MAX)
-            continue;
-        const struct pz_graph_value *val = &p->g->values[v];
-        size_t n = pz_shape_count(&val->shape);
-        enum pz_dtype to = pz_plan_dtype(p, val->dtype);
-        void *narrow = NULL;
-        if (to != val->dtype) {
-            narrow = pz_calloc(n, 2);
-            if (!narrow)
-                return pz_fail(log, PZ_ERR_NOMEM, "no memory for weights");
-            pz_f32_to_f16_array(val->data, narrow, n);
-        }
-        pz_cuda_check(d,
-                      cudaMemcpy((char *)p->weights + p->weight_at[v], narrow ? narrow : val->data,
-                                 n * pz_dtype_size(to), cudaMemcpyHostToDevice),
-                      "bringing weights to the device");
-        pz_free(narrow);
-    }
-    return d->st;
 }
 
 /* --- sessions --- */
