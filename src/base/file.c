@@ -107,6 +107,70 @@ enum pz_status pz_commit_file(struct pz_log *log, const char *tmp, const char *p
     return PZ_OK;
 }
 
+/* A nameless file in the folder of `path`, or -1 where there can be none. */
+static int open_nameless(const char *path)
+{
+#ifdef O_TMPFILE
+    const char *slash = strrchr(path, '/');
+    char *dir = slash ? pz_asprintf("%.*s", (int)(slash - path) + 1, path) : pz_strdup(".");
+    int fd = dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666) : -1;
+    pz_free(dir);
+    return fd;
+#else
+    return -1;
+#endif
+}
+
+enum pz_status pz_unnamed_open(struct pz_log *log, const char *path, struct pz_unnamed *u)
+{
+    *u = (struct pz_unnamed){.fd = open_nameless(path), .path = pz_strdup(path)};
+    if (u->fd >= 0) {
+        u->writer = pz_asprintf("/proc/self/fd/%d", u->fd);
+        if (u->writer && access(u->writer, W_OK) != 0) { /* no /proc here: nobody could open it */
+            close(u->fd);
+            u->fd = -1;
+            pz_free(u->writer);
+            u->writer = NULL;
+        }
+    }
+    if (u->fd < 0)
+        u->writer = pz_temp_name(path);
+    if (u->path && u->writer)
+        return PZ_OK;
+    pz_unnamed_close(u);
+    return pz_fail(log, PZ_ERR_NOMEM, "no memory to write '%s'", path);
+}
+
+enum pz_status pz_unnamed_commit(struct pz_log *log, struct pz_unnamed *u)
+{
+    if (u->fd < 0)
+        return pz_commit_file(log, u->writer, u->path);
+    /* A link cannot replace a file, a rename can: the complete file bears a temporary name for an instant. */
+    char *tmp = pz_temp_name(u->path);
+    if (!tmp)
+        return pz_fail(log, PZ_ERR_NOMEM, "no memory to write '%s'", u->path);
+    enum pz_status st = PZ_OK;
+    if (fsync(u->fd) != 0 || linkat(AT_FDCWD, u->writer, AT_FDCWD, tmp, AT_SYMLINK_FOLLOW) != 0) {
+        st = pz_fail(log, PZ_ERR_WRITE, "cannot write '%s': %s", u->path, strerror(errno));
+    } else if (rename(tmp, u->path) != 0) {
+        st = pz_fail(log, PZ_ERR_WRITE, "cannot write '%s': %s", u->path, strerror(errno));
+        unlink(tmp);
+    }
+    pz_free(tmp);
+    return st;
+}
+
+void pz_unnamed_close(struct pz_unnamed *u)
+{
+    if (u->fd >= 0)
+        close(u->fd);
+    else if (u->writer)
+        unlink(u->writer); /* after a commit there is nothing of that name */
+    pz_free(u->writer);
+    pz_free(u->path);
+    *u = (struct pz_unnamed){.fd = -1};
+}
+
 enum pz_status pz_file_write(struct pz_log *log, const char *path, const void *data, size_t n)
 {
     char *tmp = pz_temp_name(path);

@@ -32,6 +32,23 @@ char *pz_temp_name(const char *path);
 /** Flush `tmp` to disk and rename it to `path`. On failure `tmp` is removed. Errors: WRITE (logged). */
 PZ_NODISCARD enum pz_status pz_commit_file(struct pz_log *log, const char *tmp, const char *path);
 
+/** A large file while it is written. Where the file system can (O_TMPFILE), it has no name until it is
+ * complete, so that even a killed program leaves nothing behind; elsewhere it is a named temporary. */
+struct pz_unnamed {
+    int fd;       /**< keeps the nameless file alive; -1: a named temporary */
+    char *writer; /**< path to open for writing, as often as needed, while this is open */
+    char *path;   /**< the name it will get */
+};
+
+/** Begin the file that is to be `path`. Close with pz_unnamed_close(). Errors: NOMEM, WRITE (logged). */
+PZ_NODISCARD enum pz_status pz_unnamed_open(struct pz_log *log, const char *path, struct pz_unnamed *u);
+
+/** Flush to disk and give the file its name, replacing what had it. Errors: WRITE (logged). */
+PZ_NODISCARD enum pz_status pz_unnamed_commit(struct pz_log *log, struct pz_unnamed *u);
+
+/** Let go; what was not committed is gone. A zeroed or closed `u` is allowed only with fd -1. */
+void pz_unnamed_close(struct pz_unnamed *u);
+
 /** Write a whole file atomically. Errors: WRITE (logged), nothing left behind. */
 PZ_NODISCARD enum pz_status pz_file_write(struct pz_log *log, const char *path, const void *data, size_t n);
 

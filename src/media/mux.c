@@ -12,13 +12,14 @@
 struct pz_mux {
     const struct pz_job *job;
     struct pz_log *log;
-    char *path, *tmp, *xmp;
+    struct pz_unnamed file;
+    char *path, *xmp;
     AVFormatContext *o;
     AVStream *video;
     AVRational time_base;
     struct pz_mux_sound *sound;
     AVPacket *waiting; /* next sound packet, not yet due */
-    bool has_waiting, sound_ended, header;
+    bool has_waiting, sound_ended;
 };
 
 static enum pz_status write_failed(const struct pz_mux *m, int err)
@@ -104,14 +105,20 @@ enum pz_status pz_mux_open(const struct pz_mux_params *p, struct pz_mux **out)
 
     *out = NULL;
     pz_av_quiet();
-    if (!m || !(m->path = pz_strdup(p->path)) || !(m->tmp = pz_temp_name(p->path)) ||
-        !(url = pz_asprintf("file:%s", m->tmp)) || !(m->waiting = av_packet_alloc()) ||
+    if (m)
+        m->file.fd = -1;
+    if (!m || !(m->path = pz_strdup(p->path)) || !(m->waiting = av_packet_alloc()) ||
         (p->xmp && !(m->xmp = pz_strdup(p->xmp)))) {
         st = pz_fail(log, PZ_ERR_NOMEM, "no memory to write '%s'", p->path);
         goto fail;
     }
     m->job = p->job;
     m->log = log;
+    PZ_TRY(pz_unnamed_open(log, p->path, &m->file));
+    if (!(url = pz_asprintf("file:%s", m->file.writer))) {
+        st = pz_fail(log, PZ_ERR_NOMEM, "no memory to write '%s'", p->path);
+        goto fail;
+    }
     err = avformat_alloc_output_context2(&m->o, NULL, "mp4", url);
     if (err >= 0)
         err = copy_tags(m->o, p);
@@ -123,10 +130,8 @@ enum pz_status pz_mux_open(const struct pz_mux_params *p, struct pz_mux **out)
     }
     PZ_TRY(pz_mux_sound_open(p, m->o, &m->sound));
     err = avio_open(&m->o->pb, url, AVIO_FLAG_WRITE);
-    if (err >= 0) {
-        m->header = true; /* from here on there is a file to remove */
+    if (err >= 0)
         err = write_header(m, p);
-    }
     if (err < 0) {
         st = write_failed(m, err);
         goto fail;
@@ -150,7 +155,7 @@ static void free_mux(struct pz_mux **pm)
     pz_mux_sound_close(&m->sound);
     av_packet_free(&m->waiting);
     pz_free(m->path);
-    pz_free(m->tmp);
+    pz_unnamed_close(&m->file);
     pz_free(m->xmp);
     pz_free(m);
     *pm = NULL;
@@ -158,11 +163,8 @@ static void free_mux(struct pz_mux **pm)
 
 void pz_mux_abort(struct pz_mux **pm)
 {
-    if (!pm || !*pm)
-        return;
-    if ((*pm)->header)
-        unlink((*pm)->tmp);
-    free_mux(pm);
+    if (pm && *pm)
+        free_mux(pm);
 }
 
 const char *pz_mux_sound_name(const struct pz_mux *m)
@@ -229,7 +231,7 @@ static enum pz_status append_xmp(const struct pz_mux *m)
                         'i',
                         'd'};
     memcpy(head + 8, uuid, 16);
-    FILE *f = fopen(m->tmp, "ab");
+    FILE *f = fopen(m->file.writer, "ab");
     int err = errno;
     bool bad = !f || fwrite(head, 1, 24, f) != 24 || fwrite(m->xmp, 1, n, f) != n;
     if (bad && f)
@@ -258,9 +260,7 @@ enum pz_status pz_mux_finish(struct pz_mux **pm)
     }
     if (m->xmp)
         PZ_TRY(append_xmp(m));
-    st = pz_commit_file(m->log, m->tmp, m->path);
-    if (st == PZ_OK)
-        m->header = false; /* it has its name now */
+    st = pz_unnamed_commit(m->log, &m->file);
 fail:
     pz_mux_abort(pm);
     return st;

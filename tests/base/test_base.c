@@ -70,6 +70,34 @@ static void pool_runs_each_task_once(void **state)
     assert_null(p);
 }
 
+static void an_unnamed_file_appears_whole(void **state)
+{
+    char dir[] = "/tmp/pz-unnamed-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    char *path = pz_path_join(dir, "film.bin");
+    for (int round = 0; round < 3; round++) { /* 0 abandoned, 1 new, 2 replaces */
+        struct pz_unnamed u;
+        assert_int_equal(pz_unnamed_open(NULL, path, &u), PZ_OK);
+        FILE *f = fopen(u.writer, "wb");
+        assert_non_null(f);
+        assert_true(fprintf(f, "round %d", round) > 0);
+        assert_int_equal(fclose(f), 0);
+        assert_int_equal(pz_file_exists(path), round == 2);
+        if (round > 0)
+            assert_int_equal(pz_unnamed_commit(NULL, &u), PZ_OK);
+        pz_unnamed_close(&u);
+        assert_int_equal(pz_file_exists(path), round > 0);
+    }
+    char *text = NULL;
+    size_t n = 0;
+    assert_int_equal(pz_file_read(NULL, path, 100, &text, &n), PZ_OK);
+    assert_string_equal(text, "round 2");
+    pz_free(text);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(dir), 0); /* nothing else was left in it */
+    pz_free(path);
+}
+
 static void write_is_atomic_and_errors_are_told(void **state)
 {
     char dir[] = "/tmp/pz-base-XXXXXX";
@@ -114,6 +142,7 @@ int main(void)
         cmocka_unit_test(philox_known_answer),
         cmocka_unit_test(rescale_is_exact),
         cmocka_unit_test(pool_runs_each_task_once),
+        cmocka_unit_test(an_unnamed_file_appears_whole),
         cmocka_unit_test(write_is_atomic_and_errors_are_told),
         cmocka_unit_test(allocation_is_checked),
     };
