@@ -120,3 +120,22 @@ void pz_f32_to_f16_array(const float *src, void *dst, size_t n)
         memcpy(d + 2 * i, &h, 2);
     }
 }
+
+void pz_bf16_to_f32_array(const void *src, float *dst, size_t n)
+{
+    const uint8_t *s = src;
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, s + 2 * i, 2);
+        dst[i] = pz_bf16_to_f32(h);
+    }
+}
+
+void pz_f32_to_bf16_array(const float *src, void *dst, size_t n)
+{
+    uint8_t *d = dst;
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h = pz_f32_to_bf16(src[i]);
+        memcpy(d + 2 * i, &h, 2);
+    }
+}

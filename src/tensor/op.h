@@ -3,12 +3,15 @@
  *
  * A row says everything there is to know of an operation: its name, how many inputs it takes, the rule that
  * gives the output's shape, the plain C truth (`ref`), the fast form for this processor (`cpu`, or NULL: ref
- * serves), how far the fast form may stray and what it costs. Builder, planner, parity test and (later) other
- * devices read this table; there is no second list to agree with.
+ * serves) and for a device, how far these may stray and what it costs. Builder, planner and parity test read
+ * this table; there is no second list to agree with. docs/notes/tensor.md says which row, or which rows
+ * together, serve each operation of the published networks.
  *
- * Layout   images are NHWC [B,H,W,C]; convolution weights [Co,KH,KW,Ci]; depthwise weights [1,KH,KW,C].
- * Types    graphs speak F32 (ids I32). Weights may be stored as F16: DEQUANTIZE widens them, and is folded
- * when the plan is made. A CUDA plan may hold every F32 value as F16 (pz_plan_params.dtype); sums stay F32.
+ * Layout   images are NHWC [B,H,W,C], volumes [B,D,H,W,C], sound and feature lines [B,1,T,C]; convolution
+ * weights [Co,KH,KW,Ci]; depthwise weights [1,KH,KW,C].
+ * Types    graphs speak F32 (ids I32). Weights may be stored as F16 or BF16: DEQUANTIZE widens them, and is
+ * folded when the plan is made. A plan may hold every F32 value as F16 or BF16 (pz_plan_params.dtype): each
+ * stored value is then rounded once, sums stay F32.
  * Threads  rows are constant data; `ref` and `run` are pure functions of their arguments.
  */
 #ifndef PZ_TENSOR_OP_H
@@ -34,8 +37,8 @@ enum pz_op {
     PZ_OP_RELU6,
     PZ_OP_PRELU, /**< x, slope [.., C] with leading ones: x > 0 ? x : slope x */
     PZ_OP_SIGMOID,
-    PZ_OP_MAXPOOL,         /**< padding never wins */
-    PZ_OP_AVGPOOL,         /**< mean over the taps inside the picture, as TFLite */
+    PZ_OP_MAXPOOL,         /**< padding never wins; attrs.ceil: a last window may hang over the edge */
+    PZ_OP_AVGPOOL,         /**< mean over the taps inside the picture, as TFLite; attrs.ceil the same */
     PZ_OP_PAD,             /**< attrs.before/after per axis, constant attrs.value */
     PZ_OP_RESHAPE,         /**< attrs.shape; costs nothing, the planner aliases */
     PZ_OP_CONCAT,          /**< attrs.axis; 2 … PZ_OP_MAX_IN inputs */
@@ -44,7 +47,7 @@ enum pz_op {
     PZ_OP_SOFTMAX,         /**< over one axis: attrs.axis counts from the innermost, 0 = last */
     PZ_OP_RESIZE_NEAREST,  /**< to attrs.shape.dim[0] × dim[1] */
     PZ_OP_RESIZE_BILINEAR, /**< the same; align_corners, half_pixel as in TFLite */
-    PZ_OP_DEQUANTIZE,      /**< F16 → F32 */
+    PZ_OP_DEQUANTIZE,      /**< F16 | BF16 → F32 */
     PZ_OP_POINTS_MATRIX, /**< points [1,N,3] → [1,4,4]: from a size[0]×size[1] (h,w) crop to the plane of the
                             points, around the points attrs.index, turned so that left → right lies along x, ×
                             scale */
@@ -68,6 +71,30 @@ enum pz_op {
     PZ_OP_LEAKY_RELU, /**< slope attrs.value */
     PZ_OP_GEGLU,      /**< x [..,2C] → [..,C]: first half × gelu(second half) */
     PZ_OP_EMBEDDING,  /**< ids I32 [..], table [V,D] → [..,D]; ids outside are clamped */
+    PZ_OP_CONV3D, /**< x [B,D,H,W,Ci], w [Co,KD,KH,KW,Ci], bias|none, then act; depth: attrs.stride_d … pad_d
+                   */
+    PZ_OP_GROUPED_CONV2D, /**< x, w [Co,KH,KW,Ci/groups], bias|none, then act; attrs.groups */
+    PZ_OP_GRID_SAMPLE2D, /**< x [B,H,W,C], grid [B,h,w,2] of (x, y) in −1 … 1 → [B,h,w,C], bilinear; outside
+                            zeros, or the edge with attrs.border; attrs.align_corners */
+    PZ_OP_GRID_SAMPLE3D, /**< x [B,D,H,W,C], grid [B,d,h,w,3] of (x, y, z) → [B,d,h,w,C], trilinear */
+    PZ_OP_DIV,
+    PZ_OP_HARD_SIGMOID, /**< min(max(x + 3, 0), 6) / 6 */
+    PZ_OP_HARD_SWISH,   /**< x times that */
+    PZ_OP_CLAMP,        /**< to attrs.range[0] … range[1] */
+    PZ_OP_SQRT,         /**< of max(x, 0) */
+    PZ_OP_RSQRT,        /**< 1 / √(x + attrs.eps), x + eps > 0 */
+    PZ_OP_LOG,          /**< of max(x, smallest normal number) */
+    PZ_OP_POW,          /**< x to the attrs.value as C's pow: NaN for x < 0 unless it is a whole number */
+    PZ_OP_SOFTPLUS,     /**< log(1 + eˣ) */
+    PZ_OP_LOG_SOFTMAX,  /**< attrs.axis as softmax */
+    PZ_OP_L2_NORMALISE, /**< x [..,C], gamma [C]|none: γ x / max(‖x‖, eps), or with attrs.eps_added γ x / (‖x‖
+                           + eps) */
+    PZ_OP_REDUCE_MEAN, /**< over the axes of the bits attrs.axes; they stay as 1 */
+    PZ_OP_REDUCE_SUM,
+    PZ_OP_REDUCE_MAX,
+    PZ_OP_ARGMAX,   /**< over the last axis, which goes → I32; the first of equals */
+    PZ_OP_PAD_EDGE, /**< pads with the edge's own value, or with attrs.reflect mirrored at the edge's centre
+                     */
     PZ_OP_COUNT
 };
 
@@ -98,6 +125,10 @@ struct pz_attrs {
     int groups;
     float eps;
     bool transpose_b;
+    int stride_d, dilation_d, pad_d[2]; /**< the third axis of volumes */
+    float range[2];
+    unsigned axes;
+    bool ceil, border, eps_added, reflect;
 };
 
 struct pz_view {
@@ -142,10 +173,11 @@ struct pz_kernel {
     void (*release)(void *state);
 };
 
-/** Largest |fast form − ref| allowed, relative to max(1, largest |ref|). The f16 form reads inputs that F16
- * holds exactly, so the bound speaks of its arithmetic and of its rounded output alone. */
+/** Largest |fast form − ref| allowed, relative to max(1, largest |ref|). Plans in F16 and BF16 read inputs
+ * that these types hold exactly, so the bounds speak of their arithmetic and of the rounded output alone; F16
+ * and BF16 bounds hold on every backend. */
 struct pz_tolerance {
-    float cpu, cuda_f32, cuda_f16;
+    float cpu, cuda_f32, f16, bf16;
 };
 
 struct pz_op_row {

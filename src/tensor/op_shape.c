@@ -4,9 +4,13 @@
  */
 #include "tensor/op_shape.h"
 
-#define LIMIT 65536 /* largest stride, dilation, kernel, padding or index distance accepted */
+#define LIMIT PZ_SHAPE_LIMIT
+#define bad pz_shape_bad
+#define absent pz_shape_absent
+#define is_f32 pz_shape_is_f32
+#define is_channel_vector pz_shape_is_vector
 
-static enum pz_status bad(struct pz_log *log, const char *op, const struct pz_op_args *a, const char *why)
+enum pz_status bad(struct pz_log *log, const char *op, const struct pz_op_args *a, const char *why)
 {
     char s[96];
     return pz_fail(log, PZ_ERR_FORMAT, "operation %s on %s: %s", op,
@@ -18,24 +22,24 @@ static bool in_range(int v, int lo, int hi)
     return v >= lo && v <= hi;
 }
 
-static bool absent(const struct pz_op_args *a, int i)
+bool absent(const struct pz_op_args *a, int i)
 {
     return i >= a->n_in || a->in[i].dtype == PZ_DTYPE_COUNT;
 }
 
-static bool is_f32(const struct pz_op_args *a, int i)
+bool is_f32(const struct pz_op_args *a, int i)
 {
     return !absent(a, i) && a->in[i].dtype == PZ_DTYPE_F32;
 }
 
 /* Elements equal to `c`: vectors over channels come as [C], [1,1,C], … */
-static bool is_channel_vector(const struct pz_op_args *a, int i, int c)
+bool is_channel_vector(const struct pz_op_args *a, int i, int c)
 {
     const struct pz_shape *s = &a->in[i].shape;
     return is_f32(a, i) && s->rank >= 1 && s->dim[s->rank - 1] == c && pz_shape_count(s) == (size_t)c;
 }
 
-static bool window_out(int in, int before, int after, int k, int dilation, int stride, int *out)
+bool pz_shape_window(int in, int before, int after, int k, int dilation, int stride, bool ceil, int *out)
 {
     if (!in_range(k, 1, LIMIT) || !in_range(dilation, 1, LIMIT) || !in_range(stride, 1, LIMIT) ||
         !in_range(before, 0, LIMIT) || !in_range(after, 0, LIMIT))
@@ -44,20 +48,23 @@ static bool window_out(int in, int before, int after, int k, int dilation, int s
     /* a window that sees padding alone would be a pooling over nothing */
     if (padded < span || before >= span || after >= span)
         return false;
-    *out = (int)((padded - span) / stride) + 1;
+    long long n = (padded - span) / stride + 1;
+    if (ceil && (padded - span) % stride && n * stride < (long long)in + before)
+        n++;
+    *out = (int)n;
     return true;
 }
 
-static bool conv_out(const struct pz_op_args *a, int kh, int kw, int channels, struct pz_view *out)
+static bool conv_out(const struct pz_op_args *a, int kh, int kw, int channels, bool ceil, struct pz_view *out)
 {
     const struct pz_attrs *t = a->attrs;
     const struct pz_shape *x = &a->in[0].shape;
     out->dtype = PZ_DTYPE_F32;
     out->shape = (struct pz_shape){.rank = 4, .dim = {x->dim[0], 0, 0, channels}};
-    return window_out(x->dim[1], t->pad[0], t->pad[1], kh, t->dilation[0], t->stride[0],
-                      &out->shape.dim[1]) &&
-           window_out(x->dim[2], t->pad[2], t->pad[3], kw, t->dilation[1], t->stride[1],
-                      &out->shape.dim[2]) &&
+    return pz_shape_window(x->dim[1], t->pad[0], t->pad[1], kh, t->dilation[0], t->stride[0], ceil,
+                           &out->shape.dim[1]) &&
+           pz_shape_window(x->dim[2], t->pad[2], t->pad[3], kw, t->dilation[1], t->stride[1], ceil,
+                           &out->shape.dim[2]) &&
            pz_shape_valid(&out->shape);
 }
 
@@ -84,7 +91,7 @@ enum pz_status pz_shape_conv2d(struct pz_log *log, const struct pz_op_args *a, s
         return bad(log, "conv2d", a, "picture and weights must be F32 of rank 4");
     if (x->dim[3] != w->dim[3])
         return bad(log, "conv2d", a, "the weights' input channels differ from the picture's");
-    if (!conv_out(a, w->dim[1], w->dim[2], w->dim[0], out))
+    if (!conv_out(a, w->dim[1], w->dim[2], w->dim[0], false, out))
         return bad(log, "conv2d", a, "the window, stride or padding does not fit");
     return check_epilogue(log, "conv2d", a, out);
 }
@@ -96,9 +103,24 @@ enum pz_status pz_shape_dwconv2d(struct pz_log *log, const struct pz_op_args *a,
         return bad(log, "dwconv2d", a, "picture and weights must be F32 of rank 4");
     if (w->dim[0] != 1 || x->dim[3] != w->dim[3])
         return bad(log, "dwconv2d", a, "the weights must be [1,KH,KW,C] with the picture's channels");
-    if (!conv_out(a, w->dim[1], w->dim[2], w->dim[3], out))
+    if (!conv_out(a, w->dim[1], w->dim[2], w->dim[3], false, out))
         return bad(log, "dwconv2d", a, "the window, stride or padding does not fit");
     return check_epilogue(log, "dwconv2d", a, out);
+}
+
+enum pz_status pz_shape_grouped_conv2d(struct pz_log *log, const struct pz_op_args *a, struct pz_view *out)
+{
+    const struct pz_shape *x = &a->in[0].shape, *w = &a->in[1].shape;
+    int groups = a->attrs->groups;
+    if (!is_f32(a, 0) || !is_f32(a, 1) || x->rank != 4 || w->rank != 4)
+        return bad(log, "grouped_conv2d", a, "picture and weights must be F32 of rank 4");
+    if (groups < 1 || x->dim[3] % groups || w->dim[0] % groups || x->dim[3] / groups != w->dim[3])
+        return bad(log, "grouped_conv2d", a, "the channels do not divide into the groups");
+    if (!conv_out(a, w->dim[1], w->dim[2], w->dim[0], false, out))
+        return bad(log, "grouped_conv2d", a, "the window, stride or padding does not fit");
+    if ((!absent(a, 2) && !is_channel_vector(a, 2, w->dim[0])) || a->attrs->act >= PZ_ACT_PRELU)
+        return bad(log, "grouped_conv2d", a, "bias or activation does not fit");
+    return PZ_OK;
 }
 
 enum pz_status pz_shape_fully_connected(struct pz_log *log, const struct pz_op_args *a, struct pz_view *out)
@@ -147,7 +169,7 @@ enum pz_status pz_shape_pool(struct pz_log *log, const struct pz_op_args *a, str
 {
     if (!is_f32(a, 0) || a->in[0].shape.rank != 4 || a->attrs->dilation[0] != 1 ||
         a->attrs->dilation[1] != 1 || a->attrs->act >= PZ_ACT_PRELU ||
-        !conv_out(a, a->attrs->kernel[0], a->attrs->kernel[1], a->in[0].shape.dim[3], out))
+        !conv_out(a, a->attrs->kernel[0], a->attrs->kernel[1], a->in[0].shape.dim[3], a->attrs->ceil, out))
         return bad(log, "pool", a, "an F32 picture with a fitting window expected");
     return PZ_OK;
 }
@@ -249,8 +271,8 @@ enum pz_status pz_shape_resize(struct pz_log *log, const struct pz_op_args *a, s
 
 enum pz_status pz_shape_dequantize(struct pz_log *log, const struct pz_op_args *a, struct pz_view *out)
 {
-    if (a->in[0].dtype != PZ_DTYPE_F16)
-        return bad(log, "dequantize", a, "only F16 weights are read");
+    if (a->in[0].dtype != PZ_DTYPE_F16 && a->in[0].dtype != PZ_DTYPE_BF16)
+        return bad(log, "dequantize", a, "only F16 and BF16 weights are read");
     *out = a->in[0];
     out->dtype = PZ_DTYPE_F32;
     return PZ_OK;

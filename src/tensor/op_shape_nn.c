@@ -1,30 +1,11 @@
-/* Shape rules of the operations the published networks need: matrix products, attention, norms, embeddings.
- */
+/* Shape rules of matrix products, attention, norms, embeddings and of what works along axes. */
 #include "tensor/op_shape.h"
 
-#define LIMIT 65536
-
-static enum pz_status bad(struct pz_log *log, const char *op, const struct pz_op_args *a, const char *why)
-{
-    char s[96];
-    return pz_fail(log, PZ_ERR_FORMAT, "operation %s on %s: %s", op, pz_shape_text(&a->in[0].shape, s), why);
-}
-
-static bool absent(const struct pz_op_args *a, int i)
-{
-    return i >= a->n_in || a->in[i].dtype == PZ_DTYPE_COUNT;
-}
-
-static bool is_f32(const struct pz_op_args *a, int i)
-{
-    return !absent(a, i) && a->in[i].dtype == PZ_DTYPE_F32;
-}
-
-static bool is_vector(const struct pz_op_args *a, int i, int c)
-{
-    const struct pz_shape *s = &a->in[i].shape;
-    return is_f32(a, i) && s->rank >= 1 && s->dim[s->rank - 1] == c && pz_shape_count(s) == (size_t)c;
-}
+#define LIMIT PZ_SHAPE_LIMIT
+#define bad pz_shape_bad
+#define absent pz_shape_absent
+#define is_f32 pz_shape_is_f32
+#define is_vector pz_shape_is_vector
 
 enum pz_status pz_shape_softmax(struct pz_log *log, const struct pz_op_args *a, struct pz_view *out)
 {
@@ -152,4 +133,44 @@ enum pz_status pz_shape_embedding(struct pz_log *log, const struct pz_op_args *a
     out->shape = *ids;
     out->shape.dim[out->shape.rank++] = t->dim[1];
     return pz_shape_valid(&out->shape) ? PZ_OK : bad(log, "embedding", a, "too large");
+}
+
+enum pz_status pz_shape_clamp(struct pz_log *log, const struct pz_op_args *a, struct pz_view *out)
+{
+    if (!is_f32(a, 0) || !(a->attrs->range[0] <= a->attrs->range[1]))
+        return bad(log, "clamp", a, "F32 and a range from low to high expected");
+    *out = a->in[0];
+    return PZ_OK;
+}
+
+enum pz_status pz_shape_l2_normalise(struct pz_log *log, const struct pz_op_args *a, struct pz_view *out)
+{
+    const struct pz_shape *x = &a->in[0].shape;
+    if (!is_f32(a, 0) || x->rank < 1 || !(a->attrs->eps > 0))
+        return bad(log, "l2_normalise", a, "F32 rows and a positive eps expected");
+    if (!absent(a, 1) && !is_vector(a, 1, x->dim[x->rank - 1]))
+        return bad(log, "l2_normalise", a, "gamma does not fit the channels");
+    *out = a->in[0];
+    return PZ_OK;
+}
+
+enum pz_status pz_shape_reduce(struct pz_log *log, const struct pz_op_args *a, struct pz_view *out)
+{
+    if (!is_f32(a, 0) || !a->attrs->axes || a->attrs->axes >> a->in[0].shape.rank)
+        return bad(log, "reduce", a, "F32 and axes of it expected");
+    *out = a->in[0];
+    for (int i = 0; i < out->shape.rank; i++)
+        if (a->attrs->axes >> i & 1)
+            out->shape.dim[i] = 1;
+    return PZ_OK;
+}
+
+enum pz_status pz_shape_argmax(struct pz_log *log, const struct pz_op_args *a, struct pz_view *out)
+{
+    if (!is_f32(a, 0) || a->in[0].shape.rank < 1)
+        return bad(log, "argmax", a, "F32 rows expected");
+    *out = a->in[0];
+    out->dtype = PZ_DTYPE_I32;
+    out->shape.rank--;
+    return PZ_OK;
 }

@@ -45,34 +45,51 @@ static double cost_transposed(const struct pz_op_args *a)
     return (double)pz_shape_count(&a->in[0].shape) * w[1] * w[2] * w[3];
 }
 
-/* Elementwise and moving operations are exact; sums are bounded by F32 accumulation over at most a few
- * thousand terms. */
+/* Tolerances {cpu, cuda f32, f16, bf16}. Elementwise and moving operations are exact; sums are bounded by F32
+ * accumulation over at most a few thousand terms. One rounding costs 2⁻¹¹ = 4.9e-4 in F16, 2⁻⁸ = 3.9e-3 in
+ * BF16. */
 #define EXACT                                                                                                \
     {                                                                                                        \
-        0, 0, 0                                                                                              \
+        0, 0, 0, 0                                                                                           \
     }
 #define ROUNDED                                                                                              \
     {                                                                                                        \
-        0, 0, 1e-3f                                                                                          \
-    } /* on the device one rounding to F16 */
+        0, 0, 1e-3f, 4e-3f                                                                                   \
+    } /* one rounding of the result */
 #define CLOSE                                                                                                \
     {                                                                                                        \
-        2e-6f, 4e-6f, 1e-3f                                                                                  \
-    } /* exp, erf, tanh of two libraries */
+        2e-6f, 4e-6f, 1e-3f, 4e-3f                                                                           \
+    } /* exp, erf, tanh, log of two libraries */
 #define SUMS                                                                                                 \
     {                                                                                                        \
-        2e-5f, 2e-5f, 1e-3f                                                                                  \
+        2e-5f, 2e-5f, 1e-3f, 4.1e-3f                                                                         \
     }
 #define SCORES                                                                                               \
     {                                                                                                        \
-        2e-5f, 2e-5f, 2e-3f                                                                                  \
-    } /* attention keeps its weights as F16 */
+        2e-5f, 2e-5f, 2e-3f, 8e-3f                                                                           \
+    } /* attention may keep its weights as F16, BF16 */
 
 #if PZ_HAVE_CUDA
 #define CUDA(list) pz_cuda_##list
 #else
 #define CUDA(list) NULL
 #endif
+
+static double cost_conv3d(const struct pz_op_args *a)
+{
+    return cost_conv(a) * a->in[1].shape.dim[4];
+}
+
+/* corners × channels */
+static double cost_sample(const struct pz_op_args *a)
+{
+    return (double)pz_shape_count(&a->out.shape) * (a->in[0].shape.rank == 5 ? 8 : 4);
+}
+
+static double cost_input(const struct pz_op_args *a)
+{
+    return (double)pz_shape_count(&a->in[0].shape);
+}
 
 static const struct pz_op_row table[PZ_OP_COUNT] = {
     [PZ_OP_CONV2D] = {"conv2d", 2, 5, pz_shape_conv2d, pz_ref_conv2d, pz_cpu_conv2d, CUDA(conv2d), SUMS,
@@ -133,6 +150,35 @@ static const struct pz_op_row table[PZ_OP_COUNT] = {
     [PZ_OP_GEGLU] = {"geglu", 1, 1, pz_shape_geglu, pz_ref_geglu, NULL, CUDA(geglu), CLOSE, NULL},
     [PZ_OP_EMBEDDING] = {"embedding", 2, 2, pz_shape_embedding, pz_ref_embedding, NULL, CUDA(embedding),
                          EXACT, NULL},
+    [PZ_OP_CONV3D] = {"conv3d", 2, 3, pz_shape_conv3d, pz_ref_conv3d, NULL, NULL, SUMS, cost_conv3d},
+    [PZ_OP_GROUPED_CONV2D] = {"grouped_conv2d", 2, 3, pz_shape_grouped_conv2d, pz_ref_grouped_conv2d, NULL,
+                              NULL, SUMS, cost_conv},
+    [PZ_OP_GRID_SAMPLE2D] = {"grid_sample2d", 2, 2, pz_shape_grid_sample, pz_ref_grid_sample, NULL, NULL,
+                             SUMS, cost_sample},
+    [PZ_OP_GRID_SAMPLE3D] = {"grid_sample3d", 2, 2, pz_shape_grid_sample, pz_ref_grid_sample, NULL, NULL,
+                             SUMS, cost_sample},
+    [PZ_OP_DIV] = {"div", 2, 2, pz_shape_binary, pz_ref_div, NULL, NULL, CLOSE, NULL},
+    [PZ_OP_HARD_SIGMOID] = {"hard_sigmoid", 1, 1, pz_shape_unary, pz_ref_hard_sigmoid, NULL, NULL, CLOSE,
+                            NULL},
+    [PZ_OP_HARD_SWISH] = {"hard_swish", 1, 1, pz_shape_unary, pz_ref_hard_swish, NULL, NULL, CLOSE, NULL},
+    [PZ_OP_CLAMP] = {"clamp", 1, 1, pz_shape_clamp, pz_ref_clamp, NULL, NULL, ROUNDED, NULL},
+    [PZ_OP_SQRT] = {"sqrt", 1, 1, pz_shape_unary, pz_ref_sqrt, NULL, NULL, CLOSE, NULL},
+    [PZ_OP_RSQRT] = {"rsqrt", 1, 1, pz_shape_unary, pz_ref_rsqrt, NULL, NULL, CLOSE, NULL},
+    [PZ_OP_LOG] = {"log", 1, 1, pz_shape_unary, pz_ref_log, NULL, NULL, CLOSE, NULL},
+    [PZ_OP_POW] = {"pow", 1, 1, pz_shape_unary, pz_ref_pow, NULL, NULL, CLOSE, NULL},
+    [PZ_OP_SOFTPLUS] = {"softplus", 1, 1, pz_shape_unary, pz_ref_softplus, NULL, NULL, CLOSE, NULL},
+    [PZ_OP_LOG_SOFTMAX] = {"log_softmax", 1, 1, pz_shape_softmax, pz_ref_log_softmax, NULL, NULL, CLOSE,
+                           NULL},
+    [PZ_OP_L2_NORMALISE] = {"l2_normalise", 1, 2, pz_shape_l2_normalise, pz_ref_l2_normalise, NULL, NULL,
+                            SUMS, NULL},
+    [PZ_OP_REDUCE_MEAN] = {"reduce_mean", 1, 1, pz_shape_reduce, pz_ref_reduce_mean, NULL, NULL, SUMS,
+                           cost_input},
+    [PZ_OP_REDUCE_SUM] = {"reduce_sum", 1, 1, pz_shape_reduce, pz_ref_reduce_sum, NULL, NULL, SUMS,
+                          cost_input},
+    [PZ_OP_REDUCE_MAX] = {"reduce_max", 1, 1, pz_shape_reduce, pz_ref_reduce_max, NULL, NULL, EXACT,
+                          cost_input},
+    [PZ_OP_ARGMAX] = {"argmax", 1, 1, pz_shape_argmax, pz_ref_argmax, NULL, NULL, EXACT, cost_input},
+    [PZ_OP_PAD_EDGE] = {"pad_edge", 1, 1, pz_shape_pad_edge, pz_ref_pad_edge, NULL, NULL, EXACT, NULL},
 };
 
 const struct pz_op_row *pz_op_row(enum pz_op op)

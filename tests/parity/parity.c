@@ -1,452 +1,66 @@
 /*
- * Walks the table of operations: for each, random shapes, attributes and edge values; the plain C truth
- * against every fast form on every rung of this processor, with guard words around the output; with --cuda
- * instead against the device, F32 and F16, each case a plan and a session of its own (exit 77 without a
- * device). Every row must be covered: an operation that has no generator here fails the test. Usage: parity
- * [--op NAME] [--seed N] [--cases N] [--cuda 1]
+ * Walks the table of operations: for each, random cases (generate.c); the plain C truth against every fast
+ * form on every rung of this processor, with guard words around the output, and as a BF16 plan of one node on
+ * both CPU backends; with --cuda instead against the device, F32, F16 and BF16, each case a plan and a
+ * session of its own (exit 77 without a device). Every row must be covered: an operation without a generator
+ * fails, and one without a fast form is counted and named in the last line. Usage: parity [--op NAME] [--seed
+ * N] [--cases N] [--cuda 1] [--bench 1]
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "base/pool.h"
-#include "base/rng.h"
 #include "tensor/cpu/cpu.h"
 #include "tensor/cuda/cuda.h"
-#include "tensor/half.h"
-#include "tensor/op.h"
 #include "tensor/plan.h"
+#include "parity.h"
 
 #define GUARD 64
 #define GUARD_WORD 0x7fb5a5a5u /* a NaN no kernel makes */
 
-struct trial {
-    struct pz_rng rng;
-    struct pz_attrs attrs;
-    struct pz_op_args a;
-    int index[16];
-    bool sums; /* no huge terms: cancellation would measure F32, not the kernel */
-    bool half; /* every value is one F16 holds exactly */
-    void *owned[PZ_OP_MAX_IN + 1];
+/* Where a row is run, and how its plan holds numbers. */
+struct place {
+    const char *name;
+    enum pz_backend backend;
+    enum pz_dtype dtype;
+    bool forms; /* the row's cpu forms one by one, instead of a plan */
 };
 
-static int between(struct trial *t, int lo, int hi)
+struct outcome {
+    float worst;
+    int ran, refused; /* refused: the backend has nothing for this type */
+};
+
+static double number(const struct pz_view *v, const void *data, size_t i)
 {
-    return lo + (int)pz_rng_below(&t->rng, (uint32_t)(hi - lo + 1));
+    return v->dtype == PZ_DTYPE_I32 ? (double)((const int32_t *)data)[i] : (double)((const float *)data)[i];
 }
 
-static float any_value(struct trial *t)
+/* Compare an output with the truth; true when all is within `allowed`. */
+static bool agrees(const struct trial *t, const struct pz_op_row *row, const char *where, const void *got,
+                   float allowed, float *worst)
 {
-    static const float edges[] = {0, -0.0f, 1, -1, 1e-39f, -1e-39f, 1e-20f, 6, 5.9999995f, 1000, -1000};
-    if (pz_rng_below(&t->rng, 16) == 0)
-        return edges[pz_rng_below(&t->rng, sizeof edges / sizeof *edges - (t->sums ? 2 : 0))];
-    return pz_rng_normal(&t->rng);
-}
-
-static float value(struct trial *t)
-{
-    float v = any_value(t);
-    if (!t->half)
-        return v;
-    v = v > 100 ? 100 : v < -100 ? -100 : v; /* products stay inside F16 */
-    return pz_f16_to_f32(pz_f32_to_f16(v));
-}
-
-static void input(struct trial *t, int i, enum pz_dtype dtype, struct pz_shape s)
-{
-    size_t n = pz_shape_count(&s);
-    void *p = pz_calloc(n, pz_dtype_size(dtype));
-    if (!p)
-        exit(1);
-    for (size_t k = 0; k < n; k++) {
-        if (dtype == PZ_DTYPE_F16)
-            ((uint16_t *)p)[k] = pz_f32_to_f16(value(t));
-        else if (dtype == PZ_DTYPE_I32)
-            ((int32_t *)p)[k] = between(t, -2, 40);
-        else
-            ((float *)p)[k] = value(t);
-    }
-    t->owned[i] = p;
-    t->a.in[i] = (struct pz_view){dtype, s, p};
-    if (t->a.n_in <= i)
-        t->a.n_in = i + 1;
-}
-
-static struct pz_shape shape4(int a, int b, int c, int d)
-{
-    return (struct pz_shape){.rank = 4, .dim = {a, b, c, d}};
-}
-
-static struct pz_shape any_shape(struct trial *t)
-{
-    struct pz_shape s = {.rank = between(t, 1, 5)};
-    for (int i = 0; i < s.rank; i++)
-        s.dim[i] = between(t, 1, 7);
-    return s;
-}
-
-static int channels(struct trial *t)
-{
-    static const int usual[] = {1, 3, 4, 8, 15, 16, 17, 24, 31, 32, 33, 42, 48, 64, 96};
-    return usual[pz_rng_below(&t->rng, sizeof usual / sizeof *usual)];
-}
-
-static void window(struct trial *t, int *h, int *w, int kh, int kw)
-{
-    struct pz_attrs *a = &t->attrs;
-    *h = between(t, 1, 19);
-    *w = between(t, 1, 19);
-    for (int i = 0; i < 2; i++) {
-        int k = i ? kw : kh, *n = i ? w : h;
-        a->stride[i] = between(t, 1, 3);
-        a->dilation[i] = between(t, 0, 3) ? 1 : 2;
-        int span = (k - 1) * a->dilation[i] + 1;
-        a->pad[2 * i] = between(t, 0, span - 1);
-        a->pad[2 * i + 1] = between(t, 0, span - 1);
-        *n = *n < span ? span : *n;
-    }
-}
-
-/* Weight i smaller by √n, so that sums of n terms stay near one. */
-static void shrink(struct trial *t, size_t i, int n)
-{
-    float *w = (float *)t->owned[1] + i;
-    *w /= sqrtf((float)n);
-    if (t->half)
-        *w = pz_f16_to_f32(pz_f32_to_f16(*w));
-}
-
-static void convolution(struct trial *t, bool dw)
-{
-    int kh = between(t, 1, 5), kw = between(t, 0, 2) ? kh : between(t, 1, 5), h, w, ci = channels(t);
-    int co = dw ? ci : channels(t), n = between(t, 0, 5) ? 1 : 2;
-    if (between(t, 0, 3) == 0)
-        kh = kw = 1;
-    window(t, &h, &w, kh, kw);
-    if (between(t, 0, 9) == 0) { /* one large enough for oneDNN and for tensor cores */
-        h = w = dw ? 20 : 48;
-        ci = dw ? ci : 96;
-        co = dw ? ci : 64;
-        kh = kw = 3;
-        t->attrs.pad[0] = t->attrs.pad[1] = t->attrs.pad[2] = t->attrs.pad[3] = 1;
-        t->attrs.stride[0] = t->attrs.stride[1] = t->attrs.dilation[0] = t->attrs.dilation[1] = 1;
-    }
-    input(t, 0, PZ_DTYPE_F32, shape4(n, h, w, ci));
-    input(t, 1, PZ_DTYPE_F32, shape4(dw ? 1 : co, kh, kw, ci));
-    for (size_t i = 0; i < pz_shape_count(&t->a.in[1].shape); i++) /* keep sums near one */
-        shrink(t, i, kh * kw * (dw ? 1 : ci));
-    for (int i = 2; i < 5; i++)
-        t->a.in[i].dtype = PZ_DTYPE_COUNT;
-    if (between(t, 0, 3))
-        input(t, 2, PZ_DTYPE_F32, (struct pz_shape){.rank = 1, .dim = {co}});
-    t->attrs.act = (enum pz_act)between(t, 0, 3);
-    struct pz_view out;
-    enum pz_act act = t->attrs.act;
-    t->attrs.act = PZ_ACT_NONE;
-    if (pz_op_row(dw ? PZ_OP_DWCONV2D : PZ_OP_CONV2D)->shape(NULL, &t->a, &out) == PZ_OK && between(t, 0, 1))
-        input(t, 3, PZ_DTYPE_F32, out.shape);
-    t->attrs.act = act;
-    if (act == PZ_ACT_PRELU)
-        input(t, 4, PZ_DTYPE_F32, (struct pz_shape){.rank = 3, .dim = {1, 1, co}});
-}
-
-static void binary(struct trial *t)
-{
-    struct pz_shape s = any_shape(t), r = s;
-    bool broadcast = between(t, 0, 1);
-    for (int i = 0; broadcast && i < r.rank; i++)
-        r.dim[i] = between(t, 0, 1) ? 1 : r.dim[i];
-    input(t, 0, PZ_DTYPE_F32, s);
-    input(t, 1, PZ_DTYPE_F32, r);
-    t->attrs.act = (enum pz_act)between(t, 0, 2);
-}
-
-static void moving(struct trial *t, enum pz_op op)
-{
-    struct pz_attrs *a = &t->attrs;
-    struct pz_shape s = any_shape(t);
-    input(t, 0, PZ_DTYPE_F32, s);
-    if (op == PZ_OP_PAD)
-        a->value = value(t);
-    a->axis = between(t, 0, s.rank - 1);
-    for (int i = 0; i < s.rank; i++) {
-        a->before[i] = between(t, 0, 3);
-        a->after[i] = between(t, 0, 3);
-        a->begin[i] = between(t, 0, s.dim[i] - 1);
-        a->size[i] = between(t, 1, s.dim[i] - a->begin[i]);
-        a->perm[i] = i;
-    }
-    for (int i = s.rank - 1; i > 0; i--) {
-        int j = between(t, 0, i), k = a->perm[i];
-        a->perm[i] = a->perm[j];
-        a->perm[j] = k;
-    }
-    a->shape = (struct pz_shape){.rank = 2, .dim = {-1, s.dim[s.rank - 1]}};
-    for (int i = 1; op == PZ_OP_CONCAT && i < between(t, 2, 4); i++) {
-        struct pz_shape more = s;
-        more.dim[a->axis] = between(t, 1, 5);
-        input(t, i, PZ_DTYPE_F32, more);
-    }
-}
-
-static void points(struct trial *t, enum pz_op op)
-{
-    int n = between(t, 4, 40);
-    if (op == PZ_OP_CROP_AFFINE)
-        input(t, 0, PZ_DTYPE_F32, shape4(1, between(t, 2, 20), between(t, 2, 20), channels(t)));
-    else
-        input(t, 0, PZ_DTYPE_F32,
-              (struct pz_shape){.rank = 3, .dim = {1, n, op == PZ_OP_POINTS_MATRIX ? 3 : between(t, 2, 3)}});
-    if (op != PZ_OP_POINTS_MATRIX)
-        input(t, 1, PZ_DTYPE_F32, (struct pz_shape){.rank = 3, .dim = {1, 4, 4}});
-    for (int i = 0; i < 16; i++)
-        t->index[i] = between(t, 0, n - 1);
-    t->attrs.index = t->index;
-    t->attrs.n_index = 16;
-    t->attrs.left = between(t, 0, n - 1);
-    t->attrs.right = between(t, 0, n - 1);
-    t->attrs.size[0] = between(t, 1, 16);
-    t->attrs.size[1] = between(t, 1, 16);
-    t->attrs.scale[0] = t->attrs.scale[1] = 1.5f;
-}
-
-static struct pz_shape shape1(int a)
-{
-    return (struct pz_shape){.rank = 1, .dim = {a}};
-}
-
-static void transposed(struct trial *t)
-{
-    struct pz_attrs *a = &t->attrs;
-    int k[2] = {between(t, 1, 4), between(t, 1, 4)}, n[2] = {between(t, 1, 9), between(t, 1, 9)};
-    int ci = channels(t), co = channels(t);
-    for (int i = 0; i < 2; i++) {
-        a->stride[i] = between(t, 1, 3);
-        a->dilation[i] = between(t, 0, 3) ? 1 : 2;
-        a->size[i] = between(t, 0, a->stride[i] - 1);
-        int whole = (n[i] - 1) * a->stride[i] + (k[i] - 1) * a->dilation[i] + 1;
-        a->pad[2 * i] = between(t, 0, (k[i] - 1) * a->dilation[i]);
-        a->pad[2 * i + 1] = a->pad[2 * i];
-        if (whole - 2 * a->pad[2 * i] + a->size[i] < 1)
-            a->pad[2 * i] = a->pad[2 * i + 1] = 0;
-    }
-    input(t, 0, PZ_DTYPE_F32, shape4(between(t, 1, 2), n[0], n[1], ci));
-    input(t, 1, PZ_DTYPE_F32, shape4(ci, k[0], k[1], co));
-    for (size_t i = 0; i < pz_shape_count(&t->a.in[1].shape); i++)
-        shrink(t, i, ci * k[0] * k[1]);
-    if (between(t, 0, 2))
-        input(t, 2, PZ_DTYPE_F32, shape1(co));
-    a->act = (enum pz_act)between(t, 0, 2);
-}
-
-static void norm(struct trial *t, enum pz_op op)
-{
-    static const enum pz_act acts[] = {PZ_ACT_NONE, PZ_ACT_NONE, PZ_ACT_RELU, PZ_ACT_SILU, PZ_ACT_GELU};
-    struct pz_attrs *a = &t->attrs;
-    struct pz_shape s = {.rank = between(t, 2, 5)};
-    int c = channels(t), first = 1, last = 3;
-    for (int i = 0; i < s.rank - 1; i++)
-        s.dim[i] = between(t, 1, 7);
-    if (between(t, 0, 5) == 0) { /* enough rows for many blocks */
-        s = shape4(2, 40, 33, 0);
-        c = 64;
-    }
-    a->groups = c % 8 == 0 && between(t, 0, 1) ? 8 : between(t, 0, 1) ? c : 1;
-    a->eps = between(t, 0, 1) ? 1e-5f : 1e-6f;
-    /* statistics of a few values would divide by almost nothing: the comparison would measure F32 */
-    if (op == PZ_OP_GROUP_NORM && s.rank > 1 && c / a->groups < 4)
-        s.dim[s.rank - 2] = s.rank > 2 ? 16 : s.dim[0];
-    if (op == PZ_OP_GROUP_NORM && s.rank == 2 && c / a->groups < 4)
-        a->groups = 1;
-    if ((op == PZ_OP_LAYER_NORM || (op == PZ_OP_GROUP_NORM && s.rank == 2)) && c < 4)
-        c = 8;
-    if (op == PZ_OP_GROUP_NORM && c % a->groups)
-        a->groups = 1;
-    if (op == PZ_OP_LAYER_NORM)
-        a->groups = 0;
-    if (op == PZ_OP_LAYER_NORM && between(t, 0, 3) == 0) /* every way of holding a row */
-        c = 8 * between(t, 30, 200) + between(t, 0, 1);
-    s.dim[s.rank - 1] = c;
-    a->act = acts[between(t, 0, 4)];
-    input(t, 0, PZ_DTYPE_F32, s);
-    if (op == PZ_OP_BATCH_NORM) {
-        input(t, 1, PZ_DTYPE_F32, shape1(c));
-        input(t, 2, PZ_DTYPE_F32, shape1(c));
-        for (int i = 0; i < c; i++)
-            ((float *)t->owned[2])[i] = 0.25f + 0.25f * (float)(i % 8);
-        first = 3;
-        last = 5;
-    }
-    for (int i = first; i < last; i++)
-        if (between(t, 0, 2))
-            input(t, i, PZ_DTYPE_F32, shape1(c));
-}
-
-static void product(struct trial *t)
-{
-    int m = between(t, 1, 70), n = between(t, 1, 70), k = between(t, 1, 200), r = between(t, 2, 4);
-    struct pz_shape a = {.rank = r}, b = {.rank = r};
-    bool shared = between(t, 0, 1);
-    if (between(t, 0, 2) == 0)
-        m = n = k = 64;
-    t->attrs.transpose_b = between(t, 0, 1);
-    for (int i = 0; i < r - 2; i++) {
-        a.dim[i] = between(t, 1, 3);
-        b.dim[i] = shared ? 1 : a.dim[i];
-    }
-    a.dim[r - 2] = m;
-    a.dim[r - 1] = k;
-    b.dim[r - 2] = t->attrs.transpose_b ? n : k;
-    b.dim[r - 1] = t->attrs.transpose_b ? k : n;
-    input(t, 0, PZ_DTYPE_F32, a);
-    input(t, 1, PZ_DTYPE_F32, b);
-    for (size_t i = 0; i < pz_shape_count(&b); i++)
-        shrink(t, i, k);
-}
-
-static void attention(struct trial *t)
-{
-    static const int widths[] = {1, 5, 8, 16, 24, 40, 64, 72, 80, 128, 160, 192};
-    int b = between(t, 1, 2), tq = between(t, 1, 150), tk = between(t, 1, 150), h = between(t, 1, 4);
-    int d = widths[pz_rng_below(&t->rng, sizeof widths / sizeof *widths)];
-    input(t, 0, PZ_DTYPE_F32, shape4(b, tq, h, d));
-    input(t, 1, PZ_DTYPE_F32, shape4(b, tk, h, d));
-    input(t, 2, PZ_DTYPE_F32, shape4(b, tk, h, d));
-    if (between(t, 0, 2) == 0)
-        input(t, 3, PZ_DTYPE_F32, shape4(between(t, 0, 1) ? 1 : b, between(t, 0, 1) ? 1 : h, tq, tk));
-    t->attrs.value = between(t, 0, 1) ? 0 : 0.125f;
-}
-
-static void fully_connected(struct trial *t)
-{
-    static const enum pz_act acts[] = {PZ_ACT_NONE, PZ_ACT_RELU, PZ_ACT_RELU6, PZ_ACT_SILU, PZ_ACT_GELU};
-    int k = between(t, 1, 200), n = between(t, 1, 60);
-    struct pz_shape x = {.rank = 2, .dim = {between(t, 1, 4), k}};
-    if (between(t, 0, 1))
-        x = (struct pz_shape){.rank = 3, .dim = {between(t, 1, 3), between(t, 1, 30), k}};
-    input(t, 0, PZ_DTYPE_F32, x);
-    input(t, 1, PZ_DTYPE_F32, (struct pz_shape){.rank = 2, .dim = {n, k}});
-    for (size_t i = 0; i < pz_shape_count(&t->a.in[1].shape); i++)
-        shrink(t, i, k);
-    t->a.in[2].dtype = PZ_DTYPE_COUNT;
-    if (between(t, 0, 1))
-        input(t, 2, PZ_DTYPE_F32, (struct pz_shape){.rank = 1, .dim = {n}});
-    t->attrs.act = acts[between(t, 0, 4)];
-}
-
-/* Fill a trial; false: nobody wrote a generator for this operation. */
-static bool generate(struct trial *t, enum pz_op op)
-{
-    int h, w;
-    switch (op) {
-    case PZ_OP_CONV2D:
-    case PZ_OP_DWCONV2D:
-        convolution(t, op == PZ_OP_DWCONV2D);
-        return true;
-    case PZ_OP_FULLY_CONNECTED:
-        fully_connected(t);
-        return true;
-    case PZ_OP_ADD:
-    case PZ_OP_SUB:
-    case PZ_OP_MUL:
-        binary(t);
-        return true;
-    case PZ_OP_PRELU: {
-        struct pz_shape s = any_shape(t);
-        input(t, 0, PZ_DTYPE_F32, s);
-        input(t, 1, PZ_DTYPE_F32, (struct pz_shape){.rank = 2, .dim = {1, s.dim[s.rank - 1]}});
-        return true;
-    }
-    case PZ_OP_RELU:
-    case PZ_OP_RELU6:
-    case PZ_OP_SIGMOID:
-    case PZ_OP_GELU:
-    case PZ_OP_GELU_TANH:
-    case PZ_OP_SILU:
-    case PZ_OP_TANH:
-    case PZ_OP_LEAKY_RELU:
-        t->attrs.value = 0.125f;
-        input(t, 0, PZ_DTYPE_F32, any_shape(t));
-        return true;
-    case PZ_OP_EXP:
-        t->sums = true;
-        input(t, 0, PZ_DTYPE_F32, any_shape(t));
-        return true;
-    case PZ_OP_SOFTMAX: {
-        struct pz_shape s = any_shape(t);
-        t->attrs.axis = between(t, 0, s.rank - 1);
-        if (between(t, 0, 3) == 0)
-            s.dim[s.rank - 1 - t->attrs.axis] = between(t, 30, s.rank < 3 ? 5000 : 700);
-        input(t, 0, PZ_DTYPE_F32, s);
-        return true;
-    }
-    case PZ_OP_GEGLU: {
-        struct pz_shape s = any_shape(t);
-        s.dim[s.rank - 1] = 2 * channels(t);
-        t->sums = true;
-        input(t, 0, PZ_DTYPE_F32, s);
-        return true;
-    }
-    case PZ_OP_EMBEDDING:
-        input(t, 0, PZ_DTYPE_I32, any_shape(t));
-        input(t, 1, PZ_DTYPE_F32, (struct pz_shape){.rank = 2, .dim = {between(t, 1, 40), channels(t)}});
-        return true;
-    case PZ_OP_MATMUL:
-        product(t);
-        return true;
-    case PZ_OP_ATTENTION:
-        attention(t);
-        return true;
-    case PZ_OP_CONV_TRANSPOSE2D:
-        transposed(t);
-        return true;
-    case PZ_OP_GROUP_NORM:
-    case PZ_OP_LAYER_NORM:
-    case PZ_OP_BATCH_NORM:
-        norm(t, op);
-        return true;
-    case PZ_OP_MAXPOOL:
-    case PZ_OP_AVGPOOL:
-        t->attrs.kernel[0] = between(t, 1, 4);
-        t->attrs.kernel[1] = between(t, 1, 4);
-        window(t, &h, &w, t->attrs.kernel[0], t->attrs.kernel[1]);
-        t->attrs.dilation[0] = t->attrs.dilation[1] = 1;
-        for (int i = 0; i < 4; i++) { /* the spans were for dilation up to 2 */
-            int k = t->attrs.kernel[i / 2];
-            t->attrs.pad[i] = t->attrs.pad[i] < k ? t->attrs.pad[i] : k - 1;
+    const struct pz_view *o = &t->a.out;
+    size_t n = pz_shape_count(&o->shape);
+    double top = 1;
+    for (size_t i = 0; i < n; i++)
+        top = fmax(top, fabs(number(o, o->data, i)));
+    for (size_t i = 0; i < n; i++) {
+        double want = number(o, o->data, i), have = number(o, got, i);
+        double d = want == have ? 0 : fabs(want - have) / top; /* equal infinities are equal */
+        *worst = d > (double)*worst ? (float)d : *worst;
+        if (!(d <= (double)allowed)) {
+            char shape[96];
+            printf("FAIL %s %s: element %zu of %zu is %.9g, should be %.9g; x %s\n", row->name, where, i, n,
+                   have, want, pz_shape_text(&t->a.in[0].shape, shape));
+            return false;
         }
-        t->attrs.act = (enum pz_act)between(t, 0, 2);
-        input(t, 0, PZ_DTYPE_F32, shape4(between(t, 1, 2), h, w, channels(t)));
-        return true;
-    case PZ_OP_PAD:
-    case PZ_OP_RESHAPE:
-    case PZ_OP_CONCAT:
-    case PZ_OP_SLICE:
-    case PZ_OP_TRANSPOSE:
-        moving(t, op);
-        return true;
-    case PZ_OP_RESIZE_NEAREST:
-    case PZ_OP_RESIZE_BILINEAR:
-        input(t, 0, PZ_DTYPE_F32, shape4(1, between(t, 1, 9), between(t, 1, 9), channels(t)));
-        t->attrs.shape.dim[0] = between(t, 1, 20);
-        t->attrs.shape.dim[1] = between(t, 1, 20);
-        t->attrs.align_corners = between(t, 0, 1);
-        t->attrs.half_pixel = !t->attrs.align_corners && between(t, 0, 1);
-        return true;
-    case PZ_OP_DEQUANTIZE:
-        input(t, 0, PZ_DTYPE_F16, any_shape(t));
-        return true;
-    case PZ_OP_POINTS_MATRIX:
-    case PZ_OP_CROP_AFFINE:
-    case PZ_OP_TRANSFORM_POINTS:
-        points(t, op);
-        return true;
-    case PZ_OP_COUNT:
-        break;
     }
-    return false;
+    return true;
 }
 
 /* A buffer with guard words on both sides, filled with garbage. */
@@ -468,14 +82,15 @@ static bool guards_whole(const uint32_t *p, size_t n)
     return true;
 }
 
-/* One fast form on one rung; returns 1 on a mismatch, *ran counts. */
+/* One fast form on one rung; returns 1 on a mismatch. */
 static int compare(struct trial *t, enum pz_op op, const struct pz_kernel *k, int rung, struct pz_pool *pool,
-                   const float *truth, float *worst, int *ran)
+                   struct outcome *all)
 {
     const struct pz_op_row *row = pz_op_row(op);
     struct pz_op_args a = t->a;
     size_t n = pz_shape_count(&a.out.shape), scratch_bytes = 0;
     void *state = NULL;
+    char where[64];
     int bad = 0;
     a.rung = rung;
     a.pool = pool;
@@ -486,25 +101,14 @@ static int compare(struct trial *t, enum pz_op op, const struct pz_kernel *k, in
     a.state = state;
     a.scratch = scratch + GUARD;
     a.out.data = buf + GUARD;
+    snprintf(where, sizeof where, "%s rung %d", k->name, rung);
     if (k->attach && k->attach(NULL, &a, &a.local) != PZ_OK)
         bad = 1;
-    for (int round = 0; round < 2 && !bad;
-         round++) /* twice: nothing may hang on what was in the buffers before */
+    for (int round = 0; round < 2 && !bad; round++) /* twice: nothing may hang on what was in the buffers */
         k->run(&a);
-    float top = 1;
-    for (size_t i = 0; i < n; i++)
-        top = fabsf(truth[i]) > top ? fabsf(truth[i]) : top;
-    for (size_t i = 0; i < n && !bad; i++) {
-        float d = fabsf(((float *)a.out.data)[i] - truth[i]) / top;
-        *worst = d > *worst ? d : *worst;
-        if (!(d <= row->tolerance.cpu)) {
-            printf("FAIL %s %s rung %d: element %zu of %zu is %.9g, should be %.9g\n", row->name, k->name,
-                   rung, i, n, (double)((float *)a.out.data)[i], (double)truth[i]);
-            bad = 1;
-        }
-    }
+    bad = bad || !agrees(t, row, where, a.out.data, row->tolerance.cpu, &all->worst);
     if (!guards_whole(buf, n) || !guards_whole(scratch, scratch_bytes / 4 + 16)) {
-        printf("FAIL %s %s rung %d: wrote outside its memory\n", row->name, k->name, rung);
+        printf("FAIL %s %s: wrote outside its memory\n", row->name, where);
         bad = 1;
     }
     if (k->detach)
@@ -513,29 +117,32 @@ static int compare(struct trial *t, enum pz_op op, const struct pz_kernel *k, in
         k->release(state);
     pz_free(buf);
     pz_free(scratch);
-    ++*ran;
+    all->ran++;
     return bad;
 }
 
-/* One node on the device: the plan, its fusion-free form, transfers, capture. Every other case has its later
- * inputs as constants, as weights are. */
-static int on_device(struct trial *t, enum pz_op op, enum pz_dtype dtype, int number, float *worst, int *ran)
+static float allowed_at(const struct pz_op_row *row, const struct place *p)
 {
-    const struct pz_op_row *row = pz_op_row(op);
-    struct pz_log *log = pz_log_create(NULL, NULL, PZ_LOG_ERROR);
+    if (p->dtype == PZ_DTYPE_F16)
+        return row->tolerance.f16;
+    if (p->dtype == PZ_DTYPE_BF16)
+        return row->tolerance.bf16;
+    return p->backend == PZ_BACKEND_CUDA ? row->tolerance.cuda_f32 : row->tolerance.cpu;
+}
+
+/* A graph of the one node; every other case has its later inputs as constants, as weights are. `at[i]` is the
+ * number of the session input that input i became, or PZ_NONE. */
+static struct pz_graph *one_node(const struct trial *t, enum pz_op op, int number_of, struct pz_log *log,
+                                 int *at)
+{
     struct pz_graph *g = pz_graph_create(log);
-    struct pz_plan_params params = {.backend = PZ_BACKEND_CUDA, .dtype = dtype};
-    struct pz_plan *plan = NULL;
-    struct pz_session *s = NULL;
-    int in[PZ_OP_MAX_IN], at[PZ_OP_MAX_IN], many = 0, bad = 1;
-    float tolerance = dtype == PZ_DTYPE_F16 ? row->tolerance.cuda_f16 : row->tolerance.cuda_f32, top = 1;
-    size_t n = pz_shape_count(&t->a.out.shape);
+    int in[PZ_OP_MAX_IN], many = 0;
     for (int i = 0; i < t->a.n_in; i++) {
         const struct pz_view *v = &t->a.in[i];
         in[i] = at[i] = PZ_NONE;
         if (v->dtype == PZ_DTYPE_COUNT)
             continue;
-        if (i > 0 && number % 2) {
+        if (i > 0 && number_of % 2) {
             in[i] = pz_graph_const(g, v->dtype, v->shape, v->data);
         } else {
             in[i] = pz_graph_input_typed(g, "", v->dtype, v->shape);
@@ -543,136 +150,254 @@ static int on_device(struct trial *t, enum pz_op op, enum pz_dtype dtype, int nu
         }
     }
     pz_graph_output(g, "out", pz_graph_op(g, op, &t->attrs, in, t->a.n_in));
+    return g;
+}
+
+static int by_plan(struct trial *t, enum pz_op op, const struct place *where, int number_of,
+                   struct outcome *all)
+{
+    const struct pz_op_row *row = pz_op_row(op);
+    struct pz_log *log = pz_log_create(NULL, NULL, PZ_LOG_ERROR);
+    struct pz_plan_params params = {
+        .backend = where->backend, .dtype = where->dtype, .rung = PZ_CPU_RUNG_BEST, .threads = 1};
+    struct pz_plan *plan = NULL;
+    struct pz_session *s = NULL;
+    int at[PZ_OP_MAX_IN], bad = 1;
+    struct pz_graph *g = one_node(t, op, number_of, log, at);
     enum pz_status st = pz_plan_create(&g, &params, log, &plan);
+    if (st == PZ_ERR_UNSUPPORTED && where->dtype == PZ_DTYPE_BF16) {
+        all->refused++;
+        bad = 0;
+        goto fail;
+    }
     if (st == PZ_OK)
         st = pz_session_create(plan, log, &s);
     for (int i = 0; st == PZ_OK && i < t->a.n_in; i++)
         if (at[i] >= 0)
             memcpy(pz_session_input(s, NULL, at[i]).data, t->a.in[i].data,
                    pz_shape_count(&t->a.in[i].shape) * pz_dtype_size(t->a.in[i].dtype));
-    float *out = st == PZ_OK ? pz_session_output(s, NULL, 0).data : NULL;
+    void *out = st == PZ_OK ? pz_session_output(s, NULL, 0).data : NULL;
     for (int round = 0; st == PZ_OK && round < 2; round++) { /* poison, then both runs must write all */
-        memset(out, 0xff, n * sizeof *out);
+        memset(out, 0xff, pz_shape_count(&t->a.out.shape) * 4);
         st = pz_session_run(s, NULL);
     }
-    const float *truth = t->a.out.data;
-    for (size_t i = 0; i < n; i++)
-        top = fabsf(truth[i]) > top ? fabsf(truth[i]) : top;
     if (st != PZ_OK) {
         char text[1024];
         pz_log_last_error(log, text, sizeof text);
-        printf("FAIL %s on the device, %s: %s\n", row->name, pz_dtype_name(dtype), text);
+        printf("FAIL %s %s: %s\n", row->name, where->name, text);
     } else {
-        bad = 0;
-        ++*ran;
+        bad = !agrees(t, row, where->name, out, allowed_at(row, where), &all->worst);
+        all->ran++;
     }
-    for (size_t i = 0; i < n && !bad; i++) {
-        float d = fabsf(out[i] - truth[i]) / top;
-        *worst = d > *worst ? d : *worst;
-        if (!(d <= tolerance)) {
-            char shape[96];
-            printf("FAIL %s on the device, %s: element %zu of %zu is %.9g, should be %.9g; x %s\n", row->name,
-                   pz_dtype_name(dtype), i, n, (double)out[i], (double)truth[i],
-                   pz_shape_text(&t->a.in[0].shape, shape));
-            bad = 1;
-        }
-    }
+fail:
     pz_session_destroy(&s);
     pz_plan_destroy(&plan);
     pz_log_destroy(&log);
     return bad;
 }
 
-static int try_case(enum pz_op op, uint64_t seed, int number, struct pz_pool *pool, int device, float *worst,
-                    int *ran)
+/* Make case `number_of` and its truth in `*buf` (guarded); false when even that fails. */
+static bool begin(struct trial *t, enum pz_op op, uint64_t seed, int number_of, enum pz_dtype grid,
+                  uint32_t **buf)
 {
-    bool half = device == 2;
+    const struct pz_op_row *row = pz_op_row(op);
+    *t = (struct trial){.grid = grid};
+    *buf = NULL;
+    pz_rng_init(&t->rng, seed, (uint64_t)op << 32 | (uint64_t)number_of);
+    t->a.attrs = &t->attrs;
+    t->sums = row->tolerance.cpu > 1e-5f || row->tolerance.cuda_f32 > 1e-5f;
+    for (int i = 0; i < PZ_OP_MAX_IN; i++)
+        t->a.in[i].dtype = PZ_DTYPE_COUNT;
+    if (!pz_parity_generate(t, op)) {
+        printf("FAIL %s: the parity test has no generator for it\n", row->name);
+        return false;
+    }
+    if (t->a.n_in < row->min_in || row->shape(NULL, &t->a, &t->a.out) != PZ_OK) {
+        printf("FAIL %s: case %d was refused\n", row->name, number_of);
+        return false;
+    }
+    size_t n = pz_shape_count(&t->a.out.shape);
+    *buf = guarded(n);
+    t->a.out.data = *buf + GUARD;
+    row->ref(&t->a);
+    for (size_t i = 0; i < n; i++)
+        if ((*buf)[GUARD + i] == GUARD_WORD) {
+            printf("FAIL %s ref: element %zu of %zu was not written (case %d)\n", row->name, i, n, number_of);
+            return false;
+        }
+    if (!guards_whole(*buf, n)) {
+        printf("FAIL %s ref: wrote outside its memory (case %d)\n", row->name, number_of);
+        return false;
+    }
+    return true;
+}
+
+static void end(struct trial *t, uint32_t *buf)
+{
+    pz_free(buf);
+    for (int i = 0; i < PZ_OP_MAX_IN; i++)
+        pz_free(t->owned[i]);
+}
+
+static int try_case(enum pz_op op, uint64_t seed, int number_of, struct pz_pool *pool,
+                    const struct place *where, struct outcome *all)
+{
     static const int rungs[] = {0, 1, 2, PZ_CPU_RUNG_BEST};
     const struct pz_op_row *row = pz_op_row(op);
-    struct trial t = {0};
-    int bad = 0;
-    pz_rng_init(&t.rng, seed, (uint64_t)op << 32 | (uint64_t)number);
-    t.a.attrs = &t.attrs;
-    t.sums = row->tolerance.cpu > 1e-5f || row->tolerance.cuda_f32 > 1e-5f;
-    t.half = half;
-    for (int i = 0; i < PZ_OP_MAX_IN; i++)
-        t.a.in[i].dtype = PZ_DTYPE_COUNT;
-    if (!generate(&t, op)) {
-        printf("FAIL %s: the parity test has no generator for it\n", row->name);
-        return 1;
-    }
-    if (t.a.n_in < row->min_in || row->shape(NULL, &t.a, &t.a.out) != PZ_OK) {
-        printf("FAIL %s: case %d was refused\n", row->name, number);
-        bad = 1;
-    } else {
-        size_t n = pz_shape_count(&t.a.out.shape);
-        uint32_t *buf = guarded(n);
-        t.a.out.data = buf + GUARD;
-        row->ref(&t.a);
-        for (size_t i = 0; i < n && !bad; i++)
-            if (buf[GUARD + i] == GUARD_WORD) {
-                printf("FAIL %s ref: element %zu of %zu was not written (case %d)\n", row->name, i, n,
-                       number);
-                bad = 1;
-            }
-        if (!guards_whole(buf, n)) {
-            printf("FAIL %s ref: wrote outside its memory (case %d)\n", row->name, number);
-            bad = 1;
-        }
-        if (device && !bad)
-            bad = on_device(&t, op, half ? PZ_DTYPE_F16 : PZ_DTYPE_F32, number, worst, ran);
-        for (size_t r = 0; !device && r < sizeof rungs / sizeof *rungs; r++)
-            for (int k = 0; row->cpu && row->cpu[k]; k++)
-                bad |= compare(&t, op, row->cpu[k], rungs[r], r & 1 ? pool : NULL, (float *)t.a.out.data,
-                               worst, ran);
-        if (bad)
-            printf("     again with --op %s --seed %llu (case %d)\n", row->name, (unsigned long long)seed,
-                   number);
-        pz_free(buf);
-    }
-    for (int i = 0; i < PZ_OP_MAX_IN; i++)
-        pz_free(t.owned[i]);
+    struct trial t;
+    uint32_t *buf;
+    int bad = !begin(&t, op, seed, number_of, where->dtype, &buf);
+    if (!bad && !where->forms)
+        bad = by_plan(&t, op, where, number_of, all);
+    for (size_t r = 0; !bad && where->forms && r < sizeof rungs / sizeof *rungs; r++)
+        for (int k = 0; row->cpu && row->cpu[k]; k++)
+            bad |= compare(&t, op, row->cpu[k], rungs[r], r & 1 ? pool : NULL, all);
+    if (bad)
+        printf("     again with --op %s --seed %llu (case %d)\n", row->name, (unsigned long long)seed,
+               number_of);
+    end(&t, buf);
     return bad;
 }
 
-/* All cases of one operation on the CPU (device 0), on the device in F32 (1) or F16 (2). */
-static int walk(enum pz_op op, uint64_t seed, int cases, struct pz_pool *pool, int device)
+/* Names for the last line. */
+struct tally {
+    int rows, agree, none, failed;
+    char names[2048];
+};
+
+/* All cases of one operation at one place. */
+static void walk(enum pz_op op, uint64_t seed, int cases, struct pz_pool *pool, const struct place *where,
+                 struct tally *sum)
 {
-    static const char *const where[] = {"cpu", "cuda f32", "cuda f16"};
     const struct pz_op_row *row = pz_op_row(op);
-    float worst = 0, allowed[] = {row->tolerance.cpu, row->tolerance.cuda_f32, row->tolerance.cuda_f16};
-    int ran = 0, bad = 0;
-    if (device && !row->cuda) {
-        printf("%-18s %-8s no device form\n", row->name, where[device]);
-        return 0;
-    }
-    for (int c = 0; c < cases && !bad; c++)
-        bad = try_case(op, seed, c, pool, device, &worst, &ran);
-    if ((device || row->cpu) && ran == 0 && !bad) {
+    struct outcome all = {0};
+    bool expected = where->forms ? row->cpu != NULL : where->backend != PZ_BACKEND_CUDA || row->cuda != NULL;
+    int bad = 0;
+    sum->rows++;
+    for (int c = 0; c < cases && !bad && (expected || where->forms); c++) /* without forms: ref alone */
+        bad = try_case(op, seed, c, pool, where, &all);
+    if (expected && all.ran == 0 && all.refused == 0 && !bad) {
         printf("FAIL %s: no fast form ever ran\n", row->name);
         bad = 1;
     }
-    printf("%-18s %-8s %4d runs, worst %.3g of %.3g\n", row->name, where[device], ran, (double)worst,
-           (double)allowed[device]);
+    if (bad)
+        sum->failed++;
+    else if (all.ran)
+        sum->agree++;
+    else {
+        size_t n = strlen(sum->names);
+        snprintf(sum->names + n, sizeof sum->names - n, "%s%s", sum->none++ ? ", " : "", row->name);
+    }
+    if (all.ran)
+        printf("%-18s %-9s %4d runs, worst %.3g of %.3g\n", row->name, where->name, all.ran,
+               (double)all.worst, (double)allowed_at(row, where));
+    else if (!bad)
+        printf("%-18s %-9s no form of its own\n", row->name, where->name);
     fflush(stdout);
-    return bad;
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID,
+                  &t); /* this machine is shared: wall time would measure the others */
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Seconds of one run: the best of several batches of about 2 ms. */
+static double seconds(void (*run)(const struct pz_op_args *), const struct pz_op_args *a)
+{
+    double best = 1e9, once = now();
+    run(a);
+    once = now() - once;
+    int many = once > 2e-3 ? 1 : (int)(2e-3 / (once + 1e-8)) + 1;
+    for (int batch = 0; batch < 5 && (batch == 0 || once < 0.5); batch++) {
+        double t = now();
+        for (int i = 0; i < many; i++)
+            run(a);
+        t = (now() - t) / many;
+        best = t < best ? t : best;
+    }
+    return best;
+}
+
+/* The dearest of the cases: ref and each form on the best rung. */
+static void bench(enum pz_op op, uint64_t seed, int cases)
+{
+    const struct pz_op_row *row = pz_op_row(op);
+    struct trial t;
+    uint32_t *buf;
+    int dearest = 0;
+    double most = -1;
+    for (int c = 0; c < cases; c++) {
+        if (begin(&t, op, seed, c, PZ_DTYPE_F32, &buf) && pz_op_cost(op, &t.a) > most) {
+            most = pz_op_cost(op, &t.a);
+            dearest = c;
+        }
+        end(&t, buf);
+    }
+    char shape[96];
+    begin(&t, op, seed, dearest, PZ_DTYPE_F32, &buf);
+    double s = seconds(row->ref, &t.a), bytes = pz_op_bytes(&t.a);
+    printf("%-18s %-22s %-8s %10.2f us %8.2f GFLOP/s %8.2f GB/s\n", row->name,
+           pz_shape_text(&t.a.in[0].shape, shape), "ref", s * 1e6, 2e-9 * most / s, 1e-9 * bytes / s);
+    for (int k = 0; row->cpu && row->cpu[k]; k++) {
+        struct pz_op_args a = t.a;
+        size_t room = 0;
+        a.rung = PZ_CPU_RUNG_BEST;
+        a.threads = 1;
+        if (row->cpu[k]->prepare(NULL, &a, &a.state, &room) != PZ_OK)
+            continue;
+        uint32_t *scratch = guarded(room / 4 + 16);
+        a.scratch = scratch + GUARD;
+        if (!row->cpu[k]->attach || row->cpu[k]->attach(NULL, &a, &a.local) == PZ_OK) {
+            double f = seconds(row->cpu[k]->run, &a);
+            printf("%-18s %-22s %-8s %10.2f us %8.2f GFLOP/s %8.2f GB/s  %.1fx ref\n", "", "",
+                   row->cpu[k]->name, f * 1e6, 2e-9 * most / f, 1e-9 * bytes / f, s / f);
+        }
+        if (row->cpu[k]->detach)
+            row->cpu[k]->detach(a.local);
+        if (row->cpu[k]->release)
+            row->cpu[k]->release(a.state);
+        pz_free(scratch);
+    }
+    end(&t, buf);
+}
+
+static int report(const struct place *where, const struct tally *sum)
+{
+    if (sum->failed)
+        printf("%s: %d of %d rows FAILED\n", where->name, sum->failed, sum->rows);
+    else
+        printf("%d rows, %s: %d agree, %d have no form of their own%s%s\n", sum->rows, where->name,
+               sum->agree, sum->none, sum->none ? ": " : "", sum->names);
+    return sum->failed;
 }
 
 int main(int argc, char **argv)
 {
+    static const struct place places[2][3] = {{{"cpu", PZ_BACKEND_CPU, PZ_DTYPE_F32, true},
+                                               {"ref bf16", PZ_BACKEND_REF, PZ_DTYPE_BF16, false},
+                                               {"cpu bf16", PZ_BACKEND_CPU, PZ_DTYPE_BF16, false}},
+                                              {{"cuda f32", PZ_BACKEND_CUDA, PZ_DTYPE_F32, false},
+                                               {"cuda f16", PZ_BACKEND_CUDA, PZ_DTYPE_F16, false},
+                                               {"cuda bf16", PZ_BACKEND_CUDA, PZ_DTYPE_BF16, false}}};
     uint64_t seed = 20261122;
-    int cases = 60, failed = 0, cuda = 0;
+    int cases = 60, failed = 0, cuda = 0, benches = 0;
     enum pz_op only = PZ_OP_COUNT;
     char device[256];
     for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--op") == 0)
-            only = pz_op_find(argv[i + 1]);
-        else if (strcmp(argv[i], "--seed") == 0)
+        if (strcmp(argv[i], "--op") == 0 && (only = pz_op_find(argv[i + 1])) == PZ_OP_COUNT) {
+            printf("there is no operation '%s'\n", argv[i + 1]);
+            return 2;
+        } else if (strcmp(argv[i], "--seed") == 0)
             seed = strtoull(argv[i + 1], NULL, 0);
         else if (strcmp(argv[i], "--cases") == 0)
             cases = atoi(argv[i + 1]);
         else if (strcmp(argv[i], "--cuda") == 0)
-            cuda = atoi(argv[i + 1]);
+            cuda = atoi(argv[i + 1]) != 0;
+        else if (strcmp(argv[i], "--bench") == 0)
+            benches = atoi(argv[i + 1]);
     }
     printf("seed %llu, %d cases an operation\n", (unsigned long long)seed, cases);
     if (cuda) {
@@ -681,14 +406,18 @@ int main(int argc, char **argv)
         if (!pz_cuda_present())
             return 77;
     }
+    struct tally sums[3] = {0};
     struct pz_pool *pool = pz_pool_create(2);
     for (int op = 0; op < PZ_OP_COUNT; op++) {
         if (only != PZ_OP_COUNT && op != (int)only)
             continue;
-        for (int d = cuda ? 1 : 0; d <= (cuda ? 2 : 0); d++)
-            failed += walk((enum pz_op)op, seed, cases, pool, d);
+        if (benches)
+            bench((enum pz_op)op, seed, cases);
+        for (int d = 0; d < (cuda ? 3 : 1) && !benches; d++)
+            walk((enum pz_op)op, seed, cases, pool, &places[cuda][d], &sums[d]);
     }
     pz_pool_destroy(&pool);
-    printf(failed ? "%d operations FAILED\n" : "all operations agree\n", failed);
+    for (int d = 0; d < (cuda ? 3 : 1) && !benches; d++)
+        failed += report(&places[cuda][d], &sums[d]);
     return failed ? 1 : 0;
 }

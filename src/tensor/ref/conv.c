@@ -84,6 +84,37 @@ void pz_ref_dwconv2d(const struct pz_op_args *a)
                     out[at] = finish(a, window(a, b, y, x, c, c + 1, w + c, (size_t)o[3]), c, at);
 }
 
+void pz_ref_grouped_conv2d(const struct pz_op_args *a)
+{
+    const int *o = a->out.shape.dim, *xd = a->in[0].shape.dim, *wd = a->in[1].shape.dim;
+    const struct pz_attrs *t = a->attrs;
+    const float *xs = a->in[0].data, *w = a->in[1].data, *bias = floats(a, 2);
+    float *out = a->out.data;
+    int per = wd[0] / t->groups;
+    for (int b = 0; b < o[0]; b++)
+        for (int y = 0; y < o[1]; y++)
+            for (int x = 0; x < o[2]; x++)
+                for (int c = 0; c < o[3]; c++) {
+                    double sum = bias ? bias[c] : 0;
+                    for (int k = 0; k < wd[1] * wd[2]; k++) {
+                        int iy = y * t->stride[0] + k / wd[2] * t->dilation[0] - t->pad[0];
+                        int ix = x * t->stride[1] + k % wd[2] * t->dilation[1] - t->pad[2];
+                        if (iy < 0 || iy >= xd[1] || ix < 0 || ix >= xd[2])
+                            continue;
+                        const float *p =
+                            xs +
+                            (((size_t)b * (size_t)xd[1] + (size_t)iy) * (size_t)xd[2] + (size_t)ix) *
+                                (size_t)xd[3] +
+                            (size_t)(c / per * wd[3]);
+                        const float *q =
+                            w + ((size_t)c * (size_t)(wd[1] * wd[2]) + (size_t)k) * (size_t)wd[3];
+                        for (int i = 0; i < wd[3]; i++)
+                            sum += (double)p[i] * q[i];
+                    }
+                    *out++ = pz_ref_act(t->act, (float)sum, 0);
+                }
+}
+
 void pz_ref_fully_connected(const struct pz_op_args *a)
 {
     size_t n = (size_t)a->in[1].shape.dim[0], depth = (size_t)a->in[1].shape.dim[1];

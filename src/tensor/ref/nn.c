@@ -1,4 +1,5 @@
 /* Matrix products, attention, transposed convolution, norms, activations and embeddings; sums are double. */
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -214,6 +215,112 @@ void pz_ref_tanh(const struct pz_op_args *a)
 void pz_ref_exp(const struct pz_op_args *a)
 {
     map(a, exp);
+}
+
+static double hard_sigmoid(double v)
+{
+    return fmin(fmax(v + 3, 0), 6) / 6;
+}
+
+static double hard_swish(double v)
+{
+    return v * hard_sigmoid(v);
+}
+
+static double root(double v)
+{
+    return sqrt(fmax(v, 0));
+}
+
+static double safe_log(double v)
+{
+    return log(fmax(v, FLT_MIN));
+}
+
+static double softplus(double v)
+{
+    return fmax(v, 0) + log1p(exp(-fabs(v)));
+}
+
+void pz_ref_hard_sigmoid(const struct pz_op_args *a)
+{
+    map(a, hard_sigmoid);
+}
+
+void pz_ref_hard_swish(const struct pz_op_args *a)
+{
+    map(a, hard_swish);
+}
+
+void pz_ref_sqrt(const struct pz_op_args *a)
+{
+    map(a, root);
+}
+
+void pz_ref_log(const struct pz_op_args *a)
+{
+    map(a, safe_log);
+}
+
+void pz_ref_softplus(const struct pz_op_args *a)
+{
+    map(a, softplus);
+}
+
+/* Those with a parameter. */
+static void map_with(const struct pz_op_args *a, double (*fn)(double, const struct pz_attrs *))
+{
+    const float *x = a->in[0].data;
+    float *out = a->out.data;
+    size_t n = pz_shape_count(&a->out.shape);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)fn(x[i], a->attrs);
+}
+
+static double clamp(double v, const struct pz_attrs *t)
+{
+    return fmin(fmax(v, t->range[0]), t->range[1]);
+}
+
+static double rsqrt(double v, const struct pz_attrs *t)
+{
+    return 1 / sqrt(v + t->eps);
+}
+
+static double power(double v, const struct pz_attrs *t)
+{
+    return pow(v, t->value);
+}
+
+void pz_ref_clamp(const struct pz_op_args *a)
+{
+    map_with(a, clamp);
+}
+
+void pz_ref_rsqrt(const struct pz_op_args *a)
+{
+    map_with(a, rsqrt);
+}
+
+void pz_ref_pow(const struct pz_op_args *a)
+{
+    map_with(a, power);
+}
+
+void pz_ref_l2_normalise(const struct pz_op_args *a)
+{
+    const float *x = a->in[0].data, *gamma = floats(a, 1);
+    float *out = a->out.data;
+    size_t c = last(&a->in[0].shape), rows = pz_shape_count(&a->in[0].shape) / c;
+    double eps = a->attrs->eps;
+    for (size_t r = 0; r < rows; r++, x += c, out += c) {
+        double sum = 0;
+        for (size_t i = 0; i < c; i++)
+            sum += (double)x[i] * x[i];
+        double norm = a->attrs->eps_added ? sqrt(sum) + eps : fmax(sqrt(sum), eps);
+        for (size_t i = 0; i < c; i++)
+            out[i] = (float)(x[i] / norm * (gamma ? gamma[i] : 1));
+    }
 }
 
 void pz_ref_leaky_relu(const struct pz_op_args *a)

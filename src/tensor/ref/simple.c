@@ -35,7 +35,7 @@ static void binary(const struct pz_op_args *a, int op)
     for (size_t i = 0; i < n; i++, step(&a->out.shape, ix)) {
         float x = p[broadcast_at(&a->in[0].shape, ix, a->out.shape.rank)];
         float y = q[broadcast_at(&a->in[1].shape, ix, a->out.shape.rank)];
-        out[i] = pz_ref_act(a->attrs->act, op == 0 ? x + y : op == 1 ? x - y : x * y, 0);
+        out[i] = pz_ref_act(a->attrs->act, op == 0 ? x + y : op == 1 ? x - y : op == 2 ? x * y : x / y, 0);
     }
 }
 
@@ -52,6 +52,11 @@ void pz_ref_sub(const struct pz_op_args *a)
 void pz_ref_mul(const struct pz_op_args *a)
 {
     binary(a, 2);
+}
+
+void pz_ref_div(const struct pz_op_args *a)
+{
+    binary(a, 3);
 }
 
 static void unary(const struct pz_op_args *a, enum pz_act act)
@@ -159,7 +164,7 @@ void pz_ref_transpose(const struct pz_op_args *a)
     }
 }
 
-void pz_ref_softmax(const struct pz_op_args *a)
+static void softmax(const struct pz_op_args *a, bool logarithm)
 {
     const struct pz_shape *o = &a->out.shape;
     size_t n = 1, inner = 1, all = pz_shape_count(o);
@@ -177,8 +182,19 @@ void pz_ref_softmax(const struct pz_op_args *a)
         for (size_t i = 0; i < n; i++)
             sum += exp((double)x[i * inner] - top);
         for (size_t i = 0; i < n; i++)
-            out[i * inner] = (float)(exp((double)x[i * inner] - top) / sum);
+            out[i * inner] = (float)(logarithm ? (double)x[i * inner] - top - log(sum)
+                                               : exp((double)x[i * inner] - top) / sum);
     }
+}
+
+void pz_ref_softmax(const struct pz_op_args *a)
+{
+    softmax(a, false);
+}
+
+void pz_ref_log_softmax(const struct pz_op_args *a)
+{
+    softmax(a, true);
 }
 
 /* Source coordinate of output pixel `o`, TFLite's three conventions. */
@@ -240,5 +256,9 @@ void pz_ref_resize_bilinear(const struct pz_op_args *a)
 
 void pz_ref_dequantize(const struct pz_op_args *a)
 {
-    pz_f16_to_f32_array(a->in[0].data, a->out.data, pz_shape_count(&a->out.shape));
+    size_t n = pz_shape_count(&a->out.shape);
+    if (a->in[0].dtype == PZ_DTYPE_BF16)
+        pz_bf16_to_f32_array(a->in[0].data, a->out.data, n);
+    else
+        pz_f16_to_f32_array(a->in[0].data, a->out.data, n);
 }
