@@ -46,6 +46,7 @@ struct solver {
     struct point_set *mean, *sum;
     bool is_lip[N];
     struct pz_face *out, *last;
+    struct pz_face_usual *usual;
     struct point_set *now, *before; /* filtered head points of this and the previous output frame */
 };
 
@@ -331,7 +332,8 @@ static enum pz_status bridge(struct solver *s, int64_t i, float roi_side, FILE *
         *s->out = (struct pz_face){.frame = f,
                                    .present = 2,
                                    .score = fminf(s->last->score, next.score),
-                                   .sharpness = fminf(s->last->sharpness, next.sharpness)};
+                                   .sharpness = fminf(s->last->sharpness, next.sharpness),
+                                   .covered = fmaxf(s->last->covered, next.covered)};
         compose(s, mix, &fit, roi_side, s->out);
         for (int p = 0; p < N; p++)
             s->out->sigma[p] *= 2;
@@ -341,6 +343,19 @@ static enum pz_status bridge(struct solver *s, int64_t i, float roi_side, FILE *
     }
     *s->out = next;
     return PZ_OK;
+}
+
+/* What the skin around the mouth usually looks like. */
+static enum pz_status look_pass(struct solver *s)
+{
+    enum pz_status st = PZ_OK;
+    for (int64_t i = 0; i < s->n && st == PZ_OK; i++) {
+        st = read_at(s, i, &s->rec[0]);
+        if (st == PZ_OK)
+            pz_face_usual_add(s->usual, &s->rec[0].look);
+    }
+    pz_face_usual_finish(s->usual);
+    return st;
 }
 
 static enum pz_status point_pass(struct solver *s, FILE *out, int64_t *written)
@@ -355,8 +370,11 @@ static enum pz_status point_pass(struct solver *s, FILE *out, int64_t *written)
             PZ_TRY(load_window(s, i + WINDOW));
         const struct pz_raw_face *r = &s->rec[i % (2 * WINDOW + 1)];
         filter_points(s, i);
-        *s->out = (struct pz_face){
-            .frame = r->frame, .present = 1, .score = r->presence, .sharpness = r->sharpness};
+        *s->out = (struct pz_face){.frame = r->frame,
+                                   .present = 1,
+                                   .score = r->presence,
+                                   .sharpness = r->sharpness,
+                                   .covered = pz_face_usual_covered(s->usual, &r->look)};
         compose(s, s->now, &s->e[i].smooth, r->roi_side, s->out);
         int64_t gap = i > 0 ? s->e[i].frame - s->e[i - 1].frame - 1 : 0;
         if (gap > 0 && gap <= PZ_TRACK_BRIDGE && s->e[i].run == s->e[i - 1].run)
@@ -382,7 +400,8 @@ enum pz_status pz_face_solve(FILE *raw, int64_t n, const struct pz_job *job, FIL
     s.rec = pz_calloc(2 * WINDOW + 1, sizeof *s.rec);
     s.head = pz_calloc(2 * WINDOW + 1, sizeof *s.head);
     s.out = pz_calloc(2, sizeof *s.out);
-    if (!sets || !s.e || !s.rec || !s.head || !s.out) {
+    s.usual = pz_face_usual_create();
+    if (!sets || !s.usual || !s.e || !s.rec || !s.head || !s.out) {
         st = pz_fail(s.job->log, PZ_ERR_NOMEM, "no memory to solve %lld frames of a face", (long long)n);
         goto fail;
     }
@@ -400,8 +419,10 @@ enum pz_status pz_face_solve(FILE *raw, int64_t n, const struct pz_job *job, FIL
     PZ_TRY(mean_pass(&s, false));
     PZ_TRY(pose_pass(&s));
     PZ_TRY(smooth_poses(&s));
+    PZ_TRY(look_pass(&s));
     PZ_TRY(point_pass(&s, out, written));
 fail:
+    pz_face_usual_destroy(&s.usual);
     pz_free(s.out);
     pz_free(s.head);
     pz_free(s.rec);

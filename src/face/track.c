@@ -22,6 +22,8 @@
 #define BLUR_RISKY 6
 #define MISSING_RISKY 0.02f
 #define MISSING_UNUSABLE 0.25f
+#define COVERED_RISKY 0.05f
+#define COVERED_UNUSABLE 0.5f
 #define JUDGED_MAX 4096
 
 struct pz_face_track {
@@ -83,7 +85,7 @@ const struct pz_face_topology *pz_face_track_topology(const struct pz_face_track
 static bool sane(const struct pz_face_track *t, const struct pz_face *f)
 {
     const float *pose = f->pose.r;
-    float sum = f->score + f->lip_gap + f->sharpness + f->residual + f->interocular;
+    float sum = f->score + f->lip_gap + f->sharpness + f->residual + f->interocular + f->covered;
     if ((f->present != 1 && f->present != 2) || f->n_points != t->topo->n_points)
         return false;
     for (size_t i = 0; i < sizeof f->pose / sizeof *pose; i++)
@@ -138,7 +140,7 @@ static void worsen(struct pz_face_verdict *v, enum pz_face_grade grade, const ch
 
 /* What is looked at of each frame; at most JUDGED_MAX frames, evenly taken. */
 struct sums {
-    int n;
+    int n, covered;
     double yaw, pitch, roll;
     float size[JUDGED_MAX], turn[JUDGED_MAX], sharp[JUDGED_MAX];
 };
@@ -153,6 +155,7 @@ static void gather(const struct pz_face_track *t, int64_t a, int64_t b, struct s
         s->yaw += (double)f->pose.yaw;
         s->pitch += (double)f->pose.pitch;
         s->roll += (double)f->pose.roll;
+        s->covered += f->covered >= PZ_FACE_COVERED;
         s->size[s->n] = f->interocular;
         s->turn[s->n] = fabsf(f->pose.yaw);
         s->sharp[s->n++] = f->sharpness;
@@ -198,6 +201,8 @@ struct pz_face_verdict pz_face_track_verdict(const struct pz_face_track *t, int6
     v.interocular = s->size[s->n / 2];
     float turn = s->turn[s->n * 9 / 10], sharp = s->sharp[s->n / 2],
           missing = missing_share(t, a, b, first, last);
+    float covered = (float)s->covered / (float)s->n;
+    v.occluded = covered > COVERED_RISKY;
     if (missing > MISSING_UNUSABLE)
         worsen(&v, PZ_FACE_UNUSABLE, "the face is missing in %.0f %% of the frames", (double)(100 * missing));
     if (turn > YAW_UNUSABLE)
@@ -205,6 +210,12 @@ struct pz_face_verdict pz_face_track_verdict(const struct pz_face_track *t, int6
     if (v.interocular < SMALL_UNUSABLE)
         worsen(&v, PZ_FACE_UNUSABLE, "the face is too small: %.0f px between the eyes",
                (double)v.interocular);
+    if (covered > COVERED_UNUSABLE)
+        worsen(&v, PZ_FACE_UNUSABLE, "something is before the mouth in %.0f %% of the frames",
+               (double)(100 * covered));
+    if (v.occluded)
+        worsen(&v, PZ_FACE_RISKY, "something is before the mouth in %.0f %% of the frames",
+               (double)(100 * covered));
     if (turn > YAW_RISKY)
         worsen(&v, PZ_FACE_RISKY, "turned away by %.0f degrees", (double)turn);
     if (fabsf(v.pitch) > PITCH_RISKY)

@@ -81,7 +81,7 @@ struct pz_face_verdict {
     char reason[96];        /**< "" when ok, else e.g. "turned away by 41 degrees" */
     float yaw, pitch, roll; /**< mean, degrees */
     float interocular;      /**< px, median */
-    bool occluded;          /**< something seems to stand before the mouth */
+    bool occluded;          /**< something is before the mouth in more than 5 % of the frames */
 };
 
 /** Are frames [first, last) fit for lip-sync: frontal, large, sharp, mouth visible? */

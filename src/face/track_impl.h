@@ -5,9 +5,10 @@
 #include <stdio.h>
 
 #include "face/landmarker.h"
+#include "face/occlusion.h"
 #include "face/track.h"
 
-#define PZ_TRACK_MAGIC "PZFACE01"
+#define PZ_TRACK_MAGIC "PZFACE02"
 #define PZ_TRACK_BRIDGE 5 /**< longest gap, in frames, that is filled */
 
 /** Start of a track file; records follow at once, ascending by frame. */
@@ -23,6 +24,7 @@ struct pz_raw_face {
     int64_t frame;
     int32_t run; /**< counts the jumps before this frame: gaps are bridged within one run only */
     float presence, roi_side, sharpness;
+    struct pz_face_look look;
     float xyz[PZ_FACE_MESH_POINTS][3];
 };
 

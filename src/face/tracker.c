@@ -173,6 +173,7 @@ static enum pz_status store(struct pz_face_tracker *t, struct person *p, int64_t
     p->rec.frame = frame;
     p->rec.run = t->run;
     p->rec.sharpness = mouth_sharpness(pic, xyz);
+    pz_face_look_take(pic, xyz, &p->rec.look);
     if (p->n == p->cap) {
         int64_t want = p->cap ? 2 * p->cap : 256;
         struct tick *q = pz_regrow(p->ticks, (size_t)p->n, (size_t)want, sizeof *q);
