@@ -201,8 +201,7 @@ static struct pz_prepare_request prepare_request(const struct pz_prepare_params 
                                        .consent_file = a->consent_file};
 }
 
-static enum pz_status check_prepare(struct pz_context *ctx, const struct pz_prepare_params *a,
-                                    bool recogniser)
+static enum pz_status check_prepare(struct pz_context *ctx, const struct pz_prepare_params *a)
 {
     struct pz_log *log = ctx->pipeline.job.log;
     if (!a->video || !*a->video)
@@ -219,7 +218,7 @@ enum pz_result pz_prepare(struct pz_context *ctx, const struct pz_prepare_params
     struct pz_prepared *prepared = NULL;
     *t = NULL;
     struct pz_name_value *spoken = pairs(a->spoken, a->n_spoken);
-    enum pz_status st = spoken ? check_prepare(ctx, a, true) : PZ_ERR_NOMEM;
+    enum pz_status st = spoken ? check_prepare(ctx, a) : PZ_ERR_NOMEM;
     if (st == PZ_OK) {
         struct pz_prepare_request r = prepare_request(a, spoken);
         r.slots_optional = output != NULL; /* slots may be written into template.json by hand */
@@ -312,7 +311,7 @@ static enum pz_result look(struct pz_context *ctx, const struct pz_prepare_param
 {
     *json = NULL;
     struct pz_name_value *spoken = pairs(a->spoken, a->n_spoken);
-    enum pz_status st = spoken ? check_prepare(ctx, a, true) : PZ_ERR_NOMEM;
+    enum pz_status st = spoken ? check_prepare(ctx, a) : PZ_ERR_NOMEM;
     if (st == PZ_OK) {
         struct pz_prepare_request r = prepare_request(a, spoken);
         st = fn(&ctx->pipeline, &r, json);

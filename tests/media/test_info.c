@@ -13,26 +13,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "clip.h"
-
-static char dir[64] = "/tmp/pz-info-XXXXXX";
-
-static int setup(void **state)
-{
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    pz_remove_tree(dir);
-    return 0;
-}
-
-static const char *in(const char *name)
-{
-    static char path[128];
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
-    return path;
-}
+#include "scratch.h"
 
 static void expect_times(const struct clip *c, bool variable)
 {
@@ -172,7 +153,7 @@ static void what_is_no_film_is_refused(void **state)
     size_t n;
     struct clip c = {.path = in("t.mp4"), .n_frames = 25, .time_base_den = 25, .step = 1};
     expect_status(in("missing.mp4"), PZ_ERR_INPUT, "No such file");
-    expect_status(dir, PZ_ERR_INPUT, "cannot read");
+    expect_status(in(""), PZ_ERR_INPUT, "cannot read");
     assert_int_equal(pz_file_write(NULL, in("text.txt"), "hello, this is a text file\nwith two lines\n", 42),
                      PZ_OK);
     expect_status(in("text.txt"), PZ_ERR_INPUT, "not a video");
@@ -296,5 +277,5 @@ int main(void)
         cmocka_unit_test(other_codecs_are_not_copyable),
         cmocka_unit_test(damaged_bytes_never_crash),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -14,26 +14,7 @@
 #include "base/pool.h"
 #include "base/rng.h"
 #include "clip.h"
-
-static char dir[64] = "/tmp/pz-reader-XXXXXX";
-
-static int setup(void **state)
-{
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    pz_remove_tree(dir);
-    return 0;
-}
-
-static const char *in(const char *name)
-{
-    static char path[128];
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
-    return path;
-}
+#include "scratch.h"
 
 /* Sequential numbers and hashes, then the same in random order. */
 static void expect_exact(const struct clip *c, int threads, bool untimed)
@@ -226,5 +207,5 @@ int main(void)
         cmocka_unit_test(damage_repeats_the_last_good_frame),
         cmocka_unit_test(cancel_is_heard),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -14,26 +14,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "clip.h"
-
-static char dir[64] = "/tmp/pz-sound-XXXXXX";
-
-static int setup(void **state)
-{
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    pz_remove_tree(dir);
-    return 0;
-}
-
-static const char *in(const char *name)
-{
-    static char path[128];
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
-    return path;
-}
+#include "scratch.h"
 
 /* Whole track into memory. */
 static float *read_all(struct pz_sound *s, int64_t cap, int64_t *n)
@@ -233,5 +214,5 @@ int main(void)
         cmocka_unit_test(channels_and_rates_convert),     cmocka_unit_test(wav_round_trip),
         cmocka_unit_test(late_sound_begins_with_silence), cmocka_unit_test(no_sound_is_told),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
