@@ -177,9 +177,9 @@ static void conv_run(const struct pz_op_args *a)
 static const struct pz_kernel own_conv = {"own", conv_prepare, NULL, conv_run, NULL, conv_release};
 static const struct pz_kernel own_dw = {"own", dw_prepare, NULL, conv_run, NULL, conv_release};
 
-const struct pz_kernel *const pz_cpu_conv2d[] = {
+const struct pz_kernel *const pz_cpu_conv2d[] = {&pz_cpu_winograd,
 #if defined(PZ_HAVE_DNNL)
-    &pz_dnnl_conv2d,
+                                                 &pz_dnnl_conv2d,
 #endif
-    &own_conv, NULL};
+                                                 &own_conv, NULL};
 const struct pz_kernel *const pz_cpu_dwconv2d[] = {&own_dw, NULL};

@@ -35,9 +35,55 @@ struct pz_pool_job {
     int ow;
 };
 
+/** out = act(a b + bias + residual), or out += a b first when `add` is set. Pointers may be unaligned. */
+struct pz_gemm {
+    const float *a; /**< [m][lda] */
+    size_t lda;
+    const float *b; /**< packed: [ceil(n / (2 lanes))] panels, `panel` floats apart, each [k][2 lanes] */
+    size_t panel, n, k;
+    const float *bias;     /**< [n] or NULL */
+    const float *residual; /**< [m][ldr] or NULL */
+    size_t ldr;
+    enum pz_act act; /**< not PReLU; not together with several `add` */
+    bool add;
+    float *out; /**< [m][ldc] */
+    size_t ldc;
+};
+
+/** Interpolation points of Winograd's convolution beside 0 and infinity. */
+#define PZ_WINO_A 0.625f
+#define PZ_WINO_B 1.5f
+
+struct pz_wino_out {
+    const float *sums; /**< 36 planes of one patch, `plane` floats apart */
+    size_t plane, c;
+    const float *bias;     /**< [c] */
+    const float *slope;    /**< [c] or NULL */
+    const float *residual; /**< as out, or NULL */
+    enum pz_act act;
+    float *out;
+    size_t row; /**< floats between rows of out and residual */
+    int h, w;   /**< pixels of the patch that exist, 1 … 4 */
+};
+
+enum pz_cpu_map {
+    PZ_MAP_SIGMOID,
+    PZ_MAP_GELU,
+    PZ_MAP_GELU_TANH,
+    PZ_MAP_SILU,
+    PZ_MAP_TANH,
+    PZ_MAP_EXP,
+    PZ_MAP_LEAKY_RELU, /**< slope `value` */
+    PZ_MAP_RELU6,
+    PZ_MAP_SCALE /**< × `value` */
+};
+
+enum pz_cpu_binary { PZ_BINARY_ADD, PZ_BINARY_SUB, PZ_BINARY_MUL };
+
 struct pz_cpu_fns {
     const char *name;
     int lanes; /**< floats per vector; packing of convolution weights */
+    int tile;  /**< rows of a product kept in registers */
     /** Outputs [x0, x1) of row y, all channels. */
     void (*conv_span)(const struct pz_conv_job *j, int y, int x0, int x1);
     void (*dw_span)(const struct pz_conv_job *j, int y, int x0, int x1);
@@ -46,6 +92,34 @@ struct pz_cpu_fns {
     void (*add_act)(const float *x, const float *y, const float *slope, size_t c, enum pz_act act, float *out,
                     size_t n);
     void (*mul)(const float *x, const float *y, float *out, size_t n);
+    /** Rows [m0, m1) of panels [p0, p1). */
+    void (*gemm)(const struct pz_gemm *g, size_t m0, size_t m1, size_t p0, size_t p1);
+    /** out[i] = fn(x[i]); `x` may be `out`. */
+    void (*map)(enum pz_cpu_map fn, const float *x, float *out, size_t n, float value);
+    /** out[i] = act(x[i] ∘ y[i]); a `same` operand is one value for all i. */
+    void (*binary)(enum pz_cpu_binary fn, const float *x, bool x_same, const float *y, bool y_same,
+                   enum pz_act act, float *out, size_t n);
+    void (*geglu)(const float *x, float *out, size_t c);
+    void (*softmax)(const float *x, float *out, size_t n);
+    /** One block of scores of one query: × scale, + mask (or NULL), then exp(score − top) in place; top and
+     * sum are brought up to date (before the first block −inf and 0). Returns the factor for the earlier
+     * sums. */
+    float (*attend)(float *scores, size_t n, float scale, const float *mask, float *top, float *sum);
+    /** out = act(x × scale + shift), rows of c channels. */
+    void (*scale_shift)(const float *x, const float *scale, const float *shift, size_t c, enum pz_act act,
+                        float *out, size_t rows);
+    /** One row; gamma, beta may be NULL. */
+    void (*layer_norm)(const float *x, const float *gamma, const float *beta, float eps, enum pz_act act,
+                       float *out, size_t c);
+    /** Mean and sum of squared distances from it, of each group over all rows; room: 2 c floats. */
+    void (*group_moments)(const float *x, size_t rows, size_t c, size_t groups, double *mean, double *square,
+                          float *room);
+    /** A 6×6 patch (36 pointers to pixels of c channels) to 36 planes; c a multiple of lanes. */
+    void (*wino_in)(const float *const patch[36], size_t c, float *out, size_t plane);
+    void (*wino_out)(const struct pz_wino_out *o);
+    /** So many rounds of independent multiply-adds in registers; returns how many operations that were. */
+    double (*spin)(int rounds);
+    double (*spin_bf16)(int rounds); /**< pairs of BF16; NULL where the rung has none */
 };
 
 const struct pz_cpu_fns *pz_cpu_fns_get(int rung);
@@ -57,12 +131,42 @@ extern const struct pz_cpu_fns pz_cpu_fns_avx2, pz_cpu_fns_avx512;
 #endif
 
 /** Candidate lists of the table. */
-extern const struct pz_kernel *const pz_cpu_conv2d[],
-    *const pz_cpu_dwconv2d[], *const pz_cpu_add[], *const pz_cpu_mul[], *const pz_cpu_act[],
-                                                                            *const pz_cpu_prelu[],
-                                                                                *const pz_cpu_pool[],
-                                                                                    *const pz_cpu_pad[];
+#define PZ_CPU_FORMS(name) extern const struct pz_kernel *const pz_cpu_##name[]
+PZ_CPU_FORMS(conv2d);
+PZ_CPU_FORMS(dwconv2d);
+PZ_CPU_FORMS(dense);
+PZ_CPU_FORMS(add);
+PZ_CPU_FORMS(sub);
+PZ_CPU_FORMS(mul);
+PZ_CPU_FORMS(act);
+PZ_CPU_FORMS(relu6);
+PZ_CPU_FORMS(prelu);
+PZ_CPU_FORMS(sigmoid);
+PZ_CPU_FORMS(pool);
+PZ_CPU_FORMS(avgpool);
+PZ_CPU_FORMS(pad);
+PZ_CPU_FORMS(concat);
+PZ_CPU_FORMS(slice);
+PZ_CPU_FORMS(transpose);
+PZ_CPU_FORMS(softmax);
+PZ_CPU_FORMS(resize_nearest);
+PZ_CPU_FORMS(matmul);
+PZ_CPU_FORMS(attention);
+PZ_CPU_FORMS(conv_transpose2d);
+PZ_CPU_FORMS(group_norm);
+PZ_CPU_FORMS(layer_norm);
+PZ_CPU_FORMS(batch_norm);
+PZ_CPU_FORMS(gelu);
+PZ_CPU_FORMS(gelu_tanh);
+PZ_CPU_FORMS(silu);
+PZ_CPU_FORMS(tanh);
+PZ_CPU_FORMS(exp);
+PZ_CPU_FORMS(leaky_relu);
+PZ_CPU_FORMS(geglu);
+PZ_CPU_FORMS(embedding);
+#undef PZ_CPU_FORMS
 
+extern const struct pz_kernel pz_cpu_winograd; /**< tensor/cpu/winograd.c */
 #if defined(PZ_HAVE_DNNL)
 extern const struct pz_kernel pz_dnnl_conv2d; /**< tensor/cpu/dnnl.c */
 #endif

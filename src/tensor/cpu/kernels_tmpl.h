@@ -8,50 +8,7 @@
 
 #include "tensor/cpu/cpu.h"
 
-typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef int ivec __attribute__((vector_size(4 * LANES)));
-
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE vec load(const float *p)
-{
-    return *(const vec *)p;
-}
-
-INLINE vec splat(float v)
-{
-    return v - (vec){0};
-}
-
-INLINE vec select_positive(vec v, vec other)
-{
-    ivec m = v > 0;
-    return (vec)((m & (ivec)v) | (~m & (ivec)other));
-}
-
-INLINE vec act_vec(enum pz_act act, vec v, vec slope)
-{
-    if (act == PZ_ACT_NONE)
-        return v;
-    if (act == PZ_ACT_PRELU)
-        return select_positive(v, v * slope);
-    v = select_positive(v, (vec){0});
-    if (act == PZ_ACT_RELU6) {
-        ivec m = v < 6;
-        v = (vec)((m & (ivec)v) | (~m & (ivec)splat(6)));
-    }
-    return v;
-}
-
-INLINE float act_one(enum pz_act act, float v, float slope)
-{
-    if (act == PZ_ACT_NONE)
-        return v;
-    if (act == PZ_ACT_PRELU)
-        return v > 0 ? v : v * slope;
-    v = v > 0 ? v : 0;
-    return act == PZ_ACT_RELU6 && v > 6 ? 6 : v;
-}
+#include "tensor/cpu/vec_tmpl.h"
 
 /* Store one vector of sums at output channel c of pixel `at`; the last block may be partial. */
 INLINE void finish(const struct pz_conv_job *j, size_t at, int c, vec v, enum pz_act act)
@@ -231,4 +188,27 @@ static void mul(const float *x, const float *y, float *out, size_t n)
         out[i] = x[i] * y[i];
 }
 
-const struct pz_cpu_fns FNS = {NAME, LANES, conv_span, dw_span, pool_row, add_act, mul};
+#include "tensor/cpu/gemm_tmpl.h"
+#include "tensor/cpu/rows_tmpl.h"
+#include "tensor/cpu/wino_tmpl.h"
+
+const struct pz_cpu_fns FNS = {.name = NAME,
+                               .lanes = LANES,
+                               .tile = TILE,
+                               .conv_span = conv_span,
+                               .dw_span = dw_span,
+                               .pool_row = pool_row,
+                               .add_act = add_act,
+                               .mul = mul,
+                               .gemm = gemm,
+                               .map = map_row,
+                               .binary = binary_row,
+                               .geglu = geglu_row,
+                               .softmax = softmax_row,
+                               .attend = attend_row,
+                               .scale_shift = scale_shift,
+                               .layer_norm = layer_norm_row,
+                               .group_moments = group_moments,
+                               .wino_in = wino_in,
+                               .wino_out = wino_out,
+                               .spin = spin};

@@ -1,4 +1,4 @@
-/* Elementwise kernels, pooling and padding on the vector rungs, and the choice of the rung. */
+/* ReLU, PReLU, pooling and padding on the vector rungs, and the choice of the rung. */
 #include <string.h>
 
 #include "tensor/cpu/cpu.h"
@@ -14,34 +14,9 @@ const struct pz_cpu_fns *pz_cpu_fns_get(int rung)
     return &pz_cpu_fns_c;
 }
 
-static bool same_shape(const struct pz_op_args *a)
-{
-    return pz_shape_equal(&a->in[0].shape, &a->in[1].shape);
-}
-
-static enum pz_status need_same(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
-{
-    return same_shape(a) ? PZ_OK : PZ_ERR_UNSUPPORTED; /* broadcasting: ref */
-}
-
 static enum pz_status always(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
 {
     return PZ_OK;
-}
-
-static void add_run(const struct pz_op_args *a)
-{
-    size_t n = pz_shape_count(&a->out.shape);
-    pz_cpu_fns_get(a->rung)->add_act(a->in[0].data, a->in[1].data, NULL, n, a->attrs->act, a->out.data, n);
-}
-
-static void mul_run(const struct pz_op_args *a)
-{
-    const struct pz_cpu_fns *f = pz_cpu_fns_get(a->rung);
-    size_t n = pz_shape_count(&a->out.shape);
-    f->mul(a->in[0].data, a->in[1].data, a->out.data, n);
-    if (a->attrs->act)
-        f->add_act(a->out.data, NULL, NULL, n, a->attrs->act, a->out.data, n);
 }
 
 static void relu_run(const struct pz_op_args *a)
@@ -56,7 +31,7 @@ static void prelu_run(const struct pz_op_args *a)
     pz_cpu_fns_get(a->rung)->add_act(a->in[0].data, NULL, a->in[1].data, c, PZ_ACT_PRELU, a->out.data, n);
 }
 
-static void pool_line(const struct pz_op_args *a, int index)
+static void pool_line(const struct pz_op_args *a, int index, bool mean)
 {
     const struct pz_attrs *t = a->attrs;
     const int *d = a->in[0].shape.dim, *o = a->out.shape.dim;
@@ -73,16 +48,44 @@ static void pool_line(const struct pz_op_args *a, int index)
         .sx = t->stride[1],
         .top = t->pad[0],
         .left = t->pad[2],
+        .mean = mean,
         .act = t->act,
         .out = (float *)a->out.data + (size_t)b * (size_t)o[1] * (size_t)o[2] * (size_t)o[3],
         .ow = o[2]};
     pz_cpu_fns_get(a->rung)->pool_row(&j, index % o[1]);
 }
 
+static void max_task(void *user, int index, int worker)
+{
+    pool_line(user, index, false);
+}
+
+static void mean_task(void *user, int index, int worker)
+{
+    pool_line(user, index, true);
+}
+
 static void maxpool_run(const struct pz_op_args *a)
 {
-    for (int i = 0; i < a->out.shape.dim[0] * a->out.shape.dim[1]; i++)
-        pool_line(a, i);
+    struct pz_op_args copy = *a;
+    bool large = pz_shape_count(&a->out.shape) > 65536;
+    pz_pool_run(large ? a->pool : NULL, max_task, &copy, a->out.shape.dim[0] * a->out.shape.dim[1]);
+}
+
+static void avgpool_run(const struct pz_op_args *a)
+{
+    struct pz_op_args copy = *a;
+    bool large = pz_shape_count(&a->out.shape) > 65536;
+    pz_pool_run(large ? a->pool : NULL, mean_task, &copy, a->out.shape.dim[0] * a->out.shape.dim[1]);
+}
+
+/* Every window has a tap inside the picture. */
+static enum pz_status need_taps(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
+{
+    for (int i = 0; i < 4; i++)
+        if (a->attrs->pad[i] >= a->attrs->kernel[i / 2])
+            return PZ_ERR_UNSUPPORTED;
+    return PZ_OK;
 }
 
 static void pad_run(const struct pz_op_args *a)
@@ -116,16 +119,14 @@ static enum pz_status need_rank(struct pz_log *log, const struct pz_op_args *a, 
     return a->out.shape.rank >= 1 ? PZ_OK : PZ_ERR_UNSUPPORTED;
 }
 
-static const struct pz_kernel add = {"own", need_same, NULL, add_run, NULL, NULL};
-static const struct pz_kernel mul = {"own", need_same, NULL, mul_run, NULL, NULL};
 static const struct pz_kernel relu = {"own", always, NULL, relu_run, NULL, NULL};
 static const struct pz_kernel prelu = {"own", always, NULL, prelu_run, NULL, NULL};
 static const struct pz_kernel maxpool = {"own", always, NULL, maxpool_run, NULL, NULL};
+static const struct pz_kernel avgpool = {"own", need_taps, NULL, avgpool_run, NULL, NULL};
 static const struct pz_kernel pad = {"own", need_rank, NULL, pad_run, NULL, NULL};
 
-const struct pz_kernel *const pz_cpu_add[] = {&add, NULL};
-const struct pz_kernel *const pz_cpu_mul[] = {&mul, NULL};
 const struct pz_kernel *const pz_cpu_act[] = {&relu, NULL};
 const struct pz_kernel *const pz_cpu_prelu[] = {&prelu, NULL};
 const struct pz_kernel *const pz_cpu_pool[] = {&maxpool, NULL};
 const struct pz_kernel *const pz_cpu_pad[] = {&pad, NULL};
+const struct pz_kernel *const pz_cpu_avgpool[] = {&avgpool, NULL};

@@ -1,0 +1,67 @@
+/* Matrix products: packing, and dividing one over the pool. The sums themselves: gemm_tmpl.h. */
+#include "tensor/cpu/gemm.h"
+
+/* Rows of the first matrix that are taken against all panels before the next: half of a usual L2 cache. */
+#define ROWS_BYTES (512u << 10)
+#define MIN_ROWS 96
+
+size_t pz_cpu_packed_floats(const struct pz_cpu_fns *f, size_t n, size_t k)
+{
+    size_t panel = 2 * (size_t)f->lanes;
+    return (n + panel - 1) / panel * panel * k;
+}
+
+void pz_cpu_pack_panels(const struct pz_cpu_fns *f, const float *w, size_t sn, size_t sk, size_t n, size_t k,
+                        float *out, size_t p0, size_t p1)
+{
+    size_t panel = 2 * (size_t)f->lanes;
+    for (size_t p = p0; p < p1; p++) {
+        float *o = out + p * panel * k;
+        size_t first = p * panel, here = n - first < panel ? n - first : panel;
+        for (size_t t = 0; t < k; t++, o += panel) {
+            const float *from = w + first * sn + t * sk;
+            for (size_t i = 0; i < here; i++)
+                o[i] = from[i * sn];
+            for (size_t i = here; i < panel; i++)
+                o[i] = 0;
+        }
+    }
+}
+
+void pz_cpu_pack(const struct pz_cpu_fns *f, const float *w, size_t sn, size_t sk, size_t n, size_t k,
+                 float *out)
+{
+    size_t panel = 2 * (size_t)f->lanes;
+    pz_cpu_pack_panels(f, w, sn, sk, n, k, out, 0, (n + panel - 1) / panel);
+}
+
+struct product {
+    const struct pz_cpu_fns *f;
+    const struct pz_gemm *g;
+    size_t m, rows, panels, per, groups;
+};
+
+static void product_task(void *user, int index, int worker)
+{
+    const struct product *p = user;
+    size_t i = (size_t)index / p->groups, j = (size_t)index % p->groups;
+    size_t m0 = i * p->rows, m1 = m0 + p->rows, p0 = j * p->per, p1 = p0 + p->per;
+    p->f->gemm(p->g, m0, m1 < p->m ? m1 : p->m, p0, p1 < p->panels ? p1 : p->panels);
+}
+
+void pz_cpu_gemm(const struct pz_cpu_fns *f, struct pz_pool *pool, const struct pz_gemm *g, size_t m)
+{
+    size_t tile = (size_t)f->tile, panel = 2 * (size_t)f->lanes, threads = (size_t)pz_pool_threads(pool);
+    struct product p = {.f = f, .g = g, .m = m, .panels = (g->n + panel - 1) / panel};
+    p.rows = ROWS_BYTES / (4 * g->k);
+    p.rows = p.rows < MIN_ROWS ? MIN_ROWS : p.rows;
+    p.rows = (p.rows + tile - 1) / tile * tile;
+    p.rows = p.rows < m ? p.rows : m;
+    size_t parts = (m + p.rows - 1) / p.rows;
+    p.groups = 1;
+    if (threads > 1 && (double)m * (double)g->n * (double)g->k > 200e3)
+        p.groups = (4 * threads + parts - 1) / parts;
+    p.per = (p.panels + p.groups - 1) / p.groups;
+    p.groups = (p.panels + p.per - 1) / p.per;
+    pz_pool_run(pool, product_task, &p, (int)(parts * p.groups));
+}

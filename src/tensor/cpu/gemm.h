@@ -1,0 +1,38 @@
+/**
+ * Matrix products of the CPU backend: packing of the second matrix and division over the pool.
+ *
+ * Layout   a panel is two vectors of columns, [k][2 lanes]; the last one is filled up with zeros.
+ * Threads  pure functions; results do not depend on the pool.
+ */
+#ifndef PZ_TENSOR_CPU_GEMM_H
+#define PZ_TENSOR_CPU_GEMM_H
+
+#include "tensor/cpu/cpu.h"
+
+/** Floats that n columns of depth k take when packed. */
+size_t pz_cpu_packed_floats(const struct pz_cpu_fns *f, size_t n, size_t k);
+
+/** Pack element (n, k), at w[n sn + k sk], into panels; `out` holds pz_cpu_packed_floats(). */
+void pz_cpu_pack(const struct pz_cpu_fns *f, const float *w, size_t sn, size_t sk, size_t n, size_t k,
+                 float *out);
+
+/** Only panels [p0, p1); `out` is the start of all. */
+void pz_cpu_pack_panels(const struct pz_cpu_fns *f, const float *w, size_t sn, size_t sk, size_t n, size_t k,
+                        float *out, size_t p0, size_t p1);
+
+/** All m rows of a product. `pool` may be NULL. */
+void pz_cpu_gemm(const struct pz_cpu_fns *f, struct pz_pool *pool, const struct pz_gemm *g, size_t m);
+
+/** Whether optional input i is there. */
+static inline bool pz_cpu_given(const struct pz_op_args *a, int i)
+{
+    return i < a->n_in && a->in[i].dtype != PZ_DTYPE_COUNT;
+}
+
+/** Data of an optional input, NULL when absent. */
+static inline const float *pz_cpu_floats(const struct pz_op_args *a, int i)
+{
+    return pz_cpu_given(a, i) ? a->in[i].data : NULL;
+}
+
+#endif

@@ -1,0 +1,208 @@
+/* Elementwise functions of one and two tensors (with broadcasting), GEGLU and softmax, divided over the pool.
+ */
+#include "base/mem.h"
+#include "tensor/cpu/gemm.h"
+
+#define CHUNK 16384 /* floats of a task */
+
+static enum pz_status always(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
+{
+    return PZ_OK;
+}
+
+struct map_job {
+    const struct pz_op_args *a;
+    const struct pz_cpu_fns *f;
+    enum pz_cpu_map fn;
+    size_t n;
+};
+
+static void map_task(void *user, int index, int worker)
+{
+    const struct map_job *j = user;
+    size_t at = (size_t)index * CHUNK, n = j->n - at < CHUNK ? j->n - at : CHUNK;
+    j->f->map(j->fn, (const float *)j->a->in[0].data + at, (float *)j->a->out.data + at, n,
+              j->a->attrs->value);
+}
+
+static void map_run(const struct pz_op_args *a, enum pz_cpu_map fn)
+{
+    struct map_job j = {a, pz_cpu_fns_get(a->rung), fn, pz_shape_count(&a->out.shape)};
+    pz_pool_run(a->pool, map_task, &j, (int)((j.n + CHUNK - 1) / CHUNK));
+}
+
+#define MAP_FORM(name, fn)                                                                                   \
+    static void name##_run(const struct pz_op_args *a)                                                       \
+    {                                                                                                        \
+        map_run(a, fn);                                                                                      \
+    }                                                                                                        \
+    static const struct pz_kernel name##_form = {"own", always, NULL, name##_run, NULL, NULL};               \
+    const struct pz_kernel *const pz_cpu_##name[] = {&name##_form, NULL}
+
+MAP_FORM(sigmoid, PZ_MAP_SIGMOID);
+MAP_FORM(gelu, PZ_MAP_GELU);
+MAP_FORM(gelu_tanh, PZ_MAP_GELU_TANH);
+MAP_FORM(silu, PZ_MAP_SILU);
+MAP_FORM(tanh, PZ_MAP_TANH);
+MAP_FORM(exp, PZ_MAP_EXP);
+MAP_FORM(leaky_relu, PZ_MAP_LEAKY_RELU);
+MAP_FORM(relu6, PZ_MAP_RELU6);
+
+/* Two tensors as runs: `inner` values of each, then the next of `outer` rows found by counting the axes. */
+struct binary_job {
+    const struct pz_op_args *a;
+    const struct pz_cpu_fns *f;
+    enum pz_cpu_binary fn;
+    size_t inner, outer, per;
+    bool same[2];
+    int rank; /* outer axes */
+    size_t dim[PZ_MAX_RANK], step[2][PZ_MAX_RANK];
+};
+
+/* Extent of axis i (of the output's) of a tensor that may have fewer axes. */
+static int extent(const struct pz_shape *s, const struct pz_shape *out, int i)
+{
+    int k = i - (out->rank - s->rank);
+    return k < 0 ? 1 : s->dim[k];
+}
+
+static void binary_shape(struct binary_job *j, const struct pz_op_args *a)
+{
+    const struct pz_shape *o = &a->out.shape;
+    size_t size[2] = {1, 1};
+    int i = o->rank - 1;
+    bool open = true;
+    j->inner = 1;
+    for (; i >= 0; i--) { /* axes that behave alike make up a run */
+        bool one[2];
+        for (int k = 0; k < 2; k++)
+            one[k] = extent(&a->in[k].shape, o, i) == 1 && o->dim[i] > 1;
+        if (o->dim[i] > 1 && j->inner > 1 && (one[0] != j->same[0] || one[1] != j->same[1]))
+            open = false;
+        if (open) {
+            if (o->dim[i] > 1) {
+                j->same[0] = one[0];
+                j->same[1] = one[1];
+            }
+            j->inner *= (size_t)o->dim[i];
+        } else {
+            j->dim[j->rank] = (size_t)o->dim[i];
+            for (int k = 0; k < 2; k++)
+                j->step[k][j->rank] = one[k] ? 0 : size[k];
+            j->rank++;
+        }
+        for (int k = 0; k < 2; k++)
+            size[k] *= (size_t)extent(&a->in[k].shape, o, i);
+    }
+    j->outer = pz_shape_count(o) / j->inner;
+    j->per = j->inner < CHUNK ? CHUNK / j->inner : 1;
+}
+
+static void binary_task(void *user, int index, int worker)
+{
+    const struct binary_job *j = user;
+    for (size_t r = (size_t)index * j->per; r < ((size_t)index + 1) * j->per && r < j->outer; r++) {
+        size_t at[2] = {0, 0}, rest = r;
+        for (int i = 0; i < j->rank; i++) {
+            at[0] += rest % j->dim[i] * j->step[0][i];
+            at[1] += rest % j->dim[i] * j->step[1][i];
+            rest /= j->dim[i];
+        }
+        j->f->binary(j->fn, (const float *)j->a->in[0].data + at[0], j->same[0],
+                     (const float *)j->a->in[1].data + at[1], j->same[1], j->a->attrs->act,
+                     (float *)j->a->out.data + r * j->inner, j->inner);
+    }
+}
+
+/* One run over everything: divided by length instead. */
+static void flat_task(void *user, int index, int worker)
+{
+    const struct binary_job *j = user;
+    size_t at = (size_t)index * CHUNK, n = j->inner - at < CHUNK ? j->inner - at : CHUNK;
+    j->f->binary(j->fn, (const float *)j->a->in[0].data + (j->same[0] ? 0 : at), j->same[0],
+                 (const float *)j->a->in[1].data + (j->same[1] ? 0 : at), j->same[1], j->a->attrs->act,
+                 (float *)j->a->out.data + at, n);
+}
+
+static void binary_run(const struct pz_op_args *a, enum pz_cpu_binary fn)
+{
+    struct binary_job j = {.a = a, .f = pz_cpu_fns_get(a->rung), .fn = fn};
+    binary_shape(&j, a);
+    if (j.outer == 1)
+        pz_pool_run(a->pool, flat_task, &j, (int)((j.inner + CHUNK - 1) / CHUNK));
+    else
+        pz_pool_run(a->pool, binary_task, &j, (int)((j.outer + j.per - 1) / j.per));
+}
+
+static void add_run(const struct pz_op_args *a)
+{
+    binary_run(a, PZ_BINARY_ADD);
+}
+
+static void sub_run(const struct pz_op_args *a)
+{
+    binary_run(a, PZ_BINARY_SUB);
+}
+
+static void mul_run(const struct pz_op_args *a)
+{
+    binary_run(a, PZ_BINARY_MUL);
+}
+
+struct rows_job {
+    const struct pz_op_args *a;
+    const struct pz_cpu_fns *f;
+    size_t c, rows, per;
+};
+
+static void geglu_task(void *user, int index, int worker)
+{
+    const struct rows_job *j = user;
+    for (size_t r = (size_t)index * j->per; r < ((size_t)index + 1) * j->per && r < j->rows; r++)
+        j->f->geglu((const float *)j->a->in[0].data + r * 2 * j->c, (float *)j->a->out.data + r * j->c, j->c);
+}
+
+static void softmax_task(void *user, int index, int worker)
+{
+    const struct rows_job *j = user;
+    for (size_t r = (size_t)index * j->per; r < ((size_t)index + 1) * j->per && r < j->rows; r++)
+        j->f->softmax((const float *)j->a->in[0].data + r * j->c, (float *)j->a->out.data + r * j->c, j->c);
+}
+
+static void rows_run(const struct pz_op_args *a, pz_task_fn task)
+{
+    const struct pz_shape *o = &a->out.shape;
+    struct rows_job j = {
+        .a = a, .f = pz_cpu_fns_get(a->rung), .c = o->rank ? (size_t)o->dim[o->rank - 1] : 1};
+    j.rows = pz_shape_count(o) / j.c;
+    j.per = j.c < CHUNK ? CHUNK / j.c : 1;
+    pz_pool_run(a->pool, task, &j, (int)((j.rows + j.per - 1) / j.per));
+}
+
+static void geglu_run(const struct pz_op_args *a)
+{
+    rows_run(a, geglu_task);
+}
+
+static void softmax_run(const struct pz_op_args *a)
+{
+    rows_run(a, softmax_task);
+}
+
+static enum pz_status need_last_axis(struct pz_log *log, const struct pz_op_args *a, void **state,
+                                     size_t *scratch)
+{
+    return a->attrs->axis == 0 ? PZ_OK : PZ_ERR_UNSUPPORTED;
+}
+
+static const struct pz_kernel add = {"own", always, NULL, add_run, NULL, NULL};
+static const struct pz_kernel sub = {"own", always, NULL, sub_run, NULL, NULL};
+static const struct pz_kernel mul = {"own", always, NULL, mul_run, NULL, NULL};
+static const struct pz_kernel geglu = {"own", always, NULL, geglu_run, NULL, NULL};
+static const struct pz_kernel softmax = {"own", need_last_axis, NULL, softmax_run, NULL, NULL};
+
+const struct pz_kernel *const pz_cpu_add[] = {&add, NULL};
+const struct pz_kernel *const pz_cpu_sub[] = {&sub, NULL};
+const struct pz_kernel *const pz_cpu_mul[] = {&mul, NULL};
+const struct pz_kernel *const pz_cpu_geglu[] = {&geglu, NULL};
+const struct pz_kernel *const pz_cpu_softmax[] = {&softmax, NULL};

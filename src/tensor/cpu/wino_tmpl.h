@@ -1,0 +1,89 @@
+/*
+ * Winograd F(4×4, 3×3) of the vector kernels; part of kernels_tmpl.h. Interpolation points 0, ±PZ_WINO_A,
+ * ±PZ_WINO_B, ∞. Source: Lavin and Gray, arXiv:1509.09308; points other than 0, ±1, ±2 for a smaller error.
+ */
+#define WA PZ_WINO_A
+#define WB PZ_WINO_B
+#define WA2 (WA * WA)
+#define WB2 (WB * WB)
+
+/* Bᵀ d, six values to six */
+INLINE void wino_in1(const vec d[6], vec t[6])
+{
+    vec ea = d[4] - splat(WB2) * d[2], oa = splat(WA) * (d[3] - splat(WB2) * d[1]);
+    vec eb = d[4] - splat(WA2) * d[2], ob = splat(WB) * (d[3] - splat(WA2) * d[1]);
+    t[0] = splat(WA2 * WB2) * d[0] - splat(WA2 + WB2) * d[2] + d[4];
+    t[1] = ea + oa;
+    t[2] = ea - oa;
+    t[3] = eb + ob;
+    t[4] = eb - ob;
+    t[5] = splat(WA2 * WB2) * d[1] - splat(WA2 + WB2) * d[3] + d[5];
+}
+
+/* Aᵀ m, six values to four */
+INLINE void wino_out1(const vec m[6], vec y[4])
+{
+    vec sa = m[1] + m[2], da = m[1] - m[2], sb = m[3] + m[4], db = m[3] - m[4];
+    y[0] = m[0] + sa + sb;
+    y[1] = splat(WA) * da + splat(WB) * db;
+    y[2] = splat(WA2) * sa + splat(WB2) * sb;
+    y[3] = splat(WA2 * WA) * da + splat(WB2 * WB) * db + m[5];
+}
+
+/* One 6×6 patch, all channels: patch[i] its pixels, out[i * plane] the 36 results. */
+static void wino_in(const float *const patch[36], size_t c, float *out, size_t plane)
+{
+    for (size_t i = 0; i < c; i += LANES) {
+        vec t[6][6];
+#pragma GCC unroll 6
+        for (int x = 0; x < 6; x++) {
+            vec d[6], r[6];
+#pragma GCC unroll 6
+            for (int y = 0; y < 6; y++)
+                d[y] = load(patch[y * 6 + x] + i);
+            wino_in1(d, r);
+#pragma GCC unroll 6
+            for (int y = 0; y < 6; y++)
+                t[y][x] = r[y];
+        }
+#pragma GCC unroll 6
+        for (int y = 0; y < 6; y++) {
+            vec r[6];
+            wino_in1(t[y], r);
+#pragma GCC unroll 6
+            for (int x = 0; x < 6; x++)
+                store(out + (size_t)(y * 6 + x) * plane + i, r[x]);
+        }
+    }
+}
+
+/* The way back: up to h × w pixels of a 4×4 patch. */
+static void wino_out(const struct pz_wino_out *o)
+{
+    for (size_t i = 0; i < o->c; i += LANES) {
+        vec t[4][6], bias = load(o->bias + i);
+#pragma GCC unroll 6
+        for (int x = 0; x < 6; x++) {
+            vec m[6], r[4];
+#pragma GCC unroll 6
+            for (int y = 0; y < 6; y++)
+                m[y] = load(o->sums + (size_t)(y * 6 + x) * o->plane + i);
+            wino_out1(m, r);
+#pragma GCC unroll 4
+            for (int y = 0; y < 4; y++)
+                t[y][x] = r[y];
+        }
+#pragma GCC unroll 4
+        for (int y = 0; y < 4; y++) {
+            vec r[4];
+            wino_out1(t[y], r);
+            for (int x = 0; y < o->h && x < o->w; x++) {
+                size_t at = (size_t)y * o->row + (size_t)x * o->c + i;
+                vec v = r[x] + bias;
+                if (o->residual)
+                    v += load(o->residual + at);
+                store(o->out + at, act_vec(o->act, v, o->slope ? load(o->slope + i) : (vec){0}));
+            }
+        }
+    }
+}
