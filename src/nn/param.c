@@ -92,6 +92,14 @@ void pz_params_pop(struct pz_params *p)
     p->path[p->length[--p->depth]] = 0;
 }
 
+void pz_params_tap(struct pz_params *p, int value)
+{
+    size_t n = p->length[p->depth] > 0 ? (size_t)p->length[p->depth] - 1 : 0; /* without the dot */
+    for (int i = 0; p->options.taps && p->options.taps[i]; i++)
+        if (strlen(p->options.taps[i]) == n && strncmp(p->options.taps[i], p->path, n) == 0)
+            pz_graph_output(p->g, p->options.taps[i], value);
+}
+
 static const char *shape_text(const int64_t *shape, int rank, char out[160])
 {
     int at = snprintf(out, 160, "[");

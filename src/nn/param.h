@@ -49,6 +49,9 @@ struct pz_params_options {
     /** Shell patterns of names in the checkpoint (prefix included) that may be left over, NULL-terminated, or
      * NULL. "*num_batches_tracked" is always among them. Everything else left over is an error. */
     const char *const *ignore;
+    /** Modules whose results become outputs of the graph under their full path ("down_blocks.0.resnets.1"),
+     * where the network offers them (pz_params_tap); NULL-terminated, or NULL. For tests. */
+    const char *const *taps;
 };
 
 struct pz_params;
@@ -64,6 +67,9 @@ struct pz_graph *pz_params_graph(const struct pz_params *p);
 /** Go down into a module: names asked for from here on begin with this path and a dot. At most 32 deep. */
 void pz_params_push(struct pz_params *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void pz_params_pop(struct pz_params *p);
+
+/** Offer a module's result: an output of the graph if options.taps names the scope that is open. */
+void pz_params_tap(struct pz_params *p, int value);
 
 /** A parameter to ask for. */
 struct pz_param {

@@ -1,0 +1,145 @@
+/* Stable Diffusion 1's UNet, with motion modules or without. */
+#include "nn/sd_unet.h"
+
+#include "nn/sd_block.h"
+
+#define EPS 1e-5f
+#define MAX_SKIPS 64
+
+const struct pz_sd_unet_config pz_musetalk_unet = {.in = 8,
+                                                   .out = 4,
+                                                   .channels = {320, 640, 1280, 1280},
+                                                   .layers = 2,
+                                                   .heads = 8,
+                                                   .cross = 384,
+                                                   .groups = 32,
+                                                   .attention = {true, true, true, false}};
+
+const struct pz_sd_unet_config pz_latentsync_unet = {.in = 13,
+                                                     .out = 4,
+                                                     .channels = {320, 640, 1280, 1280},
+                                                     .layers = 2,
+                                                     .heads = 8,
+                                                     .cross = 384,
+                                                     .groups = 32,
+                                                     .attention = {true, true, true, false},
+                                                     .motion = true,
+                                                     .motion_heads = 8};
+
+struct unet {
+    struct pz_params *p;
+    const struct pz_sd_unet_config *c;
+    int time, context, frames;
+    int skips[MAX_SKIPS], n_skips;
+};
+
+static int resnet(struct unet *u, int i, int x, int out)
+{
+    pz_params_push(u->p, "resnets.%d", i);
+    x = pz_sd_resnet(
+        u->p, x,
+        &(struct pz_sd_resnet){
+            .out = out, .groups = u->c->groups, .eps = EPS, .time = u->time, .frames = u->frames});
+    pz_params_tap(u->p, x);
+    pz_params_pop(u->p);
+    return x;
+}
+
+static int transformer(struct unet *u, int i, int x)
+{
+    pz_params_push(u->p, "attentions.%d", i);
+    x = pz_sd_transformer(u->p, x, u->context, u->c->heads, u->c->groups);
+    pz_params_tap(u->p, x);
+    pz_params_pop(u->p);
+    return x;
+}
+
+/* Resnet, transformer, motion module. */
+static int layer(struct unet *u, int i, int x, int out, bool attention)
+{
+    x = resnet(u, i, x, out);
+    if (attention)
+        x = transformer(u, i, x);
+    if (u->c->motion) {
+        pz_params_push(u->p, "motion_modules.%d", i);
+        pz_params_push(u->p, "temporal_transformer");
+        x = pz_sd_motion(u->p, x, u->frames, u->c->motion_heads);
+        pz_params_pop(u->p);
+        pz_params_tap(u->p, x);
+        pz_params_pop(u->p);
+    }
+    return x;
+}
+
+static void keep(struct unet *u, int x)
+{
+    if (u->n_skips < MAX_SKIPS)
+        u->skips[u->n_skips++] = x;
+}
+
+static int down(struct unet *u, int i, int x)
+{
+    const struct pz_sd_unet_config *c = u->c;
+    pz_params_push(u->p, "down_blocks.%d", i);
+    for (int k = 0; k < c->layers; k++) {
+        x = layer(u, k, x, c->channels[i], c->attention[i]);
+        keep(u, x);
+    }
+    if (i < 3) {
+        x = pz_nn_conv_same(u->p, "downsamplers.0.conv", x, c->channels[i], 3, 2);
+        keep(u, x);
+    }
+    pz_params_tap(u->p, x);
+    pz_params_pop(u->p);
+    return x;
+}
+
+static int up(struct unet *u, int i, int x)
+{
+    const struct pz_sd_unet_config *c = u->c;
+    pz_params_push(u->p, "up_blocks.%d", i);
+    for (int k = 0; k <= c->layers; k++) {
+        int skip = u->n_skips > 0 ? u->skips[--u->n_skips] : PZ_NONE;
+        x = layer(u, k, pz_nn_concat(u->p, 3, x, skip), c->channels[3 - i], c->attention[3 - i]);
+    }
+    if (i < 3)
+        x = pz_sd_upsample(u->p, "upsamplers.0.conv", x);
+    pz_params_tap(u->p, x);
+    pz_params_pop(u->p);
+    return x;
+}
+
+static int middle(struct unet *u, int x)
+{
+    pz_params_push(u->p, "mid_block");
+    x = resnet(u, 0, x, u->c->channels[3]);
+    x = transformer(u, 0, x);
+    x = resnet(u, 1, x, u->c->channels[3]);
+    pz_params_tap(u->p, x);
+    pz_params_pop(u->p);
+    return x;
+}
+
+int pz_sd_unet(struct pz_params *p, const struct pz_sd_unet_config *c, int x, int time, int context,
+               int frames)
+{
+    struct unet u = {.p = p, .c = c, .context = context, .frames = frames};
+    pz_params_push(p, "time_embedding");
+    u.time = pz_nn_unary(p, PZ_OP_SILU, pz_nn_dense(p, "linear_1", time, 4 * c->channels[0], true));
+    u.time = pz_nn_dense(p, "linear_2", u.time, 4 * c->channels[0], true);
+    pz_params_tap(p, u.time);
+    pz_params_pop(p);
+    u.time = pz_nn_unary(p, PZ_OP_SILU, u.time);
+    x = pz_nn_conv_same(p, "conv_in", x, c->channels[0], 3, 1);
+    pz_params_push(p, "conv_in");
+    pz_params_tap(p, x);
+    pz_params_pop(p);
+    keep(&u, x);
+    for (int i = 0; i < 4; i++)
+        x = down(&u, i, x);
+    x = middle(&u, x);
+    for (int i = 0; i < 4; i++)
+        x = up(&u, i, x);
+    x = pz_sd_group_norm(p, "conv_norm_out", x, c->groups, EPS, PZ_ACT_SILU, frames);
+    return pz_nn_conv_same(p, "conv_out", x, c->out, 3, 1);
+}

@@ -1,0 +1,39 @@
+/**
+ * Stable Diffusion 1's UNet as MuseTalk and LatentSync use it: UNet2DConditionModel, and the same network
+ * with motion modules between its blocks (LatentSync's UNet3DConditionModel).
+ *
+ * Source  spec/musetalk.md §3, spec/latentsync.md §3.
+ */
+#ifndef PZ_NN_SD_UNET_H
+#define PZ_NN_SD_UNET_H
+
+#include "nn/layer.h"
+
+struct pz_sd_unet_config {
+    int in, out;       /**< channels */
+    int channels[4];   /**< block_out_channels */
+    int layers;        /**< layers_per_block */
+    int heads;         /**< "attention_head_dim" of the published configurations is the number of heads */
+    int cross;         /**< cross_attention_dim */
+    int groups;        /**< of all norms but the motion modules' (always 32) */
+    bool attention[4]; /**< transformers in down block i, and in up block 3 − i; the mid block has one */
+    bool motion;       /**< motion modules behind every layer of every down and up block */
+    int motion_heads;
+};
+
+/** MuseTalk 1.0 and 1.5 (musetalk.json), and LatentSync 1.5 and 1.6. */
+extern const struct pz_sd_unet_config pz_musetalk_unet, pz_latentsync_unet;
+
+/**
+ * x [B·frames,h,w,in] (h, w multiples of 8) → [B·frames,h,w,out].
+ *
+ * time     value [1, channels[0]]: pz_sd_time_embedding() as a constant (everything that follows from it is
+ *          folded when the plan is made) or as an input
+ * context  audio of each picture [B·frames,S,cross]
+ * frames   1 for pictures on their own; with `motion` the frames of one window, at most 24: resnet norms and
+ *          the output norm then take their statistics over all of them, as published
+ */
+int pz_sd_unet(struct pz_params *p, const struct pz_sd_unet_config *c, int x, int time, int context,
+               int frames);
+
+#endif
