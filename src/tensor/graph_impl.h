@@ -1,4 +1,4 @@
-/** Inside of a graph; for graph.c, fuse.c and plan.c only. */
+/** Inside of a graph; for the graph's and the planner's files only. */
 #ifndef PZ_TENSOR_GRAPH_IMPL_H
 #define PZ_TENSOR_GRAPH_IMPL_H
 
@@ -37,9 +37,18 @@ struct pz_graph {
     int n_inputs, cap_inputs, n_outputs, cap_outputs;
 };
 
-/** Merge residual additions and activations into the convolutions before them; changes `nodes` in place (n
- * nodes, values as in the graph). Values a node no longer produces are never read again. */
-void pz_graph_fuse(const struct pz_graph *g, struct pz_graph_node *nodes);
+/** Reads of a value by nodes that live, an output counting as two; the last such node in `*last`. */
+int pz_graph_readers(const struct pz_graph *g, const struct pz_graph_node *nodes, int value, int *last);
+
+/** Batch norms behind convolutions and dense layers with constant weights become part of these. Adds
+ * constants to `g`. `nodes` is changed in place here and below (values as in the graph; those a node no
+ * longer produces are never read again). */
+PZ_NODISCARD enum pz_status pz_graph_fold_norms(struct pz_graph *g, struct pz_graph_node *nodes,
+                                                struct pz_log *log);
+
+/** Merge biases, residual additions and activations into the operations before them. With `device` residuals
+ * are left to the device's own planner. */
+void pz_graph_fuse(const struct pz_graph *g, struct pz_graph_node *nodes, bool device);
 
 /** Rows of a constant: its outermost extent, 1 for a scalar; and the elements of each. */
 int pz_constant_rows(const struct pz_graph_value *v, size_t *row);

@@ -29,7 +29,8 @@
 enum pz_op {
     PZ_OP_CONV2D,   /**< x, w, bias|none, residual|none, slope|none: act(conv(x,w) + bias + residual) */
     PZ_OP_DWCONV2D, /**< the same, one filter a channel */
-    PZ_OP_FULLY_CONNECTED, /**< x [..,K], w [N,K], bias [N]|none: act(x wᵀ + bias) */
+    PZ_OP_FULLY_CONNECTED, /**< x [..,K], w [N,K], bias [N]|none, residual [..,N]|none: act(x wᵀ + bias) +
+                              residual; one of act and residual */
     PZ_OP_ADD,             /**< a, b with broadcasting, then act */
     PZ_OP_SUB,
     PZ_OP_MUL,

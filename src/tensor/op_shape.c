@@ -135,6 +135,8 @@ enum pz_status pz_shape_fully_connected(struct pz_log *log, const struct pz_op_a
     out->dtype = PZ_DTYPE_F32;
     out->shape = *x;
     out->shape.dim[x->rank - 1] = w->dim[0];
+    if (!absent(a, 3) && (!is_f32(a, 3) || a->attrs->act || !pz_shape_equal(&a->in[3].shape, &out->shape)))
+        return bad(log, "fully_connected", a, "the residual does not fit, or stands beside an activation");
     return pz_shape_valid(&out->shape) ? PZ_OK : bad(log, "fully_connected", a, "too large");
 }
 

@@ -96,7 +96,7 @@ static const struct pz_op_row table[PZ_OP_COUNT] = {
                       cost_conv},
     [PZ_OP_DWCONV2D] = {"dwconv2d", 2, 5, pz_shape_dwconv2d, pz_ref_dwconv2d, pz_cpu_dwconv2d, CUDA(dwconv2d),
                         SUMS, cost_dw},
-    [PZ_OP_FULLY_CONNECTED] = {"fully_connected", 2, 3, pz_shape_fully_connected, pz_ref_fully_connected,
+    [PZ_OP_FULLY_CONNECTED] = {"fully_connected", 2, 4, pz_shape_fully_connected, pz_ref_fully_connected,
                                pz_cpu_dense, CUDA(dense), SUMS, cost_dense},
     [PZ_OP_ADD] = {"add", 2, 2, pz_shape_binary, pz_ref_add, pz_cpu_add, CUDA(add), ROUNDED, NULL},
     [PZ_OP_SUB] = {"sub", 2, 2, pz_shape_binary, pz_ref_sub, pz_cpu_sub, CUDA(sub), ROUNDED, NULL},

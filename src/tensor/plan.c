@@ -93,6 +93,14 @@ static void drop_packed(struct pz_plan *p, const struct pz_graph_node *n, unsign
             pz_constant_drop(&p->g->values[n->in[k]]);
 }
 
+/* Constants that nothing reads any more, as those which became others. */
+static void drop_unused(struct pz_plan *p)
+{
+    for (int i = 0; i < p->g->n_values; i++)
+        if (p->g->values[i].constant && p->readers[i] == 0)
+            pz_constant_drop(&p->g->values[i]);
+}
+
 /* Nodes nobody reads, from the end. */
 static void drop_unread(struct pz_plan *p)
 {
@@ -176,16 +184,94 @@ static void live(struct pz_place *places, int value, int first, int last)
         r->last = last;
 }
 
-static void lifetimes(struct pz_plan *p)
+/* Operations that read element i of their first input for element i of the output alone, and nothing of it
+ * after they wrote that. */
+static bool elementwise(enum pz_op op)
+{
+    switch (op) {
+    case PZ_OP_ADD:
+    case PZ_OP_SUB:
+    case PZ_OP_MUL:
+    case PZ_OP_DIV:
+    case PZ_OP_RELU:
+    case PZ_OP_RELU6:
+    case PZ_OP_PRELU:
+    case PZ_OP_SIGMOID:
+    case PZ_OP_GELU:
+    case PZ_OP_GELU_TANH:
+    case PZ_OP_SILU:
+    case PZ_OP_TANH:
+    case PZ_OP_EXP:
+    case PZ_OP_LEAKY_RELU:
+    case PZ_OP_HARD_SIGMOID:
+    case PZ_OP_HARD_SWISH:
+    case PZ_OP_CLAMP:
+    case PZ_OP_SQRT:
+    case PZ_OP_RSQRT:
+    case PZ_OP_LOG:
+    case PZ_OP_POW:
+    case PZ_OP_SOFTPLUS:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Whether step t may write over its first input: it is the last to read that memory, and no other input lies
+ * there in another order. `last` is the last step that reads the memory of each root. */
+static bool in_place(const struct pz_plan *p, const struct pz_graph_node *n, int t, const int *last)
+{
+    const struct pz_graph_value *v = p->g->values;
+    if (p->device || p->params.keep_all || !elementwise(n->op) || v[n->in[0]].constant ||
+        !pz_shape_equal(&v[n->in[0]].shape, &v[n->out].shape))
+        return false;
+    int root = p->places[n->in[0]].root;
+    for (int k = 1; k < n->n_in; k++)
+        if (n->in[k] >= 0 && p->places[n->in[k]].root == root && n->in[k] != n->in[0])
+            return false;
+    return last[root] == t;
+}
+
+/* Which values share memory: reshapes with their source, elementwise results with an input nobody reads
+ * again. */
+static enum pz_status share(struct pz_plan *p, struct pz_log *log)
 {
     const struct pz_graph *g = p->g;
+    int *last = pz_calloc((size_t)g->n_values + 1, sizeof *last);
+    if (!last)
+        return pz_fail(log, PZ_ERR_NOMEM, "no memory to plan a graph");
     for (int i = 0; i < g->n_values; i++)
         p->places[i] = (struct pz_place){.root = i, .first = p->n_steps, .last = -1};
     for (int t = 0; t < p->n_steps; t++) {
         const struct pz_graph_node *n = &p->nodes[p->steps[t].node];
-        if (n->op == PZ_OP_RESHAPE && !g->values[n->in[0]].constant && !p->params.keep_all)
-            p->places[n->out].root = p->places[n->in[0]].root;
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k] >= 0)
+                last[n->in[k]] = t;
     }
+    for (int i = 0; i < g->n_inputs; i++) /* inputs keep their content */
+        last[g->inputs[i].value] = p->n_steps;
+    for (int i = 0; i < g->n_outputs; i++)
+        last[g->outputs[i].value] = p->n_steps;
+    for (int t = 0; t < p->n_steps; t++) {
+        const struct pz_graph_node *n = &p->nodes[p->steps[t].node];
+        bool alias = n->op == PZ_OP_RESHAPE && !g->values[n->in[0]].constant && !p->params.keep_all;
+        if (!alias && !in_place(p, n, t, last))
+            continue;
+        int root = p->places[n->in[0]].root;
+        p->places[n->out].root = root;
+        if (last[n->out] > last[root])
+            last[root] = last[n->out];
+    }
+    pz_free(last);
+    return PZ_OK;
+}
+
+static enum pz_status lifetimes(struct pz_plan *p, struct pz_log *log)
+{
+    const struct pz_graph *g = p->g;
+    enum pz_status st = share(p, log);
+    if (st < PZ_OK)
+        return st;
     for (int t = 0; t < p->n_steps; t++) {
         const struct pz_graph_node *n = &p->nodes[p->steps[t].node];
         live(p->places, n->out, t, p->params.keep_all ? p->n_steps : t);
@@ -204,6 +290,7 @@ static void lifetimes(struct pz_plan *p)
                                    pz_dtype_size(pz_plan_dtype(p, g->values[i].dtype)))
                         : 0;
     }
+    return PZ_OK;
 }
 
 /* Lowest offset at which `bytes` are free from step `first` to `last` among the first `n` entries of `order`.
@@ -273,9 +360,8 @@ enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *
     if (st < PZ_OK)
         goto fail;
     p->nodes = pz_calloc((size_t)p->g->n_nodes + 1, sizeof *p->nodes);
-    p->places = pz_calloc((size_t)p->g->n_values + 1, sizeof *p->places);
     p->steps = pz_calloc((size_t)p->g->n_nodes + 1, sizeof *p->steps);
-    if (!p->nodes || !p->places || !p->steps) {
+    if (!p->nodes || !p->steps) {
         st = pz_fail(log, PZ_ERR_NOMEM, "no memory to plan a graph");
         goto fail;
     }
@@ -284,8 +370,15 @@ enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *
     p->loaders = pz_constants_pool(p->g, params->backend == PZ_BACKEND_CUDA ? 0 : params->threads);
     PZ_TRY(fold(p, log));
     drop_unread(p);
-    if (params->backend != PZ_BACKEND_REF && !params->keep_all)
-        pz_graph_fuse(p->g, p->nodes);
+    if (params->backend != PZ_BACKEND_REF && !params->keep_all) {
+        PZ_TRY(pz_graph_fold_norms(p->g, p->nodes, log));
+        pz_graph_fuse(p->g, p->nodes, params->backend == PZ_BACKEND_CUDA);
+    }
+    p->places = pz_calloc((size_t)p->g->n_values + 1, sizeof *p->places);
+    if (!p->places) {
+        st = pz_fail(log, PZ_ERR_NOMEM, "no memory to plan a graph");
+        goto fail;
+    }
     if (params->backend == PZ_BACKEND_CUDA) {
         if (params->dtype != PZ_DTYPE_F32 && params->dtype != PZ_DTYPE_F16) {
             st = pz_fail(log, PZ_ERR_UNSUPPORTED, "the device computes in F32 or F16");
@@ -297,8 +390,9 @@ enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *
     PZ_TRY(choose(p, log));
     if (p->device)
         PZ_TRY(pz_cuda_plan_weights(p, log));
-    lifetimes(p);
+    PZ_TRY(lifetimes(p, log));
     PZ_TRY(place_values(p, log));
+    drop_unused(p);
     pz_constants_release(p->g);
     pz_pool_destroy(&p->loaders);
     *plan = p;

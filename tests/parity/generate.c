@@ -322,7 +322,8 @@ static void attention(struct trial *t)
 
 static void fully_connected(struct trial *t)
 {
-    static const enum pz_act acts[] = {PZ_ACT_NONE, PZ_ACT_RELU, PZ_ACT_RELU6, PZ_ACT_SILU, PZ_ACT_GELU};
+    static const enum pz_act acts[] = {PZ_ACT_NONE,  PZ_ACT_NONE, PZ_ACT_RELU,
+                                       PZ_ACT_RELU6, PZ_ACT_SILU, PZ_ACT_GELU};
     int k = between(t, 1, 200), n = between(t, 1, 60);
     struct pz_shape x = {.rank = 2, .dim = {between(t, 1, 4), k}};
     if (between(t, 0, 1))
@@ -334,7 +335,11 @@ static void fully_connected(struct trial *t)
     t->a.in[2].dtype = PZ_DTYPE_COUNT;
     if (between(t, 0, 1))
         input(t, 2, PZ_DTYPE_F32, (struct pz_shape){.rank = 1, .dim = {n}});
-    t->attrs.act = acts[between(t, 0, 4)];
+    t->attrs.act = acts[between(t, 0, 5)];
+    if (t->attrs.act == PZ_ACT_NONE && between(t, 0, 1)) {
+        x.dim[x.rank - 1] = n;
+        input(t, 3, PZ_DTYPE_F32, x);
+    }
 }
 
 static void volume(struct trial *t)

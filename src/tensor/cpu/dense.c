@@ -85,6 +85,8 @@ static void dense_run(const struct pz_op_args *a)
                         .n = n,
                         .k = k,
                         .bias = pz_cpu_floats(a, 2),
+                        .residual = pz_cpu_floats(a, 3),
+                        .ldr = n,
                         .act = a->attrs->act,
                         .out = a->out.data,
                         .ldc = n};

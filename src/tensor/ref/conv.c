@@ -119,11 +119,11 @@ void pz_ref_fully_connected(const struct pz_op_args *a)
 {
     size_t n = (size_t)a->in[1].shape.dim[0], depth = (size_t)a->in[1].shape.dim[1];
     size_t rows = pz_shape_count(&a->in[0].shape) / depth;
-    const float *x = a->in[0].data, *w = a->in[1].data, *bias = floats(a, 2);
+    const float *x = a->in[0].data, *w = a->in[1].data, *bias = floats(a, 2), *residual = floats(a, 3);
     float *out = a->out.data;
     for (size_t b = 0; b < rows; b++)
         for (size_t i = 0; i < n; i++) {
-            double sum = bias ? bias[i] : 0;
+            double sum = (bias ? bias[i] : 0) + (residual ? (double)residual[b * n + i] : 0);
             for (size_t k = 0; k < depth; k++)
                 sum += (double)x[b * depth + k] * w[i * depth + k];
             out[b * n + i] = pz_ref_act(a->attrs->act, (float)sum, 0);
