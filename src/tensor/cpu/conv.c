@@ -177,9 +177,10 @@ static void conv_run(const struct pz_op_args *a)
 static const struct pz_kernel own_conv = {"own", conv_prepare, NULL, conv_run, NULL, conv_release};
 static const struct pz_kernel own_dw = {"own", dw_prepare, NULL, conv_run, NULL, conv_release};
 
-const struct pz_kernel *const pz_cpu_conv2d[] = {&pz_cpu_winograd,
+/* In order of preference; each takes what suits it. */
+const struct pz_kernel *const pz_cpu_conv2d[] = {&pz_cpu_winograd, &pz_cpu_few, &pz_cpu_im2col,
 #if defined(PZ_HAVE_DNNL)
                                                  &pz_dnnl_conv2d,
 #endif
-                                                 &own_conv, NULL};
+                                                 &own_conv,        NULL};
 const struct pz_kernel *const pz_cpu_dwconv2d[] = {&own_dw, NULL};

@@ -166,7 +166,8 @@ PZ_CPU_FORMS(geglu);
 PZ_CPU_FORMS(embedding);
 #undef PZ_CPU_FORMS
 
-extern const struct pz_kernel pz_cpu_winograd; /**< tensor/cpu/winograd.c */
+extern const struct pz_kernel pz_cpu_winograd;           /**< tensor/cpu/winograd.c */
+extern const struct pz_kernel pz_cpu_im2col, pz_cpu_few; /**< tensor/cpu/im2col.c */
 #if defined(PZ_HAVE_DNNL)
 extern const struct pz_kernel pz_dnnl_conv2d; /**< tensor/cpu/dnnl.c */
 #endif

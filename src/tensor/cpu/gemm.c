@@ -4,6 +4,7 @@
 /* Rows of the first matrix that are taken against all panels before the next: half of a usual L2 cache. */
 #define ROWS_BYTES (512u << 10)
 #define MIN_ROWS 96
+#define MAX_DEPTH 2048
 
 size_t pz_cpu_packed_floats(const struct pz_cpu_fns *f, size_t n, size_t k)
 {
@@ -39,21 +40,37 @@ struct product {
     const struct pz_cpu_fns *f;
     const struct pz_gemm *g;
     size_t m, rows, panels, per, groups;
+    size_t depth; /* terms taken at a time: a panel of them stays in the second cache */
 };
 
 static void product_task(void *user, int index, int worker)
 {
     const struct product *p = user;
-    size_t i = (size_t)index / p->groups, j = (size_t)index % p->groups;
+    size_t i = (size_t)index / p->groups, j = (size_t)index % p->groups, panel = 2 * (size_t)p->f->lanes;
     size_t m0 = i * p->rows, m1 = m0 + p->rows, p0 = j * p->per, p1 = p0 + p->per;
-    p->f->gemm(p->g, m0, m1 < p->m ? m1 : p->m, p0, p1 < p->panels ? p1 : p->panels);
+    struct pz_gemm g = *p->g;
+    m1 = m1 < p->m ? m1 : p->m;
+    p1 = p1 < p->panels ? p1 : p->panels;
+    for (size_t k = 0; k < p->g->k; k += p->depth) { /* what a product ends with comes with the last part */
+        bool last = k + p->depth >= p->g->k;
+        g.a = p->g->a + k;
+        g.b = p->g->b + k * panel;
+        g.k = last ? p->g->k - k : p->depth;
+        g.add = p->g->add || k > 0;
+        g.bias = last ? p->g->bias : NULL;
+        g.residual = last ? p->g->residual : NULL;
+        g.act = last ? p->g->act : PZ_ACT_NONE;
+        p->f->gemm(&g, m0, m1, p0, p1);
+    }
 }
 
 void pz_cpu_gemm(const struct pz_cpu_fns *f, struct pz_pool *pool, const struct pz_gemm *g, size_t m)
 {
     size_t tile = (size_t)f->tile, panel = 2 * (size_t)f->lanes, threads = (size_t)pz_pool_threads(pool);
     struct product p = {.f = f, .g = g, .m = m, .panels = (g->n + panel - 1) / panel};
-    p.rows = ROWS_BYTES / (4 * g->k);
+    size_t parts_of_k = (g->k + MAX_DEPTH - 1) / MAX_DEPTH;
+    p.depth = (g->k + parts_of_k - 1) / parts_of_k;
+    p.rows = ROWS_BYTES / (4 * p.depth);
     p.rows = p.rows < MIN_ROWS ? MIN_ROWS : p.rows;
     p.rows = (p.rows + tile - 1) / tile * tile;
     p.rows = p.rows < m ? p.rows : m;

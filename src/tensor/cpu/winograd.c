@@ -10,7 +10,7 @@
 #include "tensor/cpu/gemm.h"
 
 #define PLANES 36
-#define ROOM_BYTES ((size_t)20 << 20) /* of both sides together */
+#define ROOM_BYTES ((size_t)4 << 20) /* of both sides together */
 #define MIN_TILES 48                  /* fewer patches do not pay for four times the weights */
 #define PAD 16                        /* floats between rows, against cache lines of one set */
 
@@ -84,7 +84,7 @@ static struct layout layout_of(const struct pz_op_args *a)
     l.in_row = l.ci + PAD;
     l.out_row = l.co + PAD;
     l.at_once = ROOM_BYTES / (PLANES * sizeof(float) * (l.in_row + l.out_row));
-    l.at_once = l.at_once < 96 ? 96 : l.at_once / 48 * 48;
+    l.at_once = l.at_once < 96 ? 96 : l.at_once / 12 * 12;
     if (l.at_once >= l.tiles) {
         l.at_once = l.tiles;
     } else { /* equal shares */
