@@ -165,7 +165,7 @@ enum pz_status pz_param_fill(const void *ctx, struct pz_log *log, int first, int
     if (e->layout == PZ_PARAM_DEPTHWISE)
         return depthwise(s, log, out); /* one row in the graph's layout */
     size_t row = e->rank ? pz_param_elements(e) / (size_t)e->shape[0] : 1;
-    if (e->layout == PZ_PARAM_PLAIN || e->layout == PZ_PARAM_DENSE) {
+    if ((e->layout == PZ_PARAM_PLAIN || e->layout == PZ_PARAM_DENSE) && !s->gamma) {
         const float *rows;
         enum pz_status st = stored_rows(e, log, first, n, out, &rows);
         if (st >= PZ_OK && rows != out)
