@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "nn/whisper.h"
+#include "nn/whisper_run.h"
 #include "tensor/plan.h"
 #include "weights/safetensors.h"
 
@@ -321,9 +321,75 @@ static void wrong_files(void **state)
     pz_log_destroy(&log);
 }
 
+/* ---- running: rows kept outside give what the whole pass gives ---- */
+
+static void steps_are_the_whole(void **state)
+{
+    static const int said[6] = {1, 5, 9, 200, 3, 511}, scattered[6] = {7, 2, 30, 11, 0, 19};
+    enum { V = 512, MEL = 80 * 100 };
+    float *mel = malloc(sizeof(float) * MEL), *rule = malloc(sizeof(float) * MEL);
+    float *want = malloc(sizeof(float) * 6 * V), *have = malloc(sizeof(float) * 6 * V);
+    struct pz_job job = {0};
+    pz_rule_input(5000, -1.0f, 1.4f, MEL, rule);
+    for (int t = 0; t < 100; t++)
+        for (int b = 0; b < 80; b++)
+            mel[t * 80 + b] = rule[b * 100 + t];
+    for (int width = 1; width <= 4; width += 3) {
+        struct pz_whisper_options o = {
+            .dims = small, .plan = pz_plan_default, .width = width, .rows = width == 4 ? 80 : 0};
+        struct pz_whisper *w;
+        struct pz_whisper_item items[6];
+        float queries[6][2 * 32];
+        assert_int_equal(pz_whisper_open(&o, &job, &w), PZ_OK);
+        assert_int_equal(pz_whisper_rows(w), width == 4 ? 80 : 32);
+        assert_int_equal(pz_whisper_encode(w, mel), PZ_OK);
+        assert_true(fabsf(pz_whisper_audio(w)[800] - .3905579f) < 2e-5f);
+        for (int i = 0; i < 6; i++)
+            items[i] = (struct pz_whisper_item){said[i],   scattered, i, scattered[i], want + (size_t)i * V,
+                                                queries[i]};
+        assert_int_equal(pz_whisper_step(w, items, 6), PZ_OK); /* all at once: the wide plan */
+        assert_true(fabsf(want[0] + 1.169832f) < 2e-5f && fabsf(want[1024] - 1.201915f) < 2e-5f &&
+                    fabsf(want[3071] - 1.563700f) < 2e-5f);
+        assert_true(fabsf(queries[5][40]) > 1e-4f);
+        for (int i = 0; i < 6; i++) { /* one by one */
+            items[i].logits = have + (size_t)i * V;
+            assert_int_equal(pz_whisper_step(w, &items[i], 1), PZ_OK);
+        }
+        for (int i = 0; i < 6 * V; i++)
+            assert_true(fabsf(have[i] - want[i]) < 2e-5f);
+        /* two ways on from the third token share its rows and do not disturb each other */
+        int other[6] = {7, 2, 30, 25, 26, 27};
+        struct pz_whisper_item fork[2] = {{100, other, 3, 25, NULL, NULL},
+                                          {200, scattered, 3, 11, have, NULL}};
+        assert_int_equal(pz_whisper_step(w, fork, 2), PZ_OK);
+        for (int i = 0; i < V; i++)
+            assert_true(fabsf(have[i] - want[3 * V + i]) < 2e-5f);
+        struct pz_whisper_item on = {3, scattered, 4, 0, have, NULL}, off = {3, other, 4, 26, have + V, NULL};
+        assert_int_equal(pz_whisper_step(w, &on, 1), PZ_OK);
+        assert_int_equal(pz_whisper_step(w, &off, 1), PZ_OK);
+        double apart = 0;
+        for (int i = 0; i < V; i++) {
+            assert_true(fabsf(have[i] - want[4 * V + i]) < 2e-5f);
+            apart = fmax(apart, fabsf(have[V + i] - have[i]));
+        }
+        assert_true(apart > 1e-2);
+        struct pz_whisper_item bad[3] = {{512, NULL, 0, 0, NULL, NULL},
+                                         {1, scattered, 32, 0, NULL, NULL},
+                                         {1, (const int[]){80}, 1, 0, NULL, NULL}};
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(pz_whisper_step(w, &bad[i], 1), PZ_ERR_INTERNAL);
+        pz_whisper_close(&w);
+    }
+    free(mel);
+    free(rule);
+    free(want);
+    free(have);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(golden), cmocka_unit_test(published_sizes),
-                                       cmocka_unit_test(both_houses), cmocka_unit_test(wrong_files)};
+                                       cmocka_unit_test(both_houses), cmocka_unit_test(wrong_files),
+                                       cmocka_unit_test(steps_are_the_whole)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
