@@ -9,8 +9,9 @@
 #include "tensor/graph_impl.h"
 #include "tensor/half.h"
 
-#define PIECE 4096             /* elements narrowed at once, where the source is not asked for more */
-#define TASK ((size_t)1 << 17) /* elements worth a task */
+#define PIECE 4096              /* elements narrowed at once, where the source is not asked for more */
+#define TASK ((size_t)1 << 17)  /* elements worth a task */
+#define LARGE ((size_t)1 << 20) /* bytes of a constant that goes to the room */
 
 int pz_constant_rows(const struct pz_graph_value *v, size_t *row)
 {
@@ -77,16 +78,15 @@ static void load_task(void *user, int index, int worker)
     l->st[index] = l->v->source.fill(l->v->source.ctx, l->log, first, n, l->out + (size_t)first * l->row);
 }
 
-enum pz_status pz_constant_load(struct pz_graph_value *v, struct pz_log *log, struct pz_pool *pool)
+/* `place`: where to, NULL: memory of its own. */
+static enum pz_status load(struct pz_graph_value *v, void *place, struct pz_log *log, struct pz_pool *pool)
 {
-    if (v->data || !v->source.fill)
-        return PZ_OK;
     struct load l = {.v = v, .log = log};
     l.rows = pz_constant_rows(v, &l.row);
     l.per_task = l.row < TASK ? (int)(TASK / l.row) : 1;
     int tasks = (l.rows + l.per_task - 1) / l.per_task;
     enum pz_status st = PZ_OK;
-    l.out = pz_calloc(pz_shape_count(&v->shape), sizeof *l.out);
+    l.out = place ? place : pz_calloc(pz_shape_count(&v->shape), sizeof *l.out);
     l.st = pz_calloc((size_t)tasks, sizeof *l.st);
     if (!l.out || !l.st) {
         st =
@@ -104,8 +104,14 @@ enum pz_status pz_constant_load(struct pz_graph_value *v, struct pz_log *log, st
     return PZ_OK;
 fail:
     pz_free(l.st);
-    pz_free(l.out);
+    if (!place)
+        pz_free(l.out);
     return st;
+}
+
+enum pz_status pz_constant_load(struct pz_graph_value *v, struct pz_log *log, struct pz_pool *pool)
+{
+    return v->data || !v->source.fill ? PZ_OK : load(v, NULL, log, pool);
 }
 
 void pz_constant_drop(struct pz_graph_value *v)
@@ -130,4 +136,64 @@ struct pz_pool *pz_constants_pool(const struct pz_graph *g, int threads)
     for (int i = 0; i < g->n_values; i++)
         n += g->values[i].source.fill ? pz_shape_count(&g->values[i].shape) : 0;
     return n > 16 * TASK && threads != 1 ? pz_pool_create(threads) : NULL;
+}
+
+void pz_constant_room_open(struct pz_constant_room *r, const struct pz_graph *g)
+{
+    size_t top = 0;
+    for (int i = 0; i < g->n_values; i++) {
+        size_t n = g->values[i].source.fill ? pz_shape_count(&g->values[i].shape) * sizeof(float) : 0;
+        top = n > top ? n : top;
+    }
+    r->owner = PZ_NONE;
+    r->data = top >= LARGE ? pz_calloc(top, 1) : NULL;
+    r->bytes = r->data ? top : 0;
+}
+
+enum pz_status pz_constant_load_in(struct pz_constant_room *r, struct pz_graph *g, int value,
+                                   struct pz_log *log, struct pz_pool *pool)
+{
+    struct pz_graph_value *v = &g->values[value];
+    size_t bytes = pz_shape_count(&v->shape) * sizeof(float);
+    if (v->data || !v->source.fill)
+        return PZ_OK;
+    if (r->owner != PZ_NONE || bytes < LARGE || bytes > r->bytes)
+        return load(v, NULL, log, pool);
+    enum pz_status st = load(v, r->data, log, pool);
+    if (st >= PZ_OK)
+        r->owner = value;
+    return st;
+}
+
+void pz_constant_drop_from(struct pz_constant_room *r, struct pz_graph *g, int value)
+{
+    if (r->owner != value) {
+        pz_constant_drop(&g->values[value]);
+        return;
+    }
+    r->owner = PZ_NONE;
+    g->values[value].data = NULL;
+}
+
+enum pz_status pz_constant_room_clear(struct pz_constant_room *r, struct pz_graph *g, struct pz_log *log)
+{
+    if (r->owner == PZ_NONE)
+        return PZ_OK;
+    struct pz_graph_value *v = &g->values[r->owner];
+    size_t n = pz_shape_count(&v->shape);
+    void *own = pz_calloc(n, sizeof(float));
+    r->owner = PZ_NONE;
+    v->data = own;
+    if (!own)
+        return pz_fail(log, PZ_ERR_NOMEM, "no memory for a constant of %zu elements", n);
+    memcpy(own, r->data, n * sizeof(float));
+    return PZ_OK;
+}
+
+void pz_constant_room_close(struct pz_constant_room *r, struct pz_graph *g)
+{
+    if (r->data && r->owner != PZ_NONE && g)
+        g->values[r->owner].data = NULL;
+    pz_free(r->data);
+    *r = (struct pz_constant_room){.owner = PZ_NONE};
 }

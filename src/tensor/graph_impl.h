@@ -64,6 +64,27 @@ PZ_NODISCARD enum pz_status pz_constant_load(struct pz_graph_value *v, struct pz
 /** Forget the data of a constant that nobody reads any more. */
 void pz_constant_drop(struct pz_graph_value *v);
 
+/** A place for one large constant at a time: most are packed at once and forgotten, and memory the system has
+ * to hand out and clear anew for each costs more than reading the file. */
+struct pz_constant_room {
+    void *data;
+    size_t bytes;
+    int owner; /**< value whose data is here, PZ_NONE: free */
+};
+
+/** Make room for the largest constant of `g` that is made on demand. Without memory there is no room. */
+void pz_constant_room_open(struct pz_constant_room *r, const struct pz_graph *g);
+/** As pz_constant_load(), into the room when it is free and the constant large. */
+PZ_NODISCARD enum pz_status pz_constant_load_in(struct pz_constant_room *r, struct pz_graph *g, int value,
+                                                struct pz_log *log, struct pz_pool *pool);
+/** As pz_constant_drop(), of a value that may be in the room. */
+void pz_constant_drop_from(struct pz_constant_room *r, struct pz_graph *g, int value);
+/** Free the room for the next: what is in it stays, so it moves to a place of its own. */
+PZ_NODISCARD enum pz_status pz_constant_room_clear(struct pz_constant_room *r, struct pz_graph *g,
+                                                   struct pz_log *log);
+/** Give the room back; a value in it is forgotten. `g` NULL: already destroyed. */
+void pz_constant_room_close(struct pz_constant_room *r, struct pz_graph *g);
+
 /** Let go of all sources. */
 void pz_constants_release(struct pz_graph *g);
 

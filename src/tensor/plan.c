@@ -41,7 +41,7 @@ static enum pz_status fold(struct pz_plan *p, struct pz_log *log)
             continue;
         for (int k = 0; k < n->n_in; k++)
             if (n->in[k] >= 0) {
-                enum pz_status st = pz_constant_load(&p->g->values[n->in[k]], log, p->loaders);
+                enum pz_status st = pz_constant_load_in(&p->room, p->g, n->in[k], log, p->loaders);
                 if (st < PZ_OK)
                     return st;
             }
@@ -55,7 +55,7 @@ static enum pz_status fold(struct pz_plan *p, struct pz_log *log)
         n->dead = true;
         for (int k = 0; k < n->n_in; k++)
             if (n->in[k] >= 0 && p->g->values[n->in[k]].source.fill)
-                pz_constant_drop(&p->g->values[n->in[k]]);
+                pz_constant_drop_from(&p->room, p->g, n->in[k]);
     }
     return PZ_OK;
 }
@@ -81,7 +81,7 @@ static enum pz_status load_inputs(struct pz_plan *p, const struct pz_graph_node 
     enum pz_status st = PZ_OK;
     for (int k = 0; k < n->n_in && st >= PZ_OK; k++)
         if (n->in[k] >= 0)
-            st = pz_constant_load(&p->g->values[n->in[k]], log, p->loaders);
+            st = pz_constant_load_in(&p->room, p->g, n->in[k], log, p->loaders);
     return st;
 }
 
@@ -90,7 +90,7 @@ static void drop_packed(struct pz_plan *p, const struct pz_graph_node *n, unsign
 {
     for (int k = 0; k < n->n_in; k++)
         if (n->in[k] >= 0 && packed >> k & 1 && --p->readers[n->in[k]] == 0)
-            pz_constant_drop(&p->g->values[n->in[k]]);
+            pz_constant_drop_from(&p->room, p->g, n->in[k]);
 }
 
 /* Constants that nothing reads any more, as those which became others. */
@@ -98,7 +98,7 @@ static void drop_unused(struct pz_plan *p)
 {
     for (int i = 0; i < p->g->n_values; i++)
         if (p->g->values[i].constant && p->readers[i] == 0)
-            pz_constant_drop(&p->g->values[i]);
+            pz_constant_drop_from(&p->room, p->g, i);
 }
 
 /* Nodes nobody reads, from the end. */
@@ -166,6 +166,9 @@ static enum pz_status choose(struct pz_plan *p, struct pz_log *log)
             return st;
         if (s->kernel)
             drop_packed(p, &p->nodes[i], packed);
+        st = pz_constant_room_clear(&p->room, p->g, log);
+        if (st < PZ_OK)
+            return st;
     }
     for (int i = 0; i < p->g->n_outputs && !p->device; i++) {
         enum pz_status st = pz_constant_load(&p->g->values[p->g->outputs[i].value], log, p->loaders);
@@ -367,6 +370,7 @@ enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *
     }
     if (p->g->n_nodes)
         memcpy(p->nodes, p->g->nodes, (size_t)p->g->n_nodes * sizeof *p->nodes);
+    pz_constant_room_open(&p->room, p->g);
     p->loaders = pz_constants_pool(p->g, params->backend == PZ_BACKEND_CUDA ? 0 : params->threads);
     PZ_TRY(fold(p, log));
     drop_unread(p);
@@ -394,6 +398,7 @@ enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *
     PZ_TRY(place_values(p, log));
     drop_unused(p);
     pz_constants_release(p->g);
+    pz_constant_room_close(&p->room, p->g);
     pz_pool_destroy(&p->loaders);
     *plan = p;
     return PZ_OK;
@@ -411,6 +416,7 @@ void pz_plan_destroy(struct pz_plan **plan)
         if (p->steps[i].kernel && p->steps[i].kernel->release)
             p->steps[i].kernel->release(p->steps[i].state);
     pz_cuda_plan_close(p);
+    pz_constant_room_close(&p->room, p->g);
     pz_pool_destroy(&p->loaders);
     pz_free(p->readers);
     pz_graph_destroy(&p->g);

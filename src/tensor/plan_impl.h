@@ -31,11 +31,12 @@ struct pz_plan {
     int n_steps;
     size_t arena_bytes;
     double cost;
-    struct pz_cuda *device;  /**< CUDA plans only, as the next two */
-    void *weights;           /**< constants on the device */
-    size_t *weight_at;       /**< offset of a value in `weights`, SIZE_MAX: not there */
-    struct pz_pool *loaders; /**< while the plan is made: threads that bring constants; may be NULL */
-    int *readers;            /**< steps and outputs that need a value beyond what kernels have packed */
+    struct pz_cuda *device;       /**< CUDA plans only, as the next two */
+    void *weights;                /**< constants on the device */
+    size_t *weight_at;            /**< offset of a value in `weights`, SIZE_MAX: not there */
+    struct pz_pool *loaders;      /**< while the plan is made: threads that bring constants; may be NULL */
+    struct pz_constant_room room; /**< while the plan is made: where a large constant waits to be packed */
+    int *readers;                 /**< steps and outputs that need a value beyond what kernels have packed */
 };
 
 struct pz_session {
