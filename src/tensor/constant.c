@@ -26,9 +26,7 @@ static void narrow(const float *from, enum pz_dtype type, void *out, size_t n)
         pz_f32_to_f16_array(from, out, n);
         return;
     }
-    uint16_t *to = out;
-    for (size_t i = 0; i < n; i++)
-        to[i] = pz_f32_to_bf16(from[i]);
+    pz_f32_to_bf16_array(from, out, n);
 }
 
 enum pz_status pz_constant_read(const struct pz_graph_value *v, struct pz_log *log, int first, int n,

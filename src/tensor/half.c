@@ -121,21 +121,51 @@ void pz_f32_to_f16_array(const float *src, void *dst, size_t n)
     }
 }
 
+/* The bodies of the BF16 forms; the compiler makes vectors of them, once for each instruction set. */
+#define BF16_FORMS(name, attributes)                                                                         \
+    attributes static void widen_bf16_##name(const uint8_t *s, float *d, size_t n)                           \
+    {                                                                                                        \
+        for (size_t i = 0; i < n; i++) {                                                                     \
+            uint16_t h;                                                                                      \
+            memcpy(&h, s + 2 * i, 2);                                                                        \
+            uint32_t u = (uint32_t)h << 16;                                                                  \
+            memcpy(d + i, &u, 4);                                                                            \
+        }                                                                                                    \
+    }                                                                                                        \
+    attributes static void narrow_bf16_##name(const float *s, uint8_t *d, size_t n)                          \
+    {                                                                                                        \
+        for (size_t i = 0; i < n; i++) {                                                                     \
+            uint32_t u;                                                                                      \
+            memcpy(&u, s + i, 4);                                                                            \
+            uint32_t r = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, nan = (u >> 16) | 0x40u;                    \
+            uint16_t h = (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? nan : r);                              \
+            memcpy(d + 2 * i, &h, 2);                                                                        \
+        }                                                                                                    \
+    }
+
+BF16_FORMS(plain, )
+#if defined(__x86_64__)
+BF16_FORMS(avx2, __attribute__((target("avx2"))))
+#endif
+
 void pz_bf16_to_f32_array(const void *src, float *dst, size_t n)
 {
-    const uint8_t *s = src;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, s + 2 * i, 2);
-        dst[i] = pz_bf16_to_f32(h);
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) {
+        widen_bf16_avx2(src, dst, n);
+        return;
     }
+#endif
+    widen_bf16_plain(src, dst, n);
 }
 
 void pz_f32_to_bf16_array(const float *src, void *dst, size_t n)
 {
-    uint8_t *d = dst;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h = pz_f32_to_bf16(src[i]);
-        memcpy(d + 2 * i, &h, 2);
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) {
+        narrow_bf16_avx2(src, dst, n);
+        return;
     }
+#endif
+    narrow_bf16_plain(src, dst, n);
 }

@@ -150,7 +150,9 @@ struct pz_op_args {
     int rung;             /**< best instruction set to use, see tensor/cpu/cpu.h */
     int threads;  /**< threads a foreign library may use, fixed when the plan is made; 0 counts as 1 */
     void *device; /**< CUDA forms only: the plan's struct pz_cuda; all data pointers are then the device's */
-    unsigned *packed; /**< while preparing, may be NULL: see pz_op_packed() */
+    unsigned *packed;   /**< while preparing, may be NULL: see pz_op_packed() */
+    enum pz_dtype held; /**< CPU forms: what the plan holds F32 values in */
+    bool *takes_held;   /**< while preparing, may be NULL: see pz_op_takes_held() */
 };
 
 /** To be called by `prepare` when its state holds all it will ever need of constant input `i`: the plan then
@@ -173,6 +175,15 @@ struct pz_kernel {
     void (*detach)(void *local);
     void (*release)(void *state);
 };
+
+/** To be called by `prepare` of a CPU form when `run` wants inputs and output as the plan holds them
+ * (a->held, BF16 or F16): views then have that type, while constants stay F32, rounded to it. Without the
+ * call, and always in `prepare`, all views are F32; the plan then widens and narrows around `run`. */
+static inline void pz_op_takes_held(const struct pz_op_args *a)
+{
+    if (a->takes_held)
+        *a->takes_held = true;
+}
 
 /** Largest |fast form − ref| allowed, relative to max(1, largest |ref|). Plans in F16 and BF16 read inputs
  * that these types hold exactly, so the bounds speak of their arithmetic and of the rounded output alone; F16

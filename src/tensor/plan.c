@@ -20,7 +20,7 @@ const struct pz_plan_params pz_plan_default = {
 
 enum pz_dtype pz_plan_dtype(const struct pz_plan *p, enum pz_dtype t)
 {
-    return p->params.backend == PZ_BACKEND_CUDA && t == PZ_DTYPE_F32 ? p->params.dtype : t;
+    return t == PZ_DTYPE_F32 ? p->params.dtype : t;
 }
 
 static size_t round_up(size_t n)
@@ -82,6 +82,8 @@ static enum pz_status load_inputs(struct pz_plan *p, const struct pz_graph_node 
     for (int k = 0; k < n->n_in && st >= PZ_OK; k++)
         if (n->in[k] >= 0)
             st = pz_constant_load_in(&p->room, p->g, n->in[k], log, p->loaders);
+    if (st >= PZ_OK && pz_plan_is_half(p))
+        pz_half_round(p, n);
     return st;
 }
 
@@ -132,6 +134,8 @@ static enum pz_status choose_form(struct pz_plan *p, struct pz_step *s, const st
         }
         if (st != PZ_ERR_UNSUPPORTED)
             return st;
+        if (a->takes_held)
+            *a->takes_held = false;
     }
     return device
                ? pz_fail(log, PZ_ERR_UNSUPPORTED, "operation %s has no CUDA form for these sizes", row->name)
@@ -146,6 +150,7 @@ static enum pz_status choose(struct pz_plan *p, struct pz_log *log)
         struct pz_step *s = &p->steps[p->n_steps++];
         struct pz_op_args a;
         unsigned packed = 0;
+        bool as_held = false;
         enum pz_status st = p->device ? PZ_OK : load_inputs(p, &p->nodes[i], log);
         if (st < PZ_OK)
             return st;
@@ -154,16 +159,21 @@ static enum pz_status choose(struct pz_plan *p, struct pz_log *log)
         a.threads = p->params.threads;
         a.device = p->device;
         a.packed = p->device ? NULL : &packed;
+        a.held = p->params.dtype;
+        a.takes_held = pz_plan_is_half(p) ? &as_held : NULL;
         s->node = i;
         p->cost += pz_op_cost(p->nodes[i].op, &a);
         for (int k = 0; p->device && k < a.n_in; k++) {
             a.in[k].dtype = pz_plan_dtype(p, a.in[k].dtype);
             a.in[k].data = NULL;
         }
-        a.out.dtype = pz_plan_dtype(p, a.out.dtype);
+        if (p->device)
+            a.out.dtype = pz_plan_dtype(p, a.out.dtype);
         st = choose_form(p, s, &a, log);
         if (st < PZ_OK)
             return st;
+        if (pz_plan_is_half(p) && !as_held)
+            pz_half_layout(p, s);
         if (s->kernel)
             drop_packed(p, &p->nodes[i], packed);
         st = pz_constant_room_clear(&p->room, p->g, log);
@@ -383,6 +393,11 @@ enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *
         st = pz_fail(log, PZ_ERR_NOMEM, "no memory to plan a graph");
         goto fail;
     }
+    if (params->dtype != PZ_DTYPE_F32 && params->dtype != PZ_DTYPE_F16 && params->dtype != PZ_DTYPE_BF16) {
+        st = pz_fail(log, PZ_ERR_UNSUPPORTED, "a plan holds values in F32, F16 or BF16, not in %s",
+                     pz_dtype_name(params->dtype));
+        goto fail;
+    }
     if (params->backend == PZ_BACKEND_CUDA) {
         if (params->dtype != PZ_DTYPE_F32 && params->dtype != PZ_DTYPE_F16) {
             st = pz_fail(log, PZ_ERR_UNSUPPORTED, "the device computes in F32 or F16");
@@ -442,6 +457,14 @@ int pz_plan_nodes(const struct pz_plan *plan)
     return plan->n_steps;
 }
 
+int pz_plan_widened(const struct pz_plan *plan)
+{
+    int n = 0;
+    for (int t = 0; t < plan->n_steps; t++)
+        n += plan->steps[t].wide;
+    return n;
+}
+
 void *pz_session_place(const struct pz_session *s, int value)
 {
     const struct pz_plan *p = s->plan;
@@ -458,7 +481,8 @@ static struct pz_view view_of(const struct pz_session *s, int value)
 {
     struct pz_view v = pz_graph_view(s->plan->g, value);
     if (value >= 0) {
-        v.dtype = pz_plan_dtype(s->plan, v.dtype);
+        if (s->plan->device || !s->plan->g->values[value].constant)
+            v.dtype = pz_plan_dtype(s->plan, v.dtype);
         v.data = pz_session_place(s, value);
     }
     return v;
@@ -469,7 +493,9 @@ static struct pz_view host_view(const struct pz_session *s, int value)
 {
     struct pz_view v = pz_graph_view(s->plan->g, value);
     if (value >= 0)
-        v.data = s->cuda ? pz_cuda_session_host(s, value) : pz_session_place(s, value);
+        v.data = s->cuda   ? pz_cuda_session_host(s, value)
+                 : s->host ? pz_half_host(s, value)
+                           : pz_session_place(s, value);
     return v;
 }
 
@@ -489,6 +515,9 @@ void pz_session_bind(struct pz_session *s)
         a->rung = plan->params.rung;
         a->threads = plan->params.threads;
         a->device = plan->device;
+        a->held = plan->params.dtype;
+        if (step->wide)
+            pz_half_bind(s, t);
     }
 }
 
@@ -513,6 +542,8 @@ enum pz_status pz_session_create(const struct pz_plan *plan, struct pz_log *log,
         *out = s;
         return PZ_OK;
     }
+    if (pz_plan_is_half(plan))
+        PZ_TRY(pz_half_open(s, log));
     pz_session_bind(s);
     for (int t = 0; t < plan->n_steps; t++)
         if (plan->steps[t].kernel && plan->steps[t].kernel->attach)
@@ -535,6 +566,7 @@ void pz_session_destroy(struct pz_session **sp)
     pz_cuda_session_close(s); /* takes a device's arena along */
     pz_free(s->args);
     pz_free(s->arena);
+    pz_free(s->host);
     pz_free(s);
     *sp = NULL;
 }
@@ -560,20 +592,35 @@ struct pz_view pz_session_output(const struct pz_session *s, const char *name, i
     return by_name(s, s->plan->g->outputs, s->plan->g->n_outputs, name, index);
 }
 
+static void run_step(struct pz_session *s, int t, struct pz_pool *pool)
+{
+    const struct pz_step *step = &s->plan->steps[t];
+    enum pz_op op = s->plan->nodes[step->node].op;
+    struct pz_op_args *a = &s->args[t];
+    const struct pz_graph_node *n = &s->plan->nodes[step->node];
+    if (op == PZ_OP_RESHAPE && pz_session_place(s, n->out) == pz_session_place(s, n->in[0]))
+        return;
+    a->pool = pool;
+    if (step->wide)
+        pz_half_before(s, t);
+    if (step->kernel)
+        step->kernel->run(a);
+    else
+        pz_op_row(op)->ref(a);
+    if (step->wide)
+        pz_half_after(s, t);
+}
+
 enum pz_status pz_session_run(struct pz_session *s, struct pz_pool *pool)
 {
     const struct pz_plan *p = s->plan;
     if (s->cuda)
         return pz_cuda_session_run(s);
-    for (int t = 0; t < p->n_steps; t++) {
-        struct pz_op_args *a = &s->args[t];
-        if (p->nodes[p->steps[t].node].op == PZ_OP_RESHAPE && a->out.data == a->in[0].data)
-            continue;
-        a->pool = pool;
-        if (p->steps[t].kernel)
-            p->steps[t].kernel->run(a);
-        else
-            pz_op_row(p->nodes[p->steps[t].node].op)->ref(a);
-    }
+    if (s->host)
+        pz_half_bring(s, true);
+    for (int t = 0; t < p->n_steps; t++)
+        run_step(s, t, pool);
+    if (s->host)
+        pz_half_bring(s, false);
     return PZ_OK;
 }

@@ -20,8 +20,8 @@ struct pz_plan_params {
     int rung;    /**< best instruction set, tensor/cpu/cpu.h; 0 = plain C */
     int threads; /**< threads of oneDNN's large convolutions (its primitives are made for a fixed number); ≥ 1
                   */
-    enum pz_dtype
-        dtype;     /**< CUDA: what F32 values are held in on the device, F32 (no TF32) or F16; sums are F32 */
+    enum pz_dtype dtype; /**< what F32 values are held in: F32 (on the device without TF32), F16 or BF16;
+                            weights are rounded to it, sums are F32, session inputs and outputs stay F32 */
     bool keep_all; /**< every value gets its own place, so that all can be looked at after a run (tests) */
 };
 
@@ -42,6 +42,9 @@ void pz_plan_destroy(struct pz_plan **plan);
 size_t pz_plan_arena_bytes(const struct pz_plan *plan);
 double pz_plan_cost(const struct pz_plan *plan);
 int pz_plan_nodes(const struct pz_plan *plan);
+
+/** Nodes of a CPU plan in F16 or BF16 whose form does not take that type: their inputs are widened. */
+int pz_plan_widened(const struct pz_plan *plan);
 
 /** `plan` and `log` must outlive the session. Errors: NOMEM, INTERNAL, DEVICE. */
 PZ_NODISCARD enum pz_status pz_session_create(const struct pz_plan *plan, struct pz_log *log,

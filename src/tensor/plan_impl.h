@@ -20,6 +20,8 @@ struct pz_step {
     void *state;
     size_t scratch_bytes;
     size_t scratch_offset;
+    bool wide; /**< CPU plans in BF16 or F16: inputs are widened to these offsets of the scratch memory */
+    size_t wide_at[PZ_OP_MAX_IN], wide_out;
 };
 
 struct pz_plan {
@@ -45,6 +47,7 @@ struct pz_session {
     uint8_t *arena;          /**< on the device for CUDA plans */
     struct pz_op_args *args; /**< one a step */
     struct pz_cuda_session *cuda;
+    uint8_t *host; /**< inputs and outputs as the graph has them; CPU plans in BF16 or F16 only */
 };
 
 /** Type a plan keeps values of type `t` in. */
@@ -55,5 +58,20 @@ void pz_session_bind(struct pz_session *s);
 
 /** Where a value lies while the steps run. */
 void *pz_session_place(const struct pz_session *s, int value);
+
+/** CPU plans that hold values as BF16 or F16 (plan_half.c). True for such a plan. */
+bool pz_plan_is_half(const struct pz_plan *p);
+/** Round a node's constants to the plan's type. */
+void pz_half_round(const struct pz_plan *p, const struct pz_graph_node *n);
+/** Make room for the wide copies of a step whose form knows F32 alone. */
+void pz_half_layout(const struct pz_plan *p, struct pz_step *s);
+/** Point such a step's arguments at them; fill them before it runs; store its output. */
+void pz_half_bind(const struct pz_session *s, int t);
+void pz_half_before(const struct pz_session *s, int t);
+void pz_half_after(const struct pz_session *s, int t);
+/** Inputs and outputs as the session's user sees them, and their way to and from the arena. */
+PZ_NODISCARD enum pz_status pz_half_open(struct pz_session *s, struct pz_log *log);
+void *pz_half_host(const struct pz_session *s, int value);
+void pz_half_bring(const struct pz_session *s, bool in);
 
 #endif

@@ -70,6 +70,16 @@ static void arrays_match_scalars(void **state)
     pz_f32_to_f16_array(f, h, 1003);
     for (int i = 0; i < 1003; i++)
         assert_int_equal(h[i], pz_f32_to_f16(f[i]));
+    f[17] = NAN;
+    f[18] = -INFINITY;
+    pz_f32_to_bf16_array(f, h, 1003);
+    for (int i = 0; i < 1003; i++)
+        assert_int_equal(h[i], pz_f32_to_bf16(f[i]));
+    pz_bf16_to_f32_array(h, f, 1003);
+    for (int i = 0; i < 1003; i++) {
+        float one = pz_bf16_to_f32(h[i]);
+        assert_memory_equal(&one, &f[i], 4);
+    }
 }
 
 static void dtype_names(void **state)

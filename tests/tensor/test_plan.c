@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "tensor/half.h"
 #include "tensor/plan.h"
 
 #define SIDE 9
@@ -146,11 +147,56 @@ static void bad_graphs_are_refused(void **state)
     }
 }
 
+/* What lies between steps is rounded, sums are not, and nobody outside sees the type. */
+static void narrow_plans_round_what_they_store(void **state)
+{
+    enum { DEPTH = 1000 };
+    for (int backend = 0; backend < 2; backend++) {
+        struct pz_graph *g = pz_graph_create(NULL);
+        float w[DEPTH], shift = 0.1f;
+        for (int i = 0; i < DEPTH; i++)
+            w[i] = 1.00390625f; /* 1 + 2⁻⁸: a tie between two BF16 numbers, the even one is 1 */
+        int x = pz_graph_input(g, "x", (struct pz_shape){2, {1, DEPTH}});
+        int c = pz_graph_const(g, PZ_DTYPE_F32, (struct pz_shape){2, {1, DEPTH}}, w);
+        int s = pz_graph_const(g, PZ_DTYPE_F32, (struct pz_shape){0}, &shift);
+        int sum = pz_graph_op(g, PZ_OP_FULLY_CONNECTED, NULL, (int[]){x, c}, 2);
+        int moved = pz_graph_op(g, PZ_OP_MUL, NULL, (int[]){x, s}, 2);
+        pz_graph_output(g, "sum", sum);
+        pz_graph_output(g, "moved", moved);
+        pz_graph_output(g, "x", x);
+        struct pz_plan_params params = pz_plan_default;
+        struct pz_plan *p;
+        struct pz_session *session;
+        params.backend = backend ? PZ_BACKEND_CPU : PZ_BACKEND_REF;
+        params.dtype = PZ_DTYPE_BF16;
+        assert_int_equal(pz_plan_create(&g, &params, NULL, &p), PZ_OK);
+        assert_int_equal(pz_session_create(p, NULL, &session), PZ_OK);
+        struct pz_view in = pz_session_input(session, "x", 0), out = pz_session_output(session, "sum", 0);
+        assert_int_equal(in.dtype, PZ_DTYPE_F32);
+        for (int i = 0; i < DEPTH; i++)
+            ((float *)in.data)[i] = 1.001f; /* rounds to 1 */
+        assert_int_equal(pz_session_run(session, NULL), PZ_OK);
+        /* a sum in BF16 would have stopped at 256 */
+        assert_float_equal(*(float *)out.data, pz_bf16_to_f32(pz_f32_to_bf16(DEPTH)), 0);
+        float tenth = pz_bf16_to_f32(pz_f32_to_bf16(0.1f));
+        assert_float_equal(*(float *)pz_session_output(session, "moved", 0).data, tenth, 0);
+        assert_float_equal(*(float *)pz_session_output(session, "x", 0).data, 1, 0);
+        pz_session_destroy(&session);
+        pz_plan_destroy(&p);
+    }
+    struct pz_graph *g = network(1);
+    struct pz_plan_params params = pz_plan_default;
+    struct pz_plan *p;
+    params.dtype = PZ_DTYPE_I8;
+    assert_int_equal(pz_plan_create(&g, &params, NULL, &p), PZ_ERR_UNSUPPORTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fused_equals_plain),
         cmocka_unit_test(bad_graphs_are_refused),
+        cmocka_unit_test(narrow_plans_round_what_they_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
