@@ -3,6 +3,7 @@
  * the larger of its operations over a measured matrix product and its bytes over a measured copy. Then
  * blocks the size of Stable Diffusion's VAE decoder and UNet. Medians of graph replays, device events, random
  * data, F16. The same shapes in PyTorch: tensor_torch.py. Without a device it says so and does nothing.
+ * Usage: tensor_bench [--verbose]; PZ_ENGINES names a folder for the choices of engines.
  */
 #include <math.h>
 #include <stdio.h>
@@ -139,7 +140,8 @@ static void begin(struct bench *t)
 /* Plan, fill, run, time; one line. `bytes` 0: the graph is one operation, whose views say. */
 static void finish(struct bench *t, const char *name, int out, double bytes)
 {
-    struct pz_plan_params p = {.backend = PZ_BACKEND_CUDA, .dtype = PZ_DTYPE_F16};
+    struct pz_plan_params p = {
+        .backend = PZ_BACKEND_CUDA, .dtype = PZ_DTYPE_F16, .cache = getenv("PZ_ENGINES")};
     struct pz_plan *plan = NULL;
     struct pz_session *s = NULL;
     float ms[RUNS + 5];
@@ -242,16 +244,29 @@ static void single_operations(struct bench *t)
     begin(t);
     x = input(t, shape(4, 1, 32, 32, 320));
     finish(t, "conv3x3 1x32x32x320", conv(t, x, 320, 320, 3), conv_bytes(1, 32, 320, 3));
-    for (int b = 1; b <= 20; b += 19)
-        for (int d = 40; d <= 160; d *= 2) {
-            char name[64];
-            begin(t);
-            x = input(t, shape(4, b, 1024, 8, d));
-            y = input(t, shape(4, b, 1024, 8, d));
-            z = input(t, shape(4, b, 1024, 8, d));
-            snprintf(name, sizeof name, "attention %dx1024x8x%d", b, d);
-            finish(t, name, attention(t, x, y, z), 0);
-        }
+    begin(t);
+    struct pz_attrs same = {.stride = {1, 1}, .dilation = {1, 1}, .pad = {2, 2, 2, 2}};
+    x = input(t, shape(4, 20, 64, 64, 256));
+    finish(t, "depthwise 5x5 20x64x64x256",
+           node(t, PZ_OP_DWCONV2D, &same, 3, x, weight(t, shape(4, 1, 5, 5, 256), 0.2f),
+                weight(t, shape(1, 256, 0, 0, 0), 0.1f)),
+           0);
+    /* batch, queries, keys, width: MuseTalk's, LatentSync's at 512 (self, to the sound, over time) */
+    static const int sizes[][4] = {{1, 1024, 1024, 40},  {1, 1024, 1024, 80},  {1, 1024, 1024, 160},
+                                   {20, 1024, 1024, 40}, {20, 1024, 1024, 80}, {20, 1024, 1024, 160},
+                                   {20, 1024, 50, 40},   {32, 4096, 4096, 40}, {32, 1024, 1024, 80},
+                                   {32, 256, 256, 160},  {32, 4096, 50, 40},   {8192, 16, 16, 40},
+                                   {2048, 16, 16, 80}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int *s = sizes[i];
+        char name[64];
+        begin(t);
+        x = input(t, shape(4, s[0], s[1], 8, s[3]));
+        y = input(t, shape(4, s[0], s[2], 8, s[3]));
+        z = input(t, shape(4, s[0], s[2], 8, s[3]));
+        snprintf(name, sizeof name, "attention %dx%dx%dx8x%d", s[0], s[1], s[2], s[3]);
+        finish(t, name, attention(t, x, y, z), 0);
+    }
     begin(t);
     x = input(t, shape(4, 20, 1024, 1, 512));
     y = input(t, shape(4, 20, 1024, 1, 512));
@@ -277,9 +292,10 @@ static void blocks(struct bench *t)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    struct bench t = {.log = pz_log_create(say, NULL, PZ_LOG_WARNING)};
+    bool chatty = argc > 1 && strcmp(argv[1], "--verbose") == 0;
+    struct bench t = {.log = pz_log_create(say, NULL, chatty ? PZ_LOG_DEBUG : PZ_LOG_WARNING)};
     char device[256];
     pz_cuda_describe(device, sizeof device);
     printf("tensor: %s\n", device);

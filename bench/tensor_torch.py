@@ -96,10 +96,11 @@ with torch.inference_mode():
     for b, hw, c in ((20, 256, 128), (20, 64, 512), (1, 32, 320)):
         cv, p = torch.nn.Conv2d(c, c, 3, 1, 1).to(dev, half).to(memory_format=torch.channels_last), pic(b, hw, hw, c)
         show(f"conv3x3 {b}x{hw}x{hw}x{c}", lambda: cv(p))
-    for b in (1, 20):
-        for d in (40, 80, 160):
-            q = [seq(b, 1024, 8, d).transpose(1, 2) for _ in range(3)]
-            show(f"attention {b}x1024x8x{d}", lambda: F.scaled_dot_product_attention(*q))
+    for b, n, m, d in ((1, 1024, 1024, 40), (1, 1024, 1024, 80), (1, 1024, 1024, 160), (20, 1024, 1024, 40),
+                       (20, 1024, 1024, 80), (20, 1024, 1024, 160), (20, 1024, 50, 40), (32, 4096, 4096, 40),
+                       (32, 1024, 1024, 80), (32, 256, 256, 160), (32, 4096, 50, 40), (8192, 16, 16, 40), (2048, 16, 16, 80)):
+        q = [seq(b, t, 8, d).transpose(1, 2) for t in (n, m, m)]
+        show(f"attention {b}x{n}x{m}x8x{d}", lambda: F.scaled_dot_product_attention(*q))
     q = [seq(20, 1, 1024, 512) for _ in range(3)]
     show("attention 20x1024x1x512 (VAE)", lambda: F.scaled_dot_product_attention(*q))
     for b in (1, 20):

@@ -18,7 +18,9 @@ struct pz_graph_node {
     enum pz_op op;
     struct pz_attrs attrs; /**< attrs.index is owned by the node */
     int in[PZ_OP_MAX_IN], n_in, out;
-    bool dead; /**< fused away or folded; set by the planner in its own copy */
+    int more[PZ_OP_MAX_IN],
+        n_more; /**< outputs of merged sisters, behind `out` in its memory (tensor/cuda) */
+    bool dead;  /**< fused away or folded; set by the planner in its own copy */
 };
 
 struct pz_graph_name {

@@ -47,7 +47,7 @@ enum pz_status pz_shape_attention(struct pz_log *log, const struct pz_op_args *a
         (!is_f32(a, 3) || m->rank != 4 || (m->dim[0] != 1 && m->dim[0] != q->dim[0]) ||
          (m->dim[1] != 1 && m->dim[1] != q->dim[2]) || m->dim[2] != q->dim[1] || m->dim[3] != k->dim[1]))
         return bad(log, "attention", a, "the mask must be [1|B,1|H,Tq,Tk]");
-    struct pz_shape scores = {.rank = 4, .dim = {q->dim[0], q->dim[2], q->dim[1], k->dim[1]}};
+    struct pz_shape scores = {.rank = 3, .dim = {q->dim[2], q->dim[1], k->dim[1]}}; /* of one batch element */
     if (!pz_shape_valid(&scores))
         return bad(log, "attention", a, "too many scores");
     *out = a->in[0];

@@ -245,6 +245,12 @@ static bool in_place(const struct pz_plan *p, const struct pz_graph_node *n, int
     return last[root] == t;
 }
 
+static size_t bytes_of(const struct pz_plan *p, int value)
+{
+    const struct pz_graph_value *v = &p->g->values[value];
+    return pz_shape_count(&v->shape) * pz_dtype_size(pz_plan_dtype(p, v->dtype));
+}
+
 /* Which values share memory: reshapes with their source, elementwise results with an input nobody reads
  * again. */
 static enum pz_status share(struct pz_plan *p, struct pz_log *log)
@@ -267,11 +273,17 @@ static enum pz_status share(struct pz_plan *p, struct pz_log *log)
         last[g->outputs[i].value] = p->n_steps;
     for (int t = 0; t < p->n_steps; t++) {
         const struct pz_graph_node *n = &p->nodes[p->steps[t].node];
+        for (int k = 0; k < n->n_more; k++) {
+            p->places[n->more[k]].root = n->out;
+            p->places[n->more[k]].within = (size_t)(k + 1) * bytes_of(p, n->out);
+            p->places[n->out].bytes = (size_t)(k + 2) * bytes_of(p, n->out);
+        }
         bool alias = n->op == PZ_OP_RESHAPE && !g->values[n->in[0]].constant && !p->params.keep_all;
         if (!alias && !in_place(p, n, t, last))
             continue;
         int root = p->places[n->in[0]].root;
         p->places[n->out].root = root;
+        p->places[n->out].within = p->places[n->in[0]].within;
         if (last[n->out] > last[root])
             last[root] = last[n->out];
     }
@@ -299,9 +311,7 @@ static enum pz_status lifetimes(struct pz_plan *p, struct pz_log *log)
     for (int i = 0; i < g->n_values; i++) {
         struct pz_place *r = &p->places[i];
         bool used = r->root == i && r->last >= 0 && !g->values[i].constant;
-        r->bytes = used ? round_up(pz_shape_count(&g->values[i].shape) *
-                                   pz_dtype_size(pz_plan_dtype(p, g->values[i].dtype)))
-                        : 0;
+        r->bytes = !used ? 0 : round_up(r->bytes ? r->bytes : bytes_of(p, i));
     }
     return PZ_OK;
 }
@@ -399,10 +409,8 @@ enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *
         goto fail;
     }
     if (params->backend == PZ_BACKEND_CUDA) {
-        if (params->dtype != PZ_DTYPE_F32 && params->dtype != PZ_DTYPE_F16) {
-            st = pz_fail(log, PZ_ERR_UNSUPPORTED, "the device computes in F32 or F16");
-            goto fail;
-        }
+        if (!params->keep_all)
+            PZ_TRY(pz_cuda_plan_merge(p, log));
         PZ_TRY(pz_cuda_plan_open(p, log));
     }
     PZ_TRY(count_readers(p, log));
@@ -470,7 +478,7 @@ void *pz_session_place(const struct pz_session *s, int value)
     const struct pz_plan *p = s->plan;
     int root = p->places[value].root;
     if (!p->g->values[root].constant)
-        return s->arena + p->places[root].offset;
+        return s->arena + p->places[root].offset + p->places[value].within;
     if (p->device)
         return p->weight_at[root] == SIZE_MAX ? NULL : (uint8_t *)p->weights + p->weight_at[root];
     return p->g->values[root].data;

@@ -23,6 +23,8 @@ struct pz_plan_params {
     enum pz_dtype dtype; /**< what F32 values are held in: F32 (on the device without TF32), F16 or BF16;
                             weights are rounded to it, sums are F32, session inputs and outputs stay F32 */
     bool keep_all; /**< every value gets its own place, so that all can be looked at after a run (tests) */
+    const char *cache; /**< CUDA: folder in which the choices of engines are kept from plan to plan; NULL:
+                          none. Read and, when something was chosen, written while the plan is made */
 };
 
 /** The usual choice: this processor's best. */

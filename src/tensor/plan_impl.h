@@ -12,6 +12,7 @@ struct pz_place {
     int root;        /**< the value whose memory this one uses (itself, or a reshape's source) */
     int first, last; /**< nodes between which the memory is in use */
     size_t offset, bytes;
+    size_t within; /**< offset inside the root's memory */
 };
 
 struct pz_step {

@@ -34,7 +34,7 @@ static float median(struct pz_cuda *d, char *block, const struct pz_lt *lt)
         size_t part = (size_t)SIDE * SIDE * 2;
         (void)cudaEventRecord(from, d->stream);
         if (lt)
-            pz_lt_run(d, lt, block, block + part, NULL, block + 2 * part, block + 3 * part);
+            pz_lt_run(d, lt, block, block + part, NULL, NULL, block + 2 * part, block + 3 * part);
         else
             run_copy(d, block);
         (void)cudaEventRecord(to, d->stream);
@@ -60,8 +60,8 @@ enum pz_status pz_cuda_ceilings(struct pz_log *log, double *copy, double *matmul
                             .lda = SIDE,
                             .ldb = SIDE,
                             .ldo = SIDE,
-                            .half = true,
-                            .half_out = true,
+                            .type = PZ_DTYPE_F16,
+                            .type_out = PZ_DTYPE_F16,
                             .transpose_b = true};
     enum pz_status st = pz_cuda_plan_open(&p, log);
     size_t bytes = (size_t)SIDE * SIDE * 2 * 2;

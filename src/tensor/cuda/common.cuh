@@ -2,6 +2,7 @@
 #ifndef PZ_TENSOR_CUDA_COMMON_CUH
 #define PZ_TENSOR_CUDA_COMMON_CUH
 
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
@@ -17,6 +18,11 @@ __device__ __forceinline__ float get(const __half *p, long long i)
     return __half2float(p[i]);
 }
 
+__device__ __forceinline__ float get(const __nv_bfloat16 *p, long long i)
+{
+    return __bfloat162float(p[i]);
+}
+
 __device__ __forceinline__ void put(float *p, long long i, float v)
 {
     p[i] = v;
@@ -25,6 +31,11 @@ __device__ __forceinline__ void put(float *p, long long i, float v)
 __device__ __forceinline__ void put(__half *p, long long i, float v)
 {
     p[i] = __float2half_rn(v);
+}
+
+__device__ __forceinline__ void put(__nv_bfloat16 *p, long long i, float v)
+{
+    p[i] = __float2bfloat16_rn(v);
 }
 
 /* 16 bytes of elements. */
@@ -114,13 +125,19 @@ static inline unsigned blocks_for(long long n)
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < (n);                            \
          i += (long long)gridDim.x * blockDim.x)
 
-/* Run a template for the element type named by `half`. */
-#define BY_TYPE(half, call_float, call_half)                                                                 \
+/* Run a statement in which T is the element type named by `type`. */
+#define BY_TYPE(type, ...)                                                                                   \
     do {                                                                                                     \
-        if (half)                                                                                            \
-            call_half;                                                                                       \
-        else                                                                                                 \
-            call_float;                                                                                      \
+        if ((type) == PZ_CK_F16) {                                                                           \
+            using T = __half;                                                                                \
+            __VA_ARGS__;                                                                                     \
+        } else if ((type) == PZ_CK_BF16) {                                                                   \
+            using T = __nv_bfloat16;                                                                         \
+            __VA_ARGS__;                                                                                     \
+        } else {                                                                                             \
+            using T = float;                                                                                 \
+            __VA_ARGS__;                                                                                     \
+        }                                                                                                    \
         return (int)cudaGetLastError();                                                                      \
     } while (0)
 

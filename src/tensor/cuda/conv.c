@@ -1,381 +1,186 @@
 /*
- * Convolutions through cuDNN's graph API (cudnnBackend*), NHWC: forward with bias, residual and ReLU in one
- * kernel where an engine has it (F16), else the sums alone and our epilogue behind them; transposed ones as
- * the gradient of the data. Engines that would use TF32 or sum in F16 are passed over. Engines are timed once
- * a shape and the choice is kept for all nodes of the plan. What cuDNN has no form for, and depthwise ones,
- * run in our plain kernel.
+ * Convolutions of pictures and volumes through cuDNN, channels last: forward with bias, residual and ReLU in
+ * one kernel where an engine has it (16 bits), else the sums alone and our epilogue behind them; transposed
+ * ones as the gradient of the data. Engines that would use TF32 or sum in F16 are passed over. Engines are
+ * timed once a shape and the choice is kept for all nodes of the plan. What cuDNN has no form for, and
+ * depthwise ones, run in our plain kernel.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "tensor/cuda/cuda.h"
-#include "tensor/cuda/device.h"
+#include "tensor/cuda/dnn.h"
 #include "tensor/cuda/kernels.h"
-
-#define WORKSPACE_MAX ((int64_t)512 << 20)
-#define CONFIGS 16 /* engine configurations asked for */
-#define TRIED 6    /* of which so many are timed */
 
 enum { UID_X = 1, UID_W, UID_Y, UID_BIAS, UID_RESIDUAL, UID_VIRTUAL };
 
+/* A picture is a volume of one slice; `axes` says how many cuDNN is told of. */
 struct conv_key {
-    int x[4], w[4], o[4], stride[2], dilation[2], pad[4], act;
-    bool half, transposed, bias, residual;
+    struct pz_ck_volume g;
+    int axes, after[3], act; /* after: padding behind, g.pad before */
+    bool transposed, bias, residual;
+    enum pz_dtype type;
 };
 
 struct pz_conv_plan {
     struct conv_key key;
-    cudnnBackendDescriptor_t plan; /* NULL: cuDNN has no form */
-    int64_t workspace;
+    struct pz_dnn_plan engine;
     struct pz_conv_plan *next;
 };
 
-/* Descriptors made on the way, and the first error. */
-struct making {
-    cudnnBackendDescriptor_t d[48];
-    int n;
-    cudnnStatus_t e;
-};
-
-static cudnnBackendDescriptor_t make(struct making *m, cudnnBackendDescriptorType_t type)
-{
-    cudnnBackendDescriptor_t d = NULL;
-    if (!m->e && m->n == (int)(sizeof m->d / sizeof *m->d))
-        m->e = CUDNN_STATUS_INTERNAL_ERROR;
-    if (!m->e)
-        m->e = cudnnBackendCreateDescriptor(type, &d);
-    if (!m->e)
-        m->d[m->n++] = d;
-    return d;
-}
-
-static void set(struct making *m, cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name,
-                cudnnBackendAttributeType_t type, int64_t n, const void *v)
-{
-    if (!m->e)
-        m->e = cudnnBackendSetAttribute(d, name, type, n, v);
-}
-
-static void finish(struct making *m, cudnnBackendDescriptor_t d)
-{
-    if (!m->e)
-        m->e = cudnnBackendFinalize(d);
-}
-
-static void drop(struct making *m)
-{
-    while (m->n > 0)
-        cudnnBackendDestroyDescriptor(m->d[--m->n]);
-}
-
-/* d: N, H, W, C as we write them. */
-static cudnnBackendDescriptor_t tensor(struct making *m, int64_t uid, const int *d, bool half,
+/* d: N, D, H, W, C as we write them; cuDNN names the channels second, whatever their step. */
+static cudnnBackendDescriptor_t tensor(struct pz_dnn *m, int64_t uid, const struct conv_key *k, const int *d,
                                        bool is_virtual)
 {
-    cudnnBackendDescriptor_t t = make(m, CUDNN_BACKEND_TENSOR_DESCRIPTOR);
-    int64_t dims[4] = {d[0], d[3], d[1], d[2]}, align = 16;
-    int64_t steps[4] = {(int64_t)d[1] * d[2] * d[3], 1, (int64_t)d[2] * d[3], d[3]};
-    cudnnDataType_t type = is_virtual || !half ? CUDNN_DATA_FLOAT : CUDNN_DATA_HALF;
-    set(m, t, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type);
-    set(m, t, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, dims);
-    set(m, t, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, steps);
-    set(m, t, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &uid);
-    set(m, t, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &align);
-    if (is_virtual)
-        set(m, t, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1, &is_virtual);
-    finish(m, t);
-    return t;
+    int64_t dims[5] = {d[0], d[4]}, steps[5] = {(int64_t)d[1] * d[2] * d[3] * d[4], 1};
+    for (int i = k->axes - 1, from = 3; i >= 0; i--, from--) {
+        dims[2 + i] = d[from];
+        steps[2 + i] = from == 3 ? d[4] : steps[3 + i] * d[from + 1];
+    }
+    return pz_dnn_tensor(m, uid, 2 + k->axes, dims, steps, k->type, is_virtual);
 }
 
-static cudnnBackendDescriptor_t pointwise(struct making *m, cudnnPointwiseMode_t mode, bool clip6,
+static cudnnBackendDescriptor_t pointwise(struct pz_dnn *m, cudnnPointwiseMode_t mode, bool clip6,
                                           cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t b,
                                           cudnnBackendDescriptor_t y)
 {
-    cudnnBackendDescriptor_t p = make(m, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
+    cudnnBackendDescriptor_t p = pz_dnn_make(m, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
     cudnnDataType_t type = CUDNN_DATA_FLOAT;
     double six = 6;
-    set(m, p, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
-    set(m, p, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &type);
+    pz_dnn_set(m, p, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
+    pz_dnn_set(m, p, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &type);
     if (clip6)
-        set(m, p, CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP, CUDNN_TYPE_DOUBLE, 1, &six);
-    finish(m, p);
-    cudnnBackendDescriptor_t o = make(m, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
-    set(m, o, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &p);
-    set(m, o, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x);
+        pz_dnn_set(m, p, CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP, CUDNN_TYPE_DOUBLE, 1, &six);
+    pz_dnn_finish(m, p);
+    cudnnBackendDescriptor_t o = pz_dnn_make(m, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+    pz_dnn_link(m, o, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, p);
+    pz_dnn_link(m, o, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
     if (b)
-        set(m, o, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &b);
-    set(m, o, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &y);
-    finish(m, o);
+        pz_dnn_link(m, o, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b);
+    pz_dnn_link(m, o, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
+    pz_dnn_finish(m, o);
     return o;
 }
 
-static cudnnBackendDescriptor_t convolution(struct making *m, const struct conv_key *k,
+static cudnnBackendDescriptor_t convolution(struct pz_dnn *m, const struct conv_key *k,
                                             cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w,
                                             cudnnBackendDescriptor_t y)
 {
-    cudnnBackendDescriptor_t c = make(m, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
+    cudnnBackendDescriptor_t c = pz_dnn_make(m, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
     cudnnDataType_t type = CUDNN_DATA_FLOAT;
     cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
-    int64_t two = 2, stride[2] = {k->stride[0], k->stride[1]}, dilation[2] = {k->dilation[0], k->dilation[1]};
-    int64_t before[2] = {k->pad[0], k->pad[2]}, after[2] = {k->pad[1], k->pad[3]};
+    int64_t axes = k->axes, stride[3], dilation[3], before[3], after[3];
     float one = 1, zero = 0;
-    set(m, c, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type);
-    set(m, c, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
-    set(m, c, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, &two);
-    set(m, c, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, stride);
-    set(m, c, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, dilation);
-    set(m, c, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, before);
-    set(m, c, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, after);
-    finish(m, c);
+    for (int i = 0, from = 3 - k->axes; i < k->axes; i++, from++) {
+        stride[i] = k->g.stride[from];
+        dilation[i] = k->g.dilation[from];
+        before[i] = k->g.pad[from];
+        after[i] = k->after[from];
+    }
+    pz_dnn_set(m, c, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type);
+    pz_dnn_set(m, c, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
+    pz_dnn_set(m, c, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, &axes);
+    pz_dnn_set(m, c, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, axes, stride);
+    pz_dnn_set(m, c, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, axes, dilation);
+    pz_dnn_set(m, c, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, axes, before);
+    pz_dnn_set(m, c, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, axes, after);
+    pz_dnn_finish(m, c);
     if (k->transposed) { /* our input plays the gradient of the output, our output that of the input */
-        cudnnBackendDescriptor_t o = make(m, CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR);
-        set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &c);
-        set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &w);
-        set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &y);
-        set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x);
-        set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_TYPE_FLOAT, 1, &one);
-        set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, CUDNN_TYPE_FLOAT, 1, &zero);
-        finish(m, o);
+        cudnnBackendDescriptor_t o =
+            pz_dnn_make(m, CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR);
+        pz_dnn_link(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, c);
+        pz_dnn_link(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, w);
+        pz_dnn_link(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, y);
+        pz_dnn_link(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, x);
+        pz_dnn_set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_TYPE_FLOAT, 1, &one);
+        pz_dnn_set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, CUDNN_TYPE_FLOAT, 1, &zero);
+        pz_dnn_finish(m, o);
         return o;
     }
-    cudnnBackendDescriptor_t o = make(m, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR);
-    set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &c);
-    set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x);
-    set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &w);
-    set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &y);
-    set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT, 1, &one);
-    set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_TYPE_FLOAT, 1, &zero);
-    finish(m, o);
+    cudnnBackendDescriptor_t o = pz_dnn_make(m, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR);
+    pz_dnn_link(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, c);
+    pz_dnn_link(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x);
+    pz_dnn_link(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, w);
+    pz_dnn_link(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, y);
+    pz_dnn_set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT, 1, &one);
+    pz_dnn_set(m, o, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_TYPE_FLOAT, 1, &zero);
+    pz_dnn_finish(m, o);
     return o;
 }
 
 /* The chain conv → + bias → + residual → ReLU; every link but the last is virtual. */
-static cudnnBackendDescriptor_t describe(struct making *m, struct pz_cuda *dev, const struct conv_key *k)
+static cudnnBackendDescriptor_t describe(struct pz_dnn *m, struct pz_cuda *dev, const struct conv_key *k)
 {
     bool act = k->act == PZ_ACT_RELU || k->act == PZ_ACT_RELU6;
     int links = (k->bias ? 1 : 0) + (k->residual ? 1 : 0) + (act ? 1 : 0), n = 0;
     int64_t uid = UID_VIRTUAL;
-    int bias[4] = {1, 1, 1, k->o[3]};
-    cudnnBackendDescriptor_t ops[4], x = tensor(m, UID_X, k->x, k->half, false),
-                                     w = tensor(m, UID_W, k->w, k->half, false), at, next;
-    at = tensor(m, links ? uid++ : UID_Y, k->o, k->half, links > 0);
+    int bias[5] = {1, 1, 1, 1, k->g.o[4]};
+    cudnnBackendDescriptor_t ops[4], x = tensor(m, UID_X, k, k->g.x, false),
+                                     w = tensor(m, UID_W, k, k->g.w, false), at, next;
+    at = tensor(m, links ? uid++ : UID_Y, k, k->g.o, links > 0);
     ops[n++] = convolution(m, k, x, w, at);
     if (k->bias) {
         links--;
-        next = tensor(m, links ? uid++ : UID_Y, k->o, k->half, links > 0);
-        ops[n++] =
-            pointwise(m, CUDNN_POINTWISE_ADD, false, at, tensor(m, UID_BIAS, bias, k->half, false), next);
+        next = tensor(m, links ? uid++ : UID_Y, k, k->g.o, links > 0);
+        ops[n++] = pointwise(m, CUDNN_POINTWISE_ADD, false, at, tensor(m, UID_BIAS, k, bias, false), next);
         at = next;
     }
     if (k->residual) {
         links--;
-        next = tensor(m, links ? uid++ : UID_Y, k->o, k->half, links > 0);
+        next = tensor(m, links ? uid++ : UID_Y, k, k->g.o, links > 0);
         ops[n++] =
-            pointwise(m, CUDNN_POINTWISE_ADD, false, at, tensor(m, UID_RESIDUAL, k->o, k->half, false), next);
+            pointwise(m, CUDNN_POINTWISE_ADD, false, at, tensor(m, UID_RESIDUAL, k, k->g.o, false), next);
         at = next;
     }
     if (act) {
-        next = tensor(m, UID_Y, k->o, k->half, false);
+        next = tensor(m, UID_Y, k, k->g.o, false);
         ops[n++] = pointwise(m, CUDNN_POINTWISE_RELU_FWD, k->act == PZ_ACT_RELU6, at, NULL, next);
     }
-    cudnnBackendDescriptor_t g = make(m, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-    set(m, g, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, n, ops);
-    set(m, g, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &dev->cudnn);
-    finish(m, g);
-    return g;
+    return pz_dnn_graph(m, dev, n, ops);
 }
 
-/* Whether an engine keeps to F32 sums (and, for F32, away from TF32). */
-static bool precise(cudnnBackendDescriptor_t config, bool half)
+static size_t bytes_of(const int *d, enum pz_dtype type)
 {
-    cudnnBackendDescriptor_t engine = NULL;
-    cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
-    int64_t n = 0;
-    bool ok = true;
-    if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine))
-        return false;
-    cudnnStatus_t e = cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE,
-                                               CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &n, &engine);
-    if (!e)
-        e = cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
-                                     CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &n, notes);
-    for (int64_t i = 0; !e && i < n; i++)
-        if (notes[i] == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION ||
-            notes[i] == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS ||
-            notes[i] == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC ||
-            (notes[i] >= CUDNN_NUMERICAL_NOTE_WINOGRAD &&
-             notes[i] <= CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13) ||
-            notes[i] == CUDNN_NUMERICAL_NOTE_FFT || (!half && notes[i] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE))
-            ok = false;
-    cudnnBackendDestroyDescriptor(engine);
-    return ok && !e;
+    return (size_t)d[0] * (size_t)d[1] * (size_t)d[2] * (size_t)d[3] * (size_t)d[4] * pz_dtype_size(type);
 }
 
-/* Enqueue a finished plan. */
-static cudnnStatus_t execute(struct pz_cuda *d, const struct conv_key *k, cudnnBackendDescriptor_t plan,
-                             void *x, void *w, void *y, void *bias, void *residual, void *workspace)
+/* What the engine of a key reads and writes. */
+static struct pz_dnn_data data_of(const struct conv_key *k, const struct pz_op_args *a)
 {
-    struct making m = {0};
-    int64_t uids[5] = {UID_X, UID_W, UID_Y}, n = 3;
-    void *data[5] = {x, w, y};
-    if (k->bias) {
-        uids[n] = UID_BIAS;
-        data[n++] = bias;
-    }
-    if (k->residual) {
-        uids[n] = UID_RESIDUAL;
-        data[n++] = residual;
-    }
-    cudnnBackendDescriptor_t v = make(&m, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
-    set(&m, v, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, n, uids);
-    set(&m, v, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, n, data);
-    set(&m, v, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
-    finish(&m, v);
+    struct pz_dnn_data t = {0};
+    size_t o = bytes_of(k->g.o, k->type);
+    pz_dnn_add(&t, UID_X, a->in[0].data, bytes_of(k->g.x, k->type));
+    pz_dnn_add(&t, UID_W, a->in[1].data, bytes_of(k->g.w, k->type));
+    pz_dnn_add(&t, UID_Y, a->out.data, o);
+    if (k->bias)
+        pz_dnn_add(&t, UID_BIAS, a->in[2].data, (size_t)k->g.o[4] * pz_dtype_size(k->type));
+    if (k->residual)
+        pz_dnn_add(&t, UID_RESIDUAL, a->in[3].data, o);
+    return t;
+}
+
+static void pick(struct pz_cuda *d, struct pz_conv_plan *c, const struct pz_op_args *a)
+{
+    const struct conv_key *k = &c->key;
+    const struct pz_ck_volume *g = &k->g;
+    char name[192];
+    struct pz_dnn m = {0};
+    struct pz_dnn_data data = data_of(k, a);
+    int at = snprintf(name, sizeof name, "%s%d:%d", k->transposed ? "convt" : "conv", k->axes, g->x[0]);
+    for (int i = 3 - k->axes; i < 3 && at < 150; i++)
+        at += snprintf(name + at, sizeof name - (size_t)at, ":%d,%d,%d,%d,%d,%d,%d", g->x[1 + i], g->w[1 + i],
+                       g->o[1 + i], g->stride[i], g->dilation[i], g->pad[i], k->after[i]);
+    snprintf(name + at, sizeof name - (size_t)at, ":%d,%d,%d:b%dr%da%d:%s", g->x[4], g->w[4], g->o[4],
+             k->bias, k->residual, k->act, pz_dtype_name(k->type));
+    cudnnBackendDescriptor_t graph = describe(&m, d, k);
     if (!m.e)
-        m.e = cudnnSetStream(d->cudnn, d->stream);
-    if (!m.e)
-        m.e = cudnnBackendExecute(d->cudnn, plan, v);
-    drop(&m);
-    return m.e;
-}
-
-/* A place to time engines in: what the tensors of the key need, filled with small numbers by memset. */
-struct ground {
-    char *block;
-    size_t x, w, y, bias, residual, workspace;
-    cudaEvent_t from, to;
-};
-
-static size_t take(size_t *at, const int *d, bool half)
-{
-    size_t here = *at;
-    *at += ((size_t)d[0] * (size_t)d[1] * (size_t)d[2] * (size_t)d[3] * (half ? 2 : 4) + 255) & ~(size_t)255;
-    return here;
-}
-
-static bool ground_open(struct ground *g, const struct conv_key *k, int64_t workspace)
-{
-    size_t n = 0;
-    int bias[4] = {1, 1, 1, k->o[3]};
-    g->x = take(&n, k->x, k->half);
-    g->w = take(&n, k->w, k->half);
-    g->y = take(&n, k->o, k->half);
-    g->bias = take(&n, bias, k->half);
-    g->residual = take(&n, k->o, k->half);
-    g->workspace = n;
-    if (cudaMalloc((void **)&g->block, n + (size_t)workspace) != cudaSuccess) {
-        g->block = NULL;
-        (void)cudaGetLastError();
-        return false;
-    }
-    return cudaMemset(g->block, 0x2c, n) == cudaSuccess && cudaEventCreate(&g->from) == cudaSuccess &&
-           cudaEventCreate(&g->to) == cudaSuccess;
-}
-
-static void ground_close(struct ground *g)
-{
-    if (g->from)
-        cudaEventDestroy(g->from);
-    if (g->to)
-        cudaEventDestroy(g->to);
-    if (g->block)
-        cudaFree(g->block);
-}
-
-/* Milliseconds of the best of three runs, or a negative number when it does not run. */
-static float time_plan(struct pz_cuda *d, const struct conv_key *k, cudnnBackendDescriptor_t plan,
-                       struct ground *g)
-{
-    float best = -1;
-    for (int i = 0; i < 4; i++) {
-        float ms = 0;
-        if (cudaEventRecord(g->from, d->stream) ||
-            execute(d, k, plan, g->block + g->x, g->block + g->w, g->block + g->y, g->block + g->bias,
-                    g->block + g->residual, g->block + g->workspace) ||
-            cudaEventRecord(g->to, d->stream) || cudaEventSynchronize(g->to) ||
-            cudaEventElapsedTime(&ms, g->from, g->to)) {
-            (void)cudaGetLastError();
-            return -1;
-        }
-        if (i > 0 && (best < 0 || ms < best))
-            best = ms;
-    }
-    return best;
-}
-
-/* Finalised plans of the precise engines, the heuristic's order; returns how many. */
-static int candidates(struct pz_cuda *d, cudnnBackendDescriptor_t graph, bool half,
-                      cudnnBackendHeurMode_t mode, struct pz_conv_plan *out, int room)
-{
-    struct making m = {0};
-    int64_t got = 0;
-    int n = 0;
-    cudnnBackendDescriptor_t h = make(&m, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR), configs[CONFIGS];
-    set(&m, h, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &graph);
-    set(&m, h, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
-    finish(&m, h);
-    for (int i = 0; i < CONFIGS; i++)
-        configs[i] = make(&m, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
-    if (!m.e)
-        m.e = cudnnBackendGetAttribute(h, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
-                                       CONFIGS, &got, configs);
-    for (int64_t i = 0; !m.e && i < got && i < CONFIGS && n < room; i++) {
-        struct making one = {0};
-        int64_t bytes = 0, k = 0;
-        if (!precise(configs[i], half))
-            continue;
-        cudnnBackendDescriptor_t p = make(&one, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-        set(&one, p, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &d->cudnn);
-        set(&one, p, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &configs[i]);
-        finish(&one, p);
-        if (!one.e)
-            one.e = cudnnBackendGetAttribute(p, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1,
-                                             &k, &bytes);
-        if (!one.e && bytes <= WORKSPACE_MAX)
-            out[n++] = (struct pz_conv_plan){.plan = p, .workspace = bytes};
-        else
-            drop(&one);
-    }
-    drop(&m);
-    return n;
-}
-
-static void pick(struct pz_cuda *d, struct pz_conv_plan *c)
-{
-    static const cudnnBackendHeurMode_t modes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
-    struct making m = {0};
-    struct pz_conv_plan found[TRIED];
-    struct ground g = {0};
-    int n = 0, best = -1;
-    float fastest = 0;
-    int64_t workspace = 0;
-    cudnnBackendDescriptor_t graph = describe(&m, d, &c->key);
-    for (int i = 0; !m.e && i < 2 && n == 0; i++)
-        n = candidates(d, graph, c->key.half, modes[i], found, TRIED);
-    for (int i = 0; i < n; i++)
-        workspace = found[i].workspace > workspace ? found[i].workspace : workspace;
-    if (n > 0 && ground_open(&g, &c->key, workspace))
-        for (int i = 0; i < n; i++) {
-            float ms = time_plan(d, &c->key, found[i].plan, &g);
-            if (ms >= 0 && (best < 0 || ms < fastest)) {
-                best = i;
-                fastest = ms;
-            }
-        }
-    ground_close(&g);
-    for (int i = 0; i < n; i++) {
-        if (i == best) {
-            c->plan = found[i].plan;
-            c->workspace = found[i].workspace;
-        } else {
-            cudnnBackendDestroyDescriptor(found[i].plan);
-        }
-    }
-    drop(&m);
+        pz_dnn_pick(d, graph, name, k->type, &data, &c->engine);
+    pz_dnn_drop(&m);
 }
 
 /* The plan of a key, made on first use; NULL only without memory. */
-static struct pz_conv_plan *plan_for(struct pz_cuda *d, const struct conv_key *k)
+static struct pz_conv_plan *plan_for(struct pz_cuda *d, const struct conv_key *k, const struct pz_op_args *a)
 {
     for (struct pz_conv_plan *c = d->convs; c; c = c->next)
         if (memcmp(&c->key, k, sizeof *k) == 0)
@@ -384,7 +189,7 @@ static struct pz_conv_plan *plan_for(struct pz_cuda *d, const struct conv_key *k
     if (!c)
         return NULL;
     memcpy(&c->key, k, sizeof *k);
-    pick(d, c);
+    pick(d, c, a);
     c->next = d->convs;
     d->convs = c;
     return c;
@@ -395,27 +200,40 @@ void pz_cuda_convs_free(struct pz_cuda *d)
     while (d->convs) {
         struct pz_conv_plan *c = d->convs;
         d->convs = c->next;
-        if (c->plan)
-            cudnnBackendDestroyDescriptor(c->plan);
+        pz_dnn_free(&c->engine);
         pz_free(c);
     }
+}
+
+static void extents(const struct pz_shape *s, int *d)
+{
+    bool volume = s->rank == 5;
+    d[0] = s->dim[0];
+    d[1] = volume ? s->dim[1] : 1;
+    for (int i = 0; i < 3; i++)
+        d[2 + i] = s->dim[s->rank - 3 + i];
 }
 
 static void key_of(struct conv_key *k, const struct pz_op_args *a, bool transposed, bool fused)
 {
     const struct pz_attrs *t = a->attrs;
+    bool volume = a->in[0].shape.rank == 5;
     memset(k, 0, sizeof *k); /* compared as bytes */
-    for (int i = 0; i < 4; i++) {
-        k->x[i] = a->in[0].shape.dim[i];
-        k->w[i] = a->in[1].shape.dim[i];
-        k->o[i] = a->out.shape.dim[i];
-        k->pad[i] = t->pad[i];
-    }
+    extents(&a->in[0].shape, k->g.x);
+    extents(&a->in[1].shape, k->g.w);
+    extents(&a->out.shape, k->g.o);
+    k->axes = volume ? 3 : 2;
+    k->g.stride[0] = volume ? t->stride_d : 1;
+    k->g.dilation[0] = volume ? t->dilation_d : 1;
+    k->g.pad[0] = volume ? t->pad_d[0] : 0;
+    k->after[0] = volume ? t->pad_d[1] : 0;
     for (int i = 0; i < 2; i++) {
-        k->stride[i] = t->stride[i];
-        k->dilation[i] = t->dilation[i];
+        k->g.stride[1 + i] = t->stride[i];
+        k->g.dilation[1 + i] = t->dilation[i];
+        k->g.pad[1 + i] = t->pad[2 * i];
+        k->after[1 + i] = t->pad[2 * i + 1];
     }
-    k->half = pz_cuda_half(&a->out);
+    k->type = a->out.dtype;
     k->transposed = transposed;
     k->act = fused ? (int)t->act : 0;
     k->bias = fused && pz_cuda_given(a, 2);
@@ -427,23 +245,33 @@ static enum pz_status prepare_as(struct pz_log *log, const struct pz_op_args *a,
 {
     struct conv_key k;
     key_of(&k, a, transposed, fused);
-    struct pz_conv_plan *c = plan_for(a->device, &k);
+    struct pz_conv_plan *c = plan_for(a->device, &k, a);
     if (!c)
         return pz_fail(log, PZ_ERR_NOMEM, "no memory for a convolution");
-    if (!c->plan)
+    if (!c->engine.plan)
         return PZ_ERR_UNSUPPORTED;
-    *scratch = (size_t)c->workspace;
+    *scratch = (size_t)c->engine.workspace;
     *state = c; /* the device's, not ours */
     return PZ_OK;
+}
+
+/* One kernel for all, and one rounding: F32 takes two steps, it loses nothing by them. */
+static bool fusible(const struct pz_op_args *a)
+{
+    return a->out.dtype != PZ_DTYPE_F32 && a->attrs->act != PZ_ACT_PRELU &&
+           (pz_cuda_given(a, 2) || pz_cuda_given(a, 3) || a->attrs->act);
 }
 
 static enum pz_status fused_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
                                     size_t *scratch)
 {
-    if (!pz_cuda_half(&a->out) || a->attrs->act == PZ_ACT_PRELU ||
-        (!pz_cuda_given(a, 2) && !pz_cuda_given(a, 3) && !a->attrs->act))
-        return PZ_ERR_UNSUPPORTED;
-    return prepare_as(log, a, false, true, state, scratch);
+    return fusible(a) ? prepare_as(log, a, false, true, state, scratch) : PZ_ERR_UNSUPPORTED;
+}
+
+static enum pz_status fused_transposed_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
+                                               size_t *scratch)
+{
+    return fusible(a) ? prepare_as(log, a, true, true, state, scratch) : PZ_ERR_UNSUPPORTED;
 }
 
 static enum pz_status sums_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
@@ -465,8 +293,8 @@ static void epilogue(const struct pz_op_args *a)
     if (!bias && !residual && !a->attrs->act)
         return;
     pz_cuda_check(d,
-                  pz_ck_epilogue(pz_cuda_half(&a->out), (int)a->attrs->act, a->out.data, bias, residual,
-                                 slope, a->out.data, a->out.shape.dim[3],
+                  pz_ck_epilogue(pz_cuda_type(&a->out), (int)a->attrs->act, a->out.data, bias, residual,
+                                 slope, a->out.data, a->out.shape.dim[a->out.shape.rank - 1],
                                  (long long)pz_shape_count(&a->out.shape), d->stream),
                   "a convolution's epilogue");
 }
@@ -475,11 +303,8 @@ static void cudnn_run(const struct pz_op_args *a)
 {
     struct pz_cuda *d = a->device;
     struct pz_conv_plan *c = a->state;
-    pz_cuda_check_cudnn(d,
-                        execute(d, &c->key, c->plan, a->in[0].data, a->in[1].data, a->out.data,
-                                (void *)(uintptr_t)pz_cuda_data(a, 2), (void *)(uintptr_t)pz_cuda_data(a, 3),
-                                a->scratch),
-                        "a convolution");
+    struct pz_dnn_data data = data_of(&c->key, a);
+    pz_cuda_check_cudnn(d, pz_dnn_execute(d, &c->engine, &data, a->scratch), "a convolution");
     if (!c->key.bias && !c->key.residual && !c->key.act)
         epilogue(a);
 }
@@ -489,42 +314,60 @@ static enum pz_status always(struct pz_log *log, const struct pz_op_args *a, voi
     return PZ_OK;
 }
 
-static void plain(const struct pz_op_args *a, int kind)
+static struct pz_ck_window window_of(const struct pz_op_args *a)
 {
-    struct pz_cuda *d = a->device;
     const struct pz_attrs *t = a->attrs;
     const int *x = a->in[0].shape.dim, *w = a->in[1].shape.dim, *o = a->out.shape.dim;
-    struct pz_ck_window g = {x[0],         x[1],           x[2],           x[3],      o[1],
-                             o[2],         o[3],           w[1],           w[2],      t->stride[0],
-                             t->stride[1], t->dilation[0], t->dilation[1], t->pad[0], t->pad[2]};
-    pz_cuda_check(
-        d, pz_ck_conv(pz_cuda_half(&a->out), kind, &g, a->in[0].data, a->in[1].data, a->out.data, d->stream),
-        "a plain convolution");
-    epilogue(a);
+    return (struct pz_ck_window){x[0],         x[1],           x[2],           x[3],      o[1],
+                                 o[2],         o[3],           w[1],           w[2],      t->stride[0],
+                                 t->stride[1], t->dilation[0], t->dilation[1], t->pad[0], t->pad[2]};
 }
 
 static void plain_run(const struct pz_op_args *a)
 {
-    plain(a, 0);
+    struct pz_cuda *d = a->device;
+    struct conv_key k;
+    key_of(&k, a, false, false);
+    pz_cuda_check(
+        d, pz_ck_conv(pz_cuda_type(&a->out), &k.g, a->in[0].data, a->in[1].data, a->out.data, d->stream),
+        "a plain convolution");
+    epilogue(a);
 }
 
 static void depthwise_run(const struct pz_op_args *a)
 {
-    plain(a, 1);
+    struct pz_cuda *d = a->device;
+    struct pz_ck_window g = window_of(a);
+    pz_cuda_check(d,
+                  pz_ck_depthwise(pz_cuda_type(&a->out), (int)a->attrs->act, &g, a->in[0].data, a->in[1].data,
+                                  pz_cuda_data(a, 2), pz_cuda_data(a, 3), pz_cuda_data(a, 4), a->out.data,
+                                  d->stream),
+                  "a depthwise convolution");
 }
 
 static void transposed_run(const struct pz_op_args *a)
 {
-    plain(a, 2);
+    struct pz_cuda *d = a->device;
+    struct pz_ck_window g = window_of(a);
+    pz_cuda_check(d,
+                  pz_ck_conv_transposed(pz_cuda_type(&a->out), &g, a->in[0].data, a->in[1].data, a->out.data,
+                                        d->stream),
+                  "a plain transposed convolution");
+    epilogue(a);
 }
 
 static const struct pz_kernel fused = {"cudnn fused", fused_prepare, NULL, cudnn_run, NULL, NULL};
 static const struct pz_kernel sums = {"cudnn", sums_prepare, NULL, cudnn_run, NULL, NULL};
+static const struct pz_kernel fused_gradient = {
+    "cudnn fused", fused_transposed_prepare, NULL, cudnn_run, NULL, NULL};
 static const struct pz_kernel gradient = {"cudnn", transposed_prepare, NULL, cudnn_run, NULL, NULL};
 static const struct pz_kernel own = {"own", always, NULL, plain_run, NULL, NULL};
 static const struct pz_kernel own_depthwise = {"own", always, NULL, depthwise_run, NULL, NULL};
 static const struct pz_kernel own_transposed = {"own", always, NULL, transposed_run, NULL, NULL};
 
 const struct pz_kernel *const pz_cuda_conv2d[] = {&fused, &sums, &own, NULL};
+const struct pz_kernel *const pz_cuda_conv3d[] = {&fused, &sums, &own, NULL};
+const struct pz_kernel *const pz_cuda_grouped_conv2d[] = {&fused, &sums, &own, NULL};
 const struct pz_kernel *const pz_cuda_dwconv2d[] = {&own_depthwise, NULL};
-const struct pz_kernel *const pz_cuda_conv_transpose2d[] = {&gradient, &own_transposed, NULL};
+const struct pz_kernel *const pz_cuda_conv_transpose2d[] = {&fused_gradient, &gradient, &own_transposed,
+                                                            NULL};

@@ -25,6 +25,8 @@ void pz_cuda_describe(char *out, size_t bytes);
 
 /** Open the device for a plan. Errors: DEVICE, NOMEM. */
 PZ_NODISCARD enum pz_status pz_cuda_plan_open(struct pz_plan *p, struct pz_log *log);
+/** Merge nodes where the device gains from it, before steps are chosen. Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_cuda_plan_merge(struct pz_plan *p, struct pz_log *log);
 /** Bring the constants that steps read to the device. Called after the steps are chosen. */
 PZ_NODISCARD enum pz_status pz_cuda_plan_weights(struct pz_plan *p, struct pz_log *log);
 void pz_cuda_plan_close(struct pz_plan *p);
@@ -45,44 +47,62 @@ PZ_NODISCARD enum pz_status pz_cuda_ceilings(struct pz_log *log, double *copy, d
 
 #if defined(PZ_HAVE_CUDA) && PZ_HAVE_CUDA
 /** Candidate lists of the table, one name a row that has a device form. */
-extern const struct pz_kernel *const pz_cuda_conv2d[],
-    *const pz_cuda_dwconv2d[],
-        *const pz_cuda_dense[],
-            *const pz_cuda_add[],
-                *const pz_cuda_sub[],
-                    *const pz_cuda_mul[],
-                        *const pz_cuda_relu[],
-                            *const pz_cuda_relu6[],
-                                *const pz_cuda_prelu[],
-                                    *const pz_cuda_sigmoid[],
-                                        *const pz_cuda_maxpool[],
-                                            *const pz_cuda_avgpool[],
-                                                *const pz_cuda_pad[],
-                                                    *const pz_cuda_reshape[],
-                                                        *const pz_cuda_concat[],
-                                                            *const pz_cuda_slice[],
-                                                                *const pz_cuda_transpose[],
-                                                                    *const pz_cuda_softmax[],
-                                                                        *const pz_cuda_resize[],
-                                                                            *const pz_cuda_resize_bilinear[],
-                                                                                *const pz_cuda_dequantize[],
-                                                                                    *const pz_cuda_matmul[],
-                                                                                        *const pz_cuda_attention[],
-                                                                                            *const pz_cuda_conv_transpose2d[],
-                                                                                                *const pz_cuda_group_norm[],
-                                                                                                    *const pz_cuda_layer_norm[],
-                                                                                                        *const pz_cuda_batch_norm[],
-                                                                                                            *const pz_cuda_gelu[],
-                                                                                                                *const pz_cuda_gelu_tanh[],
-                                                                                                                    *const pz_cuda_silu[],
-                                                                                                                        *const pz_cuda_tanh[],
-                                                                                                                            *const pz_cuda_exp[],
-                                                                                                                                *const pz_cuda_leaky_relu
-                                                                                                                                    [],
-                                                                                                                                        *const pz_cuda_geglu
-                                                                                                                                            [],
-                                                                                                                                                *const pz_cuda_embedding
-                                                                                                                                                    [];
+#define PZ_FORMS(name) extern const struct pz_kernel *const name[]
+PZ_FORMS(pz_cuda_conv2d);
+PZ_FORMS(pz_cuda_dwconv2d);
+PZ_FORMS(pz_cuda_dense);
+PZ_FORMS(pz_cuda_add);
+PZ_FORMS(pz_cuda_sub);
+PZ_FORMS(pz_cuda_mul);
+PZ_FORMS(pz_cuda_relu);
+PZ_FORMS(pz_cuda_relu6);
+PZ_FORMS(pz_cuda_prelu);
+PZ_FORMS(pz_cuda_sigmoid);
+PZ_FORMS(pz_cuda_maxpool);
+PZ_FORMS(pz_cuda_avgpool);
+PZ_FORMS(pz_cuda_pad);
+PZ_FORMS(pz_cuda_reshape);
+PZ_FORMS(pz_cuda_concat);
+PZ_FORMS(pz_cuda_slice);
+PZ_FORMS(pz_cuda_transpose);
+PZ_FORMS(pz_cuda_softmax);
+PZ_FORMS(pz_cuda_resize);
+PZ_FORMS(pz_cuda_resize_bilinear);
+PZ_FORMS(pz_cuda_dequantize);
+PZ_FORMS(pz_cuda_matmul);
+PZ_FORMS(pz_cuda_attention);
+PZ_FORMS(pz_cuda_conv_transpose2d);
+PZ_FORMS(pz_cuda_group_norm);
+PZ_FORMS(pz_cuda_layer_norm);
+PZ_FORMS(pz_cuda_batch_norm);
+PZ_FORMS(pz_cuda_gelu);
+PZ_FORMS(pz_cuda_gelu_tanh);
+PZ_FORMS(pz_cuda_silu);
+PZ_FORMS(pz_cuda_tanh);
+PZ_FORMS(pz_cuda_exp);
+PZ_FORMS(pz_cuda_leaky_relu);
+PZ_FORMS(pz_cuda_geglu);
+PZ_FORMS(pz_cuda_embedding);
+PZ_FORMS(pz_cuda_conv3d);
+PZ_FORMS(pz_cuda_grouped_conv2d);
+PZ_FORMS(pz_cuda_grid_sample);
+PZ_FORMS(pz_cuda_div);
+PZ_FORMS(pz_cuda_hard_sigmoid);
+PZ_FORMS(pz_cuda_hard_swish);
+PZ_FORMS(pz_cuda_clamp);
+PZ_FORMS(pz_cuda_sqrt);
+PZ_FORMS(pz_cuda_rsqrt);
+PZ_FORMS(pz_cuda_log);
+PZ_FORMS(pz_cuda_pow);
+PZ_FORMS(pz_cuda_softplus);
+PZ_FORMS(pz_cuda_log_softmax);
+PZ_FORMS(pz_cuda_l2_normalise);
+PZ_FORMS(pz_cuda_reduce_mean);
+PZ_FORMS(pz_cuda_reduce_sum);
+PZ_FORMS(pz_cuda_reduce_max);
+PZ_FORMS(pz_cuda_argmax);
+PZ_FORMS(pz_cuda_pad_edge);
+#undef PZ_FORMS
 #endif
 
 #endif

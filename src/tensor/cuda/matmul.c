@@ -1,15 +1,18 @@
 /*
- * Matrix products through cuBLASLt: MATMUL, FULLY_CONNECTED and the products of ATTENTION where the flash
- * kernel has no form (F32, masks, wide heads). Descriptions and the heuristic's first choice are made once
- * when the plan is made. cuBLASLt thinks in columns: our row-major out = a·b is its outᵀ = bᵀ·aᵀ.
+ * Matrix products through cuBLASLt: MATMUL, FULLY_CONNECTED (with the residual and the sisters that merge.c
+ * joins to it) and what attention.c asks for. Descriptions are made once when the plan is made, and of the
+ * algorithms that the heuristics offer the quickest is taken. cuBLASLt thinks in columns: our row-major
+ * out = a·b is its outᵀ = bᵀ·aᵀ.
  */
-#include <math.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 #include "tensor/cuda/cuda.h"
 #include "tensor/cuda/device.h"
 #include "tensor/cuda/kernels.h"
+#include "tensor/cuda/tune.h"
+
+#define OFFERED 8 /* algorithms timed */
 
 void pz_lt_free(struct pz_lt *lt)
 {
@@ -44,52 +47,137 @@ static uint32_t alignment(long long ld, long long step, size_t size)
     return bits & (~bits + 1);
 }
 
+static cudaDataType_t type_of(enum pz_dtype t)
+{
+    return t == PZ_DTYPE_F16 ? CUDA_R_16F : t == PZ_DTYPE_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+
+static cublasStatus_t prefer(cublasLtMatmulPreference_t p, const struct pz_lt_shape *s)
+{
+    static const cublasLtMatmulPreferenceAttributes_t names[] = {
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+    size_t in = pz_dtype_size(s->type), room = PZ_LT_WORKSPACE;
+    uint32_t o = alignment(s->ldo, s->step_o, pz_dtype_size(s->type_out));
+    uint32_t at[] = {alignment(s->ldb, s->step_b, in), alignment(s->lda, s->step_a, in), o, o};
+    cublasStatus_t e =
+        cublasLtMatmulPreferenceSetAttribute(p, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &room, sizeof room);
+    for (int i = 0; i < 4 && !e; i++)
+        e = cublasLtMatmulPreferenceSetAttribute(p, names[i], &at[i], sizeof at[i]);
+    return e;
+}
+
+struct trial {
+    struct pz_cuda *d;
+    const struct pz_lt *lt;
+    char *a, *b, *bias, *residual, *out, *workspace;
+};
+
+static bool run_trial(void *user)
+{
+    struct trial *t = user;
+    float one = 1, beta = t->lt->adds ? 1.0f : 0.0f;
+    return (!t->lt->has_bias || !cublasLtMatmulDescSetAttribute(t->lt->op, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+                                                                &t->bias, sizeof t->bias)) &&
+           !cublasLtMatmul(t->d->lt, t->lt->op, &one, t->b, t->lt->b, t->a, t->lt->a, &beta, t->residual,
+                           t->lt->out, t->out, t->lt->out, &t->lt->algo, t->workspace, t->lt->workspace,
+                           t->d->stream);
+}
+
+/* Index of the quickest of n algorithms. */
+static int quickest(struct pz_cuda *d, const struct pz_lt_shape *s, struct pz_lt *lt,
+                    const cublasLtMatmulHeuristicResult_t *r, int n)
+{
+    size_t in = pz_dtype_size(s->type), last = (size_t)(s->batch - 1), part[4], all = 0;
+    part[0] = ((size_t)(s->m - 1) * (size_t)s->lda + (size_t)s->k + last * (size_t)s->step_a) * in;
+    part[2] = ((size_t)(s->m - 1) * (size_t)s->ldo + (size_t)s->n + last * (size_t)s->step_o) *
+              pz_dtype_size(s->type_out);
+    part[3] = ((size_t)s->n + last * (size_t)s->step_bias) * pz_dtype_size(s->type_out);
+    part[1] = ((size_t)((s->transpose_b ? s->n : s->k) - 1) * (size_t)s->ldb +
+               (size_t)(s->transpose_b ? s->k : s->n) + last * (size_t)s->step_b) *
+              in;
+    for (int i = 0; i < 4; i++)
+        all += part[i] = (part[i] + 255) & ~(size_t)255;
+    char *room = pz_cuda_ground(d, all + part[2] + PZ_LT_WORKSPACE);
+    int best = 0;
+    float least = -1;
+    if (!room)
+        return 0;
+    struct trial t = {.d = d, .lt = lt, .a = room, .b = room + part[0], .out = room + part[0] + part[1]};
+    t.bias = t.out + part[2];
+    t.residual = s->residual ? t.bias + part[3] : t.out;
+    t.workspace = room + all + part[2];
+    for (int i = 0; i < n; i++) {
+        lt->algo = r[i].algo;
+        lt->workspace = r[i].workspaceSize;
+        float ms = pz_cuda_time(d, run_trial, &t);
+        if (ms >= 0 && (least < 0 || ms < least)) {
+            least = ms;
+            best = i;
+        }
+    }
+    return best;
+}
+
 static cublasStatus_t choose(struct pz_cuda *d, const struct pz_lt_shape *s, struct pz_lt *lt)
 {
-    size_t in = s->half ? 2 : 4, size = PZ_LT_WORKSPACE;
-    uint32_t b = alignment(s->lda, s->step_a, in), a = alignment(s->ldb, s->step_b, in);
-    uint32_t o = alignment(s->ldo, s->step_o, s->half_out ? 2 : 4);
+    char key[192];
     cublasLtMatmulPreference_t p = NULL;
-    cublasLtMatmulHeuristicResult_t r;
+    cublasLtMatmulHeuristicResult_t r[OFFERED];
     int found = 0;
+    snprintf(key, sizeof key, "product:%dx%dx%dx%d:%lld,%lld,%lld:%lld,%lld,%lld,%lld:%s-%s:t%db%da%dr%d",
+             s->m, s->n, s->k, s->batch, s->lda, s->ldb, s->ldo, s->step_a, s->step_b, s->step_o,
+             s->step_bias, pz_dtype_name(s->type), pz_dtype_name(s->type_out), s->transpose_b, s->bias,
+             s->relu, s->residual);
     cublasStatus_t e = cublasLtMatmulPreferenceCreate(&p);
     if (!e)
-        e = cublasLtMatmulPreferenceSetAttribute(p, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &size,
-                                                 sizeof size);
+        e = prefer(p, s);
     if (!e)
-        e = cublasLtMatmulPreferenceSetAttribute(p, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &a, sizeof a);
-    if (!e)
-        e = cublasLtMatmulPreferenceSetAttribute(p, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &b, sizeof b);
-    if (!e)
-        e = cublasLtMatmulPreferenceSetAttribute(p, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &o, sizeof o);
-    if (!e)
-        e = cublasLtMatmulPreferenceSetAttribute(p, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &o, sizeof o);
-    if (!e)
-        e = cublasLtMatmulAlgoGetHeuristic(d->lt, lt->op, lt->b, lt->a, lt->out, lt->out, p, 1, &r, &found);
+        e = cublasLtMatmulAlgoGetHeuristic(d->lt, lt->op, lt->b, lt->a, lt->out, lt->out, p, OFFERED, r,
+                                           &found);
     if (!e && found < 1)
         e = CUBLAS_STATUS_NOT_SUPPORTED;
     if (!e) {
-        lt->algo = r.algo;
-        lt->workspace = r.workspaceSize;
+        int i = pz_tune_get(d->tune, key);
+        if (i < 0 || i >= found) {
+            i = found > 1 ? quickest(d, s, lt, r, found) : 0;
+            pz_tune_put(d->tune, key, i);
+        }
+        lt->algo = r[i].algo;
+        lt->workspace = r[i].workspaceSize;
     }
     if (p)
         cublasLtMatmulPreferenceDestroy(p);
     return e;
 }
 
+/* What is done to the sums on their way out. */
+static cublasStatus_t describe(cublasLtMatmulDesc_t op, const struct pz_lt_shape *s)
+{
+    cublasOperation_t t = CUBLAS_OP_T;
+    cudaDataType_t res = type_of(s->type_out);
+    int64_t step = s->step_bias;
+    cublasLtEpilogue_t ep = s->bias && s->relu ? CUBLASLT_EPILOGUE_RELU_BIAS
+                            : s->bias          ? CUBLASLT_EPILOGUE_BIAS
+                            : s->relu          ? CUBLASLT_EPILOGUE_RELU
+                                               : CUBLASLT_EPILOGUE_DEFAULT;
+    cublasStatus_t e = cublasLtMatmulDescSetAttribute(op, CUBLASLT_MATMUL_DESC_EPILOGUE, &ep, sizeof ep);
+    if (!e && s->transpose_b)
+        e = cublasLtMatmulDescSetAttribute(op, CUBLASLT_MATMUL_DESC_TRANSA, &t, sizeof t);
+    if (!e && s->bias)
+        e = cublasLtMatmulDescSetAttribute(op, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &res, sizeof res);
+    if (!e && s->bias && s->batch > 1)
+        e = cublasLtMatmulDescSetAttribute(op, CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE, &step, sizeof step);
+    return e;
+}
+
 enum pz_status pz_lt_make(struct pz_cuda *d, const struct pz_lt_shape *s, struct pz_lt *lt)
 {
-    cudaDataType_t in = s->half ? CUDA_R_16F : CUDA_R_32F, res = s->half_out ? CUDA_R_16F : CUDA_R_32F;
-    cublasOperation_t t = CUBLAS_OP_T;
-    cublasLtEpilogue_t ep = CUBLASLT_EPILOGUE_BIAS;
-    *lt = (struct pz_lt){.has_bias = s->bias};
+    cudaDataType_t in = type_of(s->type), res = type_of(s->type_out);
+    *lt = (struct pz_lt){.has_bias = s->bias, .adds = s->residual};
     cublasStatus_t e = cublasLtMatmulDescCreate(&lt->op, CUBLAS_COMPUTE_32F, CUDA_R_32F);
-    if (!e && s->transpose_b)
-        e = cublasLtMatmulDescSetAttribute(lt->op, CUBLASLT_MATMUL_DESC_TRANSA, &t, sizeof t);
-    if (!e && s->bias)
-        e = cublasLtMatmulDescSetAttribute(lt->op, CUBLASLT_MATMUL_DESC_EPILOGUE, &ep, sizeof ep);
-    if (!e && s->bias)
-        e = cublasLtMatmulDescSetAttribute(lt->op, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &res, sizeof res);
+    if (!e)
+        e = describe(lt->op, s);
     if (!e)
         e = s->transpose_b ? layout(&lt->b, in, s->k, s->n, s->ldb, s->batch, s->step_b)
                            : layout(&lt->b, in, s->n, s->k, s->ldb, s->batch, s->step_b);
@@ -107,9 +195,9 @@ enum pz_status pz_lt_make(struct pz_cuda *d, const struct pz_lt_shape *s, struct
 }
 
 void pz_lt_run(struct pz_cuda *d, const struct pz_lt *lt, const void *a, const void *b, const void *bias,
-               void *out, void *workspace)
+               const void *residual, void *out, void *workspace)
 {
-    float one = 1, zero = 0;
+    float one = 1, beta = residual ? 1.0f : 0.0f;
     if (lt->has_bias &&
         !pz_cuda_check_lt(d,
                           cublasLtMatmulDescSetAttribute(lt->op, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias,
@@ -117,8 +205,8 @@ void pz_lt_run(struct pz_cuda *d, const struct pz_lt *lt, const void *a, const v
                           "a dense layer's bias"))
         return;
     pz_cuda_check_lt(d,
-                     cublasLtMatmul(d->lt, lt->op, &one, b, lt->b, a, lt->a, &zero, out, lt->out, out,
-                                    lt->out, &lt->algo, workspace, lt->workspace, d->stream),
+                     cublasLtMatmul(d->lt, lt->op, &one, b, lt->b, a, lt->a, &beta, residual ? residual : out,
+                                    lt->out, out, lt->out, &lt->algo, workspace, lt->workspace, d->stream),
                      "a matrix product");
 }
 
@@ -150,7 +238,7 @@ static enum pz_status matmul_prepare(struct pz_log *log, const struct pz_op_args
                                      size_t *scratch)
 {
     const struct pz_shape *p = &a->in[0].shape, *q = &a->in[1].shape, *o = &a->out.shape;
-    int r = p->rank, m = p->dim[r - 2], k = p->dim[r - 1], n = o->dim[r - 1], half = pz_cuda_half(&a->out);
+    int r = p->rank, m = p->dim[r - 2], k = p->dim[r - 1], n = o->dim[r - 1];
     size_t batch = pz_shape_count(p) / ((size_t)m * (size_t)k);
     bool shared = pz_shape_count(q) == (size_t)k * (size_t)n;
     struct pz_lt_shape s = {.m = m,
@@ -163,8 +251,8 @@ static enum pz_status matmul_prepare(struct pz_log *log, const struct pz_op_args
                             .step_a = (long long)m * k,
                             .step_b = (long long)k * n,
                             .step_o = (long long)m * n,
-                            .half = half,
-                            .half_out = half,
+                            .type = a->out.dtype,
+                            .type_out = a->out.dtype,
                             .transpose_b = a->attrs->transpose_b};
     if (shared && batch > 1) { /* one weight for all: a single tall product */
         s.m = (int)((size_t)m * batch);
@@ -175,159 +263,70 @@ static enum pz_status matmul_prepare(struct pz_log *log, const struct pz_op_args
 
 static void matmul_run(const struct pz_op_args *a)
 {
-    pz_lt_run(a->device, a->state, a->in[0].data, a->in[1].data, NULL, a->out.data, a->scratch);
+    pz_lt_run(a->device, a->state, a->in[0].data, a->in[1].data, NULL, NULL, a->out.data, a->scratch);
+}
+
+/* FULLY_CONNECTED as merge.c may have left it, attrs.groups sisters of one x: in = x, their weights (which
+ * lie one after another, as do their outputs), their biases or nothing; a single one may have a residual. */
+static int sisters(const struct pz_op_args *a)
+{
+    return a->attrs->groups > 1 ? a->attrs->groups : 1;
+}
+
+static size_t apart(const struct pz_op_args *a, int i)
+{
+    return (pz_shape_count(&a->in[i].shape) * pz_dtype_size(a->in[i].dtype) + 255) / 256 * 256 /
+           pz_dtype_size(a->in[i].dtype);
 }
 
 static enum pz_status dense_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
                                     size_t *scratch)
 {
-    int k = a->in[1].shape.dim[1], n = a->in[1].shape.dim[0], half = pz_cuda_half(&a->out);
+    int k = a->in[1].shape.dim[1], n = a->in[1].shape.dim[0], many = sisters(a);
+    bool bias = many > 1 ? a->n_in > 1 + many : pz_cuda_given(a, 2);
     struct pz_lt_shape s = {.m = (int)(pz_shape_count(&a->in[0].shape) / (size_t)k),
                             .n = n,
                             .k = k,
-                            .batch = 1,
+                            .batch = many,
                             .lda = k,
                             .ldb = k,
                             .ldo = n,
-                            .half = half,
-                            .half_out = half,
+                            .type = a->out.dtype,
+                            .type_out = a->out.dtype,
                             .transpose_b = true,
-                            .bias = pz_cuda_given(a, 2)};
+                            .bias = bias,
+                            .relu = a->attrs->act == PZ_ACT_RELU,
+                            .residual = many == 1 && pz_cuda_given(a, 3)};
+    if (many > 1) {
+        s.step_b = (long long)apart(a, 1);
+        s.step_o = (long long)s.m * n;
+        s.step_bias = bias ? (long long)apart(a, 1 + many) : 0;
+    }
     return keep(log, &s, a, state, scratch);
 }
 
 static void dense_run(const struct pz_op_args *a)
 {
     struct pz_cuda *d = a->device;
-    pz_lt_run(d, a->state, a->in[0].data, a->in[1].data, pz_cuda_data(a, 2), a->out.data, a->scratch);
-    if (a->attrs->act)
+    int many = sisters(a);
+    const void *bias = many > 1 ? pz_cuda_data(a, 1 + many) : pz_cuda_data(a, 2);
+    for (int i = 1; i < many; i++) /* the layout of the weights is weights.c's: never multiply by chance */
+        if ((const char *)a->in[1 + i].data - (const char *)a->in[i].data !=
+            (ptrdiff_t)(apart(a, 1) * pz_dtype_size(a->in[1].dtype))) {
+            d->st = pz_fail(d->log, PZ_ERR_INTERNAL, "weights of merged layers lie apart");
+            return;
+        }
+    pz_lt_run(d, a->state, a->in[0].data, a->in[1].data, bias, many > 1 ? NULL : pz_cuda_data(a, 3),
+              a->out.data, a->scratch);
+    if (a->attrs->act && a->attrs->act != PZ_ACT_RELU)
         pz_cuda_check(d,
-                      pz_ck_unary(pz_cuda_half(&a->out), (int)a->attrs->act, 0, a->out.data, a->out.data,
+                      pz_ck_unary(pz_cuda_type(&a->out), (int)a->attrs->act, 0, 0, a->out.data, a->out.data,
                                   (long long)pz_shape_count(&a->out.shape), d->stream),
                       "a dense layer's activation");
 }
 
-/* --- attention --- */
-
-static float scale_of(const struct pz_op_args *a)
-{
-    return a->attrs->value != 0 ? a->attrs->value : 1.0f / sqrtf((float)a->in[0].shape.dim[3]);
-}
-
-static enum pz_status flash_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
-                                    size_t *scratch)
-{
-    return pz_cuda_half(&a->out) && !pz_cuda_given(a, 3) && pz_ck_flash_fits(a->in[0].shape.dim[3]) &&
-                   a->in[0].shape.dim[0] < 65536 && a->in[0].shape.dim[2] < 65536
-               ? PZ_OK
-               : PZ_ERR_UNSUPPORTED;
-}
-
-static void flash_run(const struct pz_op_args *a)
-{
-    struct pz_cuda *d = a->device;
-    const int *q = a->in[0].shape.dim;
-    pz_cuda_check(d,
-                  pz_ck_flash(a->in[0].data, a->in[1].data, a->in[2].data, a->out.data, q[0], q[1],
-                              a->in[1].shape.dim[1], q[2], q[3], scale_of(a), d->stream),
-                  "flash attention");
-}
-
-/* Scores of one batch element F32, then its weights in the plan's type, then cuBLASLt's room. */
-struct attention {
-    struct pz_lt scores, values;
-    size_t at_weights, at_room;
-};
-
-static enum pz_status attention_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
-                                        size_t *scratch)
-{
-    const int *q = a->in[0].shape.dim;
-    int tk = a->in[1].shape.dim[1], half = pz_cuda_half(&a->out), h = q[2], d = q[3];
-    long long row = (long long)h * d, cells = (long long)q[1] * tk;
-    struct pz_lt_shape s = {.m = q[1],
-                            .n = tk,
-                            .k = d,
-                            .batch = h,
-                            .lda = row,
-                            .ldb = row,
-                            .ldo = tk,
-                            .step_a = d,
-                            .step_b = d,
-                            .step_o = cells,
-                            .half = half,
-                            .transpose_b = true};
-    struct pz_lt_shape v = {.m = q[1],
-                            .n = d,
-                            .k = tk,
-                            .batch = h,
-                            .lda = tk,
-                            .ldb = row,
-                            .ldo = row,
-                            .step_a = cells,
-                            .step_b = d,
-                            .step_o = d,
-                            .half = half,
-                            .half_out = half};
-    struct attention *t = pz_calloc(1, sizeof *t);
-    if (!t)
-        return pz_fail(log, PZ_ERR_NOMEM, "no memory for an attention");
-    enum pz_status st = pz_lt_make(a->device, &s, &t->scores);
-    if (st >= PZ_OK)
-        st = pz_lt_make(a->device, &v, &t->values);
-    if (st < PZ_OK) {
-        pz_lt_free(&t->scores);
-        pz_free(t);
-        return pz_fail(log, PZ_ERR_DEVICE, "cuBLASLt could not prepare the products of an attention");
-    }
-    size_t n = (size_t)cells * (size_t)h;
-    t->at_weights = (n * 4 + 255) & ~(size_t)255;
-    t->at_room = (t->at_weights + n * (half ? 2 : 4) + 255) & ~(size_t)255;
-    *scratch =
-        t->at_room + (t->scores.workspace > t->values.workspace ? t->scores.workspace : t->values.workspace);
-    *state = t;
-    return PZ_OK;
-}
-
-static void attention_run(const struct pz_op_args *a)
-{
-    struct pz_cuda *dev = a->device;
-    const struct attention *t = a->state;
-    const int *q = a->in[0].shape.dim, *m = a->in[3].shape.dim;
-    int tk = a->in[1].shape.dim[1], half = pz_cuda_half(&a->out), size = half ? 2 : 4;
-    size_t row = (size_t)q[2] * (size_t)q[3] * (size_t)size, cells = (size_t)q[1] * (size_t)tk;
-    char *room = a->scratch, *mask = (char *)(uintptr_t)pz_cuda_data(a, 3);
-    for (int b = 0; b < q[0]; b++) {
-        size_t from = (size_t)b * (size_t)q[1] * row, key = (size_t)b * (size_t)tk * row;
-        bool mask_batch = mask && m[0] > 1, mask_heads = mask && m[1] > 1;
-        char *mb = mask_batch ? mask + (size_t)b * (size_t)m[1] * cells * (size_t)size : mask;
-        pz_lt_run(dev, &t->scores, (char *)a->in[0].data + from, (char *)a->in[1].data + key, NULL, room,
-                  room + t->at_room);
-        pz_cuda_check(dev,
-                      pz_ck_scores(half, (float *)room, scale_of(a), mb, mask_heads ? (long long)cells : 0,
-                                   room + t->at_weights, q[2], q[1], tk, dev->stream),
-                      "an attention's softmax");
-        pz_lt_run(dev, &t->values, room + t->at_weights, (char *)a->in[2].data + key, NULL,
-                  (char *)a->out.data + from, room + t->at_room);
-    }
-}
-
-static void attention_release(void *state)
-{
-    struct attention *t = state;
-    if (!t)
-        return;
-    pz_lt_free(&t->scores);
-    pz_lt_free(&t->values);
-    pz_free(t);
-}
-
 static const struct pz_kernel matmul = {"cublaslt", matmul_prepare, NULL, matmul_run, NULL, release};
 static const struct pz_kernel dense = {"cublaslt", dense_prepare, NULL, dense_run, NULL, release};
-static const struct pz_kernel flash = {"flash", flash_prepare, NULL, flash_run, NULL, NULL};
-static const struct pz_kernel products = {"cublaslt", attention_prepare, NULL, attention_run,
-                                          NULL,       attention_release};
 
 const struct pz_kernel *const pz_cuda_matmul[] = {&matmul, NULL};
 const struct pz_kernel *const pz_cuda_dense[] = {&dense, NULL};
-const struct pz_kernel *const pz_cuda_attention[] = {&flash, &products, NULL};

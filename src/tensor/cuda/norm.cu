@@ -163,15 +163,68 @@ static __global__ void group_apply(const T *x, const float *norm, const T *gamma
     }
 }
 
-extern "C" long long pz_ck_group_norm_scratch(int b, long long rows, int groups)
+/* A block an (image, group) whose values fit shared memory: read once, written once. A thread keeps to one
+ * pack of the group's channels and passes down the rows. */
+template <typename T, int V>
+static __global__ void group_small(const T *x, const T *gamma, const T *beta, float eps, int act, T *out,
+                                   int rows, int c, int groups)
 {
-    int x = chunks_of(b, rows, groups), y = row_chunks(b, rows);
-    return (long long)b * groups * (3LL * (x > y ? x : y) + 2) * 4;
+    struct alignas(sizeof(T) * V) some {
+        T v[V];
+    };
+    extern __shared__ __align__(16) unsigned char room_bytes[];
+    __shared__ float room[33];
+    some *keep = reinterpret_cast<some *>(room_bytes);
+    int cg = c / groups, per = cg / V, lines = (int)blockDim.x / per, line = (int)threadIdx.x / per,
+        col = (int)threadIdx.x % per, first = line < lines ? line : rows;
+    long long base = ((long long)blockIdx.y * rows * c + (long long)blockIdx.x * cg) / V + col, step = c / V;
+    const some *from = reinterpret_cast<const some *>(x) + base;
+    float sum = 0, m2 = 0;
+#pragma unroll 8
+    for (int r = first; r < rows; r += lines) {
+        some v = from[r * step];
+        keep[r * per + col] = v;
+#pragma unroll
+        for (int j = 0; j < V; j++)
+            sum += get(v.v, j);
+    }
+    float count = (float)rows * (float)cg, mean = block_reduce<false>(sum, room) / count;
+    for (int r = first; r < rows; r += lines)
+#pragma unroll
+        for (int j = 0; j < V; j++) {
+            float d = get(keep[r * per + col].v, j) - mean;
+            m2 += d * d;
+        }
+    float inv = rsqrtf(block_reduce<false>(m2, room) / count + eps), scale[V], shift[V];
+    some *to = reinterpret_cast<some *>(out) + base;
+#pragma unroll
+    for (int j = 0; j < V; j++) {
+        int k = (int)blockIdx.x * cg + col * V + j;
+        scale[j] = gamma ? get(gamma, k) : 1.0f;
+        shift[j] = beta ? get(beta, k) : 0.0f;
+    }
+    for (int r = first; r < rows; r += lines) {
+        some v = keep[r * per + col];
+#pragma unroll
+        for (int j = 0; j < V; j++)
+            put(v.v, j, apply(act, (get(v.v, j) - mean) * inv * scale[j] + shift[j], 0));
+        to[r * step] = v;
+    }
 }
 
+#define GROUP_SMALL (96 << 10) /* two blocks a multiprocessor */
+
+extern "C" long long pz_ck_group_norm_scratch(int b, int groups)
+{
+    return (long long)b * groups * (3LL * CHUNKS_MAX + 2) * 4;
+}
+
+#define GROUP_CACHE ((long long)20 << 20) /* bytes read again soon enough to come from the L2 cache */
+
+/* Three passes over some images. */
 template <typename T, int V>
-static void group_norm_as(const void *x, const void *gamma, const void *beta, float eps, int act, void *out,
-                          int b, long long rows, int c, int groups, void *scratch, pz_stream stream)
+static void group_large(const T *x, const T *gamma, const T *beta, float eps, int act, T *out, int b,
+                        long long rows, int c, int groups, void *scratch, pz_stream stream)
 {
     int chunks = chunks_of(b, rows, groups), total = b * groups;
     float *norm = (float *)scratch, *stats = norm + 2LL * total;
@@ -179,35 +232,74 @@ static void group_norm_as(const void *x, const void *gamma, const void *beta, fl
     int per = c / V, threads = per > 256 ? per : 256 / per * per;
     if (V > 1 && threads <= 1024) {
         chunks = row_chunks(b, rows);
-        stats = norm + 2LL * total;
         row_stats<T, V>
             <<<dim3((unsigned)chunks, (unsigned)b), (unsigned)threads, (unsigned)threads * 12, stream>>>(
-                (const T *)x, stats, rows, c, groups);
+                x, stats, rows, c, groups);
     } else {
         group_stats<T, V><<<dim3((unsigned)chunks, (unsigned)groups, (unsigned)b), 256, 0, stream>>>(
-            (const T *)x, stats, rows, c, groups);
+            x, stats, rows, c, groups);
     }
     group_merge<<<(unsigned)(total + 3) / 4, 128, 0, stream>>>(stats, norm, chunks, total, eps);
-    group_apply<T, V><<<blocks_for(n / V), 256, 0, stream>>>(
-        (const T *)x, norm, (const T *)gamma, (const T *)beta, act, (T *)out, rows, c, groups, n);
+    group_apply<T, V>
+        <<<blocks_for(n / V), 256, 0, stream>>>(x, norm, gamma, beta, act, out, rows, c, groups, n);
 }
 
-extern "C" int pz_ck_group_norm(int half, const void *x, const void *gamma, const void *beta, float eps,
+/* Images at once, so that the second reading finds them in the cache; all where one alone is too large. */
+static int images_of(int b, long long bytes)
+{
+    long long some = bytes > 0 && bytes <= GROUP_CACHE ? GROUP_CACHE / bytes : b;
+    return some < b ? (int)some : b;
+}
+
+template <typename T, int V>
+static int group_norm_as(const T *x, const T *gamma, const T *beta, float eps, int act, T *out, int b,
+                         long long rows, int c, int groups, void *scratch, pz_stream stream)
+{
+    long long bytes = rows * (c / groups) * (long long)sizeof(T);
+    int per = c / groups / V, some = images_of(b, bytes * groups);
+    if (bytes <= GROUP_SMALL && per <= 512) {
+        cudaError_t e =
+            cudaFuncSetAttribute(group_small<T, V>, cudaFuncAttributeMaxDynamicSharedMemorySize, GROUP_SMALL);
+        if (e != cudaSuccess)
+            return (int)e;
+        unsigned wide = bytes > 8192 || per > 128 ? 512 : 128, room = (unsigned)((bytes + 15) & ~15LL);
+        group_small<T, V><<<dim3((unsigned)groups, (unsigned)b), wide, room, stream>>>(
+            x, gamma, beta, eps, act, out, (int)rows, c, groups);
+        return (int)cudaGetLastError();
+    }
+    for (int i = 0; i < b; i += some) {
+        long long at = (long long)i * rows * c;
+        group_large<T, V>(x + at, gamma, beta, eps, act, out + at, b - i < some ? b - i : some, rows, c,
+                          groups, scratch, stream);
+    }
+    return (int)cudaGetLastError();
+}
+
+template <typename T>
+static int group_norm_by(const void *x, const void *gamma, const void *beta, float eps, int act, void *out,
+                         int b, long long rows, int c, int groups, void *scratch, pz_stream stream)
+{
+    const T *p = (const T *)x, *g = (const T *)gamma, *t = (const T *)beta;
+    T *o = (T *)out;
+    int cg = c / groups;
+    if (cg % pack<T>::n == 0)
+        return group_norm_as<T, pack<T>::n>(p, g, t, eps, act, o, b, rows, c, groups, scratch, stream);
+    if (cg % 4 == 0)
+        return group_norm_as<T, 4>(p, g, t, eps, act, o, b, rows, c, groups, scratch, stream);
+    if (cg % 2 == 0)
+        return group_norm_as<T, 2>(p, g, t, eps, act, o, b, rows, c, groups, scratch, stream);
+    return group_norm_as<T, 1>(p, g, t, eps, act, o, b, rows, c, groups, scratch, stream);
+}
+
+extern "C" int pz_ck_group_norm(int type, const void *x, const void *gamma, const void *beta, float eps,
                                 int act, void *out, int b, long long rows, int c, int groups, void *scratch,
                                 pz_stream stream)
 {
-    int cg = c / groups;
-    if (half && cg % 8 == 0)
-        group_norm_as<__half, 8>(x, gamma, beta, eps, act, out, b, rows, c, groups, scratch, stream);
-    else if (half && cg % 2 == 0)
-        group_norm_as<__half, 2>(x, gamma, beta, eps, act, out, b, rows, c, groups, scratch, stream);
-    else if (half)
-        group_norm_as<__half, 1>(x, gamma, beta, eps, act, out, b, rows, c, groups, scratch, stream);
-    else if (cg % 4 == 0)
-        group_norm_as<float, 4>(x, gamma, beta, eps, act, out, b, rows, c, groups, scratch, stream);
-    else
-        group_norm_as<float, 1>(x, gamma, beta, eps, act, out, b, rows, c, groups, scratch, stream);
-    return (int)cudaGetLastError();
+    BY_TYPE(type, {
+        int e = group_norm_by<T>(x, gamma, beta, eps, act, out, b, rows, c, groups, scratch, stream);
+        if (e)
+            return e;
+    });
 }
 
 template <typename T>
@@ -232,52 +324,60 @@ static __global__ void layer_norm(const T *x, const T *gamma, const T *beta, flo
     }
 }
 
-/* A warp a row that fits its registers: K packs of 16 bytes a lane. */
-template <typename T, int K>
+/* A warp has R rows that fit its registers, K packs of 16 bytes a lane and row: all are asked for before the
+ * first is looked at. */
+template <typename T, int K, int R>
 static __global__ void layer_norm_warp(const T *x, const T *gamma, const T *beta, float eps, int act, T *out,
                                        int c, long long rows)
 {
     constexpr int V = pack<T>::n;
-    long long row = (blockIdx.x * (long long)blockDim.x + threadIdx.x) >> 5;
+    long long row = ((blockIdx.x * (long long)blockDim.x + threadIdx.x) >> 5) * R;
     int lane = threadIdx.x & 31, packs = c / V;
-    if (row >= rows)
-        return;
-    pack<T> v[K];
-    float sum = 0, m2 = 0;
+    pack<T> v[R][K];
 #pragma unroll
-    for (int k = 0; k < K; k++)
-        if (lane + 32 * k < packs) {
-            v[k] = load_pack(x + row * c, lane + 32 * k);
+    for (int r = 0; r < R; r++)
 #pragma unroll
-            for (int j = 0; j < V; j++)
-                sum += get(v[k].v, j);
-        }
-    float mean = warp_sum(sum) / (float)c;
+        for (int k = 0; k < K; k++)
+            if (row + r < rows && lane + 32 * k < packs)
+                v[r][k] = load_pack(x + (row + r) * c, lane + 32 * k);
 #pragma unroll
-    for (int k = 0; k < K; k++)
-        if (lane + 32 * k < packs)
+    for (int r = 0; r < R; r++) {
+        float sum = 0, m2 = 0;
+        if (row + r >= rows)
+            return;
 #pragma unroll
-            for (int j = 0; j < V; j++) {
-                float d = get(v[k].v, j) - mean;
-                m2 += d * d;
+        for (int k = 0; k < K; k++)
+            if (lane + 32 * k < packs)
+#pragma unroll
+                for (int j = 0; j < V; j++)
+                    sum += get(v[r][k].v, j);
+        float mean = warp_sum(sum) / (float)c;
+#pragma unroll
+        for (int k = 0; k < K; k++)
+            if (lane + 32 * k < packs)
+#pragma unroll
+                for (int j = 0; j < V; j++) {
+                    float d = get(v[r][k].v, j) - mean;
+                    m2 += d * d;
+                }
+        float inv = rsqrtf(warp_sum(m2) / (float)c + eps);
+#pragma unroll
+        for (int k = 0; k < K; k++)
+            if (lane + 32 * k < packs) {
+                pack<T> p = {}, q = {};
+                if (gamma)
+                    p = load_pack(gamma, lane + 32 * k);
+                if (beta)
+                    q = load_pack(beta, lane + 32 * k);
+#pragma unroll
+                for (int j = 0; j < V; j++) {
+                    float t = (get(v[r][k].v, j) - mean) * inv;
+                    t = t * (gamma ? get(p.v, j) : 1.0f) + (beta ? get(q.v, j) : 0.0f);
+                    put(v[r][k].v, j, apply(act, t, 0));
+                }
+                store_pack(out + (row + r) * c, lane + 32 * k, v[r][k]);
             }
-    float inv = rsqrtf(warp_sum(m2) / (float)c + eps);
-#pragma unroll
-    for (int k = 0; k < K; k++)
-        if (lane + 32 * k < packs) {
-            pack<T> p = {}, q = {};
-            if (gamma)
-                p = load_pack(gamma, lane + 32 * k);
-            if (beta)
-                q = load_pack(beta, lane + 32 * k);
-#pragma unroll
-            for (int j = 0; j < V; j++) {
-                float t = (get(v[k].v, j) - mean) * inv;
-                t = t * (gamma ? get(p.v, j) : 1.0f) + (beta ? get(q.v, j) : 0.0f);
-                put(v[k].v, j, apply(act, t, 0));
-            }
-            store_pack(out + row * c, lane + 32 * k, v[k]);
-        }
+    }
 }
 
 template <typename T>
@@ -286,20 +386,25 @@ static void layer_norm_as(const void *x, const void *gamma, const void *beta, fl
 {
     const T *p = (const T *)x, *g = (const T *)gamma, *b = (const T *)beta;
     constexpr int V = pack<T>::n;
-    unsigned blocks = (unsigned)((rows + 3) / 4), threads = c <= 64 ? 32 : c <= 512 ? 64 : 128;
-    if (c % V == 0 && c / V <= 64)
-        layer_norm_warp<T, 2><<<blocks, 128, 0, stream>>>(p, g, b, eps, act, (T *)out, c, rows);
+    bool many = rows >= 132 * 64; /* enough for every multiprocessor, several rows a warp */
+    unsigned blocks = (unsigned)((rows + 3) / 4), fewer = (unsigned)((rows + 15) / 16),
+             threads = c <= 64    ? 32
+                       : c <= 512 ? 64
+                                  : 128;
+    if (c % V == 0 && c / V <= 64 && many)
+        layer_norm_warp<T, 2, 4><<<fewer, 128, 0, stream>>>(p, g, b, eps, act, (T *)out, c, rows);
+    else if (c % V == 0 && c / V <= 64)
+        layer_norm_warp<T, 2, 1><<<blocks, 128, 0, stream>>>(p, g, b, eps, act, (T *)out, c, rows);
     else if (c % V == 0 && c / V <= 192)
-        layer_norm_warp<T, 6><<<blocks, 128, 0, stream>>>(p, g, b, eps, act, (T *)out, c, rows);
+        layer_norm_warp<T, 6, 1><<<blocks, 128, 0, stream>>>(p, g, b, eps, act, (T *)out, c, rows);
     else
         layer_norm<<<(unsigned)rows, threads, 0, stream>>>(p, g, b, eps, act, (T *)out, c);
 }
 
-extern "C" int pz_ck_layer_norm(int half, const void *x, const void *gamma, const void *beta, float eps,
+extern "C" int pz_ck_layer_norm(int type, const void *x, const void *gamma, const void *beta, float eps,
                                 int act, void *out, long long rows, int c, pz_stream stream)
 {
-    BY_TYPE(half, layer_norm_as<float>(x, gamma, beta, eps, act, out, rows, c, stream),
-            layer_norm_as<__half>(x, gamma, beta, eps, act, out, rows, c, stream));
+    BY_TYPE(type, layer_norm_as<T>(x, gamma, beta, eps, act, out, rows, c, stream));
 }
 
 template <typename T>
@@ -314,18 +419,14 @@ static __global__ void batch_norm(const T *x, const T *mean, const T *var, const
     }
 }
 
-extern "C" int pz_ck_batch_norm(int half, const void *x, const void *mean, const void *var, const void *gamma,
+extern "C" int pz_ck_batch_norm(int type, const void *x, const void *mean, const void *var, const void *gamma,
                                 const void *beta, float eps, int act, void *out, long long n, int c,
                                 pz_stream stream)
 {
     unsigned g = blocks_for(n);
-    BY_TYPE(half,
-            (batch_norm<<<g, 256, 0, stream>>>((const float *)x, (const float *)mean, (const float *)var,
-                                               (const float *)gamma, (const float *)beta, eps, act,
-                                               (float *)out, n, c)),
-            (batch_norm<<<g, 256, 0, stream>>>((const __half *)x, (const __half *)mean, (const __half *)var,
-                                               (const __half *)gamma, (const __half *)beta, eps, act,
-                                               (__half *)out, n, c)));
+    BY_TYPE(type,
+            batch_norm<<<g, 256, 0, stream>>>((const T *)x, (const T *)mean, (const T *)var, (const T *)gamma,
+                                              (const T *)beta, eps, act, (T *)out, n, c));
 }
 
 /* A block a row of contiguous values, K a thread in registers when they fit (K 0: any length, read three
@@ -403,23 +504,18 @@ static __global__ void softmax_columns(const T *x, T *out, int n, long long inne
     }
 }
 
-extern "C" int pz_ck_softmax(int half, const void *x, void *out, long long outer, int n, long long inner,
+extern "C" int pz_ck_softmax(int type, const void *x, void *out, long long outer, int n, long long inner,
                              pz_stream stream)
 {
     if (inner == 1)
-        BY_TYPE(half, (softmax_rows_as<float, float>(x, 1.0f, nullptr, 0, 1, out, outer, n, stream)),
-                (softmax_rows_as<__half, __half>(x, 1.0f, nullptr, 0, 1, out, outer, n, stream)));
+        BY_TYPE(type, softmax_rows_as<T, T>(x, 1.0f, nullptr, 0, 1, out, outer, n, stream));
     unsigned g = blocks_for(outer * inner);
-    BY_TYPE(
-        half,
-        (softmax_columns<<<g, 256, 0, stream>>>((const float *)x, (float *)out, n, inner, outer * inner)),
-        (softmax_columns<<<g, 256, 0, stream>>>((const __half *)x, (__half *)out, n, inner, outer * inner)));
+    BY_TYPE(type, softmax_columns<<<g, 256, 0, stream>>>((const T *)x, (T *)out, n, inner, outer * inner));
 }
 
-extern "C" int pz_ck_scores(int half, const float *s, float scale, const void *mask, long long head_step,
+extern "C" int pz_ck_scores(int type, const float *s, float scale, const void *mask, long long head_step,
                             void *out, int heads, int tq, int tk, pz_stream stream)
 {
     long long rows = (long long)heads * tq;
-    BY_TYPE(half, (softmax_rows_as<float, float>(s, scale, mask, head_step, tq, out, rows, tk, stream)),
-            (softmax_rows_as<float, __half>(s, scale, mask, head_step, tq, out, rows, tk, stream)));
+    BY_TYPE(type, softmax_rows_as<float, T>(s, scale, mask, head_step, tq, out, rows, tk, stream));
 }

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "tensor/cuda/device.h"
 #include "tensor/cuda/kernels.h"
+#include "tensor/cuda/tune.h"
 #include "tensor/plan_impl.h"
 
 struct pz_cuda_session {
@@ -84,8 +85,16 @@ enum pz_status pz_cuda_plan_open(struct pz_plan *p, struct pz_log *log)
     p->device = d;
     if (pz_cuda_check(d, cudaSetDevice(0), "opening the device") &&
         pz_cuda_check(d, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking), "making a stream") &&
-        pz_cuda_check_cudnn(d, cudnnCreate(&d->cudnn), "opening"))
-        pz_cuda_check_lt(d, cublasLtCreate(&d->lt), "opening");
+        pz_cuda_check(d, cudaEventCreate(&d->from), "making an event") &&
+        pz_cuda_check(d, cudaEventCreate(&d->to), "making an event") &&
+        pz_cuda_check_cudnn(d, cudnnCreate(&d->cudnn), "opening") &&
+        pz_cuda_check_lt(d, cublasLtCreate(&d->lt), "opening")) {
+        char device[512];
+        pz_cuda_describe(device, sizeof device);
+        d->tune = pz_tune_open(log, p->params.cache, device);
+        if (!d->tune)
+            d->st = pz_fail(log, PZ_ERR_NOMEM, "no memory for a device");
+    }
     return d->st;
 }
 
@@ -95,6 +104,13 @@ void pz_cuda_plan_close(struct pz_plan *p)
     if (!d)
         return;
     pz_cuda_convs_free(d);
+    pz_tune_close(d->tune);
+    if (d->ground)
+        cudaFree(d->ground);
+    if (d->from)
+        cudaEventDestroy(d->from);
+    if (d->to)
+        cudaEventDestroy(d->to);
     if (p->weights)
         cudaFree(p->weights);
     if (d->lt)
@@ -114,6 +130,47 @@ void pz_cuda_plan_close(struct pz_plan *p)
 static size_t round_up(size_t n)
 {
     return (n + 255) & ~(size_t)255;
+}
+
+char *pz_cuda_ground(struct pz_cuda *d, size_t bytes)
+{
+    if (bytes > d->ground_bytes) {
+        if (d->ground)
+            cudaFree(d->ground);
+        d->ground_bytes = 0;
+        if (cudaMalloc((void **)&d->ground, bytes) != cudaSuccess) {
+            d->ground = NULL;
+            (void)cudaGetLastError();
+            return NULL;
+        }
+        if (cudaMemsetAsync(d->ground, 0x2c, bytes, d->stream) != cudaSuccess) /* 0.0654 in F16 */
+            return NULL;
+        d->ground_bytes = bytes;
+    }
+    return d->ground;
+}
+
+float pz_cuda_time(struct pz_cuda *d, bool (*run)(void *user), void *user)
+{
+    float best = -1;
+    int times = 1; /* runs between two looks at the clock: short ones drown in the launch otherwise */
+    for (int i = 0; i < 4; i++) {
+        float ms = 0;
+        bool ok = !cudaEventRecord(d->from, d->stream);
+        for (int k = 0; k < times && ok; k++)
+            ok = run(user);
+        if (!ok || cudaEventRecord(d->to, d->stream) || cudaEventSynchronize(d->to) ||
+            cudaEventElapsedTime(&ms, d->from, d->to)) {
+            (void)cudaGetLastError();
+            return -1;
+        }
+        ms /= (float)times;
+        if (i > 0 && (best < 0 || ms < best))
+            best = ms;
+        if (i == 0)
+            times = ms < 0.02f ? 10 : ms < 0.2f ? 4 : 1;
+    }
+    return best;
 }
 
 /* --- sessions --- */
@@ -224,6 +281,11 @@ void pz_cuda_session_close(struct pz_session *s)
     s->cuda = NULL;
 }
 
+static int type_of(enum pz_dtype t)
+{
+    return t == PZ_DTYPE_F16 ? PZ_CK_F16 : t == PZ_DTYPE_BF16 ? PZ_CK_BF16 : PZ_CK_F32;
+}
+
 /* Between the host's type at `stage` and the plan's at the value's place. */
 static cudaError_t bring(struct pz_session *s, int value, bool in)
 {
@@ -237,10 +299,12 @@ static cudaError_t bring(struct pz_session *s, int value, bool in)
         cudaError_t e = cudaMemcpyAsync(same ? place : c->stage + at, c->host + at, bytes,
                                         cudaMemcpyHostToDevice, c->stream);
         return e || same ? e
-                         : (cudaError_t)pz_ck_convert(c->stage + at, 0, place, 1, (long long)n, c->stream);
+                         : (cudaError_t)pz_ck_convert(c->stage + at, PZ_CK_F32, place, type_of(t),
+                                                      (long long)n, c->stream);
     }
-    cudaError_t e =
-        same ? cudaSuccess : (cudaError_t)pz_ck_convert(place, 1, c->stage + at, 0, (long long)n, c->stream);
+    cudaError_t e = same ? cudaSuccess
+                         : (cudaError_t)pz_ck_convert(place, type_of(t), c->stage + at, PZ_CK_F32,
+                                                      (long long)n, c->stream);
     return e ? e
              : cudaMemcpyAsync(c->host + at, same ? place : c->stage + at, bytes, cudaMemcpyDeviceToHost,
                                c->stream);

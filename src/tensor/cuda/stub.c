@@ -23,6 +23,11 @@ enum pz_status pz_cuda_plan_open(struct pz_plan *p, struct pz_log *log)
     return none(log);
 }
 
+enum pz_status pz_cuda_plan_merge(struct pz_plan *p, struct pz_log *log)
+{
+    return PZ_OK;
+}
+
 enum pz_status pz_cuda_plan_weights(struct pz_plan *p, struct pz_log *log)
 {
     return none(log);

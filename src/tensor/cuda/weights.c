@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "tensor/cuda/cuda.h"
 #include "tensor/cuda/device.h"
+#include "tensor/cuda/tune.h"
 #include "tensor/plan_impl.h"
 
 #define WINDOW ((size_t)32 << 20) /* bytes; at least one row of every tensor fits */
@@ -155,6 +156,11 @@ enum pz_status pz_cuda_plan_weights(struct pz_plan *p, struct pz_log *log)
     size_t bytes = layout(u);
     if (bytes)
         st = pz_cuda_check(d, cudaMalloc(&p->weights, bytes), "memory for weights") ? send_all(u) : d->st;
+    if (d->ground) /* engines are chosen: give the room back */
+        cudaFree(d->ground);
+    d->ground = NULL;
+    d->ground_bytes = 0;
+    pz_tune_save(d->tune, log);
     for (int v = 0; v < p->g->n_values; v++) /* the host's copies, where there are any */
         pz_constant_drop(&p->g->values[v]);
 fail:
