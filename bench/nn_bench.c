@@ -5,7 +5,8 @@
  * that --dump leaves.
  *
  *   nn_bench [--net NAME]... [--batch 1,8,20] [--backend cpu|cuda|ref] [--dtype f32|f16|bf16] [--threads N]
- *            [--size S] [--runs N] [--file CHECKPOINT] [--dump DIR] | --save FILE --net NAME | --list
+ *            [--size S] [--runs N] [--file CHECKPOINT] [--cache DIR] [--dump DIR]
+ *   nn_bench --save FILE --net NAME | --list
  */
 #include "nn_bench.h"
 
@@ -250,6 +251,8 @@ static bool take(struct options *o, const char *key, const char *value)
         return (o->dump = value) != NULL;
     if (strcmp(key, "--save") == 0)
         return (o->save = value) != NULL;
+    if (strcmp(key, "--cache") == 0)
+        return (o->plan.cache = value) != NULL;
     if (strcmp(key, "--batch") != 0)
         return take_choice(o, key, value);
     o->n_batches = 0;
