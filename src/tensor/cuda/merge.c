@@ -31,6 +31,20 @@ static bool plain_dense(const struct pz_graph_node *n)
     return !n->dead && n->op == PZ_OP_FULLY_CONNECTED && !n->attrs.act && !n->attrs.groups && n->n_in < 4;
 }
 
+/* The dense layer that alone makes value y, perhaps through a reshape; −1 when there is none. */
+static int dense_of(const struct pz_plan *p, const int *readers, const int *maker, int y)
+{
+    for (int hop = 0; hop < 2 && y >= 0 && readers[y] == 1 && maker[y] >= 0; hop++) {
+        const struct pz_graph_node *n = &p->nodes[maker[y]];
+        if (plain_dense(n))
+            return maker[y];
+        if (n->dead || n->op != PZ_OP_RESHAPE)
+            return -1;
+        y = n->in[0];
+    }
+    return -1;
+}
+
 /* dense → add: the product runs where the addition stood, for by then both are there. */
 static void take_residual(struct pz_plan *p, const int *readers, int *maker, int at)
 {
@@ -38,9 +52,8 @@ static void take_residual(struct pz_plan *p, const int *readers, int *maker, int
     if (add->dead || add->op != PZ_OP_ADD || add->attrs.act)
         return;
     for (int k = 0; k < 2; k++) {
-        int y = add->in[k], other = add->in[1 - k], from = y >= 0 ? maker[y] : -1;
-        if (from < 0 || y == other || readers[y] != 1 || !plain_dense(&p->nodes[from]) ||
-            !pz_shape_equal(&p->g->values[y].shape, &p->g->values[other].shape) ||
+        int y = add->in[k], other = add->in[1 - k], from = dense_of(p, readers, maker, y);
+        if (from < 0 || y == other || !pz_shape_equal(&p->g->values[y].shape, &p->g->values[other].shape) ||
             !pz_shape_equal(&p->g->values[y].shape, &p->g->values[add->out].shape))
             continue;
         struct pz_graph_node dense = p->nodes[from];
@@ -48,6 +61,7 @@ static void take_residual(struct pz_plan *p, const int *readers, int *maker, int
             dense.in[dense.n_in++] = PZ_NONE;
         dense.in[3] = other;
         dense.out = add->out;
+        p->nodes[maker[y]].dead = true; /* the reshape, if there is one */
         p->nodes[from].dead = true;
         *add = dense;
         return;

@@ -111,12 +111,57 @@ static __global__ void binary_axes(int op, int act, pz_ck_axes x, const T *a, co
     }
 }
 
+/* Whether the last axis moves in whole packs in both sources; then counts in packs. */
+static bool binary_in_packs(int type, const struct pz_ck_axes *axes, struct pz_ck_axes *x)
+{
+    int v = type ? 8 : 4, last = axes->rank - 1;
+    *x = *axes;
+    if (last < 0 || axes->dim[last] % v)
+        return false;
+    for (int s = 0; s < 2; s++)
+        for (int k = 0; k <= last; k++) {
+            if (k == last ? axes->step[s][k] != 1 : axes->step[s][k] % v)
+                return false;
+            x->step[s][k] = k < last ? axes->step[s][k] / v : 1;
+        }
+    x->dim[last] /= v;
+    return true;
+}
+
+template <typename T>
+static __global__ void binary_packs(int op, int act, pz_ck_axes x, const T *a, const T *b, T *out,
+                                    long long n)
+{
+    GRID_LOOP(i, n)
+    {
+        unsigned left = (unsigned)i;
+        long long p = 0, q = 0;
+        for (int k = x.rank - 1; k >= 0; k--) {
+            unsigned at = left % (unsigned)x.dim[k];
+            left /= (unsigned)x.dim[k];
+            p += at * x.step[0][k];
+            q += at * x.step[1][k];
+        }
+        pack<T> u = load_pack(a, p), v = load_pack(b, q);
+#pragma unroll
+        for (int k = 0; k < pack<T>::n; k++)
+            put(u.v, k, apply(act, combine(op, get(u.v, k), get(v.v, k)), 0));
+        store_pack(out, i, u);
+    }
+}
+
 extern "C" int pz_ck_binary(int type, int op, int act, const struct pz_ck_axes *axes, const void *a,
                             const void *b, void *out, long long n, pz_stream stream)
 {
     if (!axes) {
         unsigned g = blocks_for(n / (type ? 8 : 4));
         BY_TYPE(type, binary_same<<<g, 256, 0, stream>>>(op, act, (const T *)a, (const T *)b, (T *)out, n));
+    }
+    struct pz_ck_axes packs;
+    if (binary_in_packs(type, axes, &packs)) {
+        n /= type ? 8 : 4;
+        BY_TYPE(type, (binary_packs<<<blocks_for(n), 256, 0, stream>>>(op, act, packs, (const T *)a,
+                                                                       (const T *)b, (T *)out, n)));
     }
     unsigned g = blocks_for(n);
     BY_TYPE(type,
