@@ -15,9 +15,10 @@
 struct attention {
     const struct pz_op_args *a;
     const struct pz_cpu_fns *f;
-    size_t heads, d, tq, tk, q_blocks, k_floats, v_floats;
-    float *room; /* [B × heads][packed keys, packed values] */
+    size_t heads, d, tq, tk, q_blocks, k_bytes, v_bytes;
+    char *room; /* [B × heads][packed keys, packed values] */
     float scale;
+    bool half; /* queries, keys, values and output are BF16; scores and sums are F32 */
 };
 
 static struct attention shape_of(const struct pz_op_args *a)
@@ -27,8 +28,9 @@ static struct attention shape_of(const struct pz_op_args *a)
     t.tq = (size_t)q[1];
     t.tk = (size_t)a->in[1].shape.dim[1];
     t.q_blocks = (t.tq + QUERIES - 1) / QUERIES;
-    t.k_floats = pz_cpu_packed_floats(t.f, t.tk, t.d);
-    t.v_floats = pz_cpu_packed_floats(t.f, t.d, t.tk);
+    t.half = pz_cpu_half(&a->in[0]);
+    t.k_bytes = pz_cpu_packed_floats(t.f, t.tk, t.d) * (t.half ? 2 : 4);
+    t.v_bytes = pz_cpu_packed_floats(t.f, t.d, (t.tk + 1) / 2 * 2) * (t.half ? 2 : 4);
     t.room = a->scratch;
     t.scale = a->attrs->value != 0 ? a->attrs->value : 1.0f / sqrtf((float)t.d);
     return t;
@@ -39,7 +41,14 @@ static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, vo
     struct attention t = shape_of(a);
     if (t.d > MAX_WIDTH)
         return PZ_ERR_UNSUPPORTED;
-    *scratch = (size_t)a->in[0].shape.dim[0] * t.heads * (t.k_floats + t.v_floats) * sizeof(float);
+    for (int i = 0; i < 3; i++)
+        if (a->in[i].dtype != a->out.dtype)
+            return PZ_ERR_UNSUPPORTED;
+    if (pz_cpu_given(a, 3) && pz_cpu_half(&a->in[3]))
+        return PZ_ERR_UNSUPPORTED; /* a mask that is computed */
+    if (t.half && (t.d % 2 || !t.f->gemm_bf16))
+        return PZ_ERR_UNSUPPORTED;
+    *scratch = (size_t)a->in[0].shape.dim[0] * t.heads * (t.k_bytes + t.v_bytes);
     return PZ_OK;
 }
 
@@ -47,10 +56,18 @@ static void pack_task(void *user, int index, int worker)
 {
     const struct attention *t = user;
     size_t row = t->heads * t->d, b = (size_t)index / t->heads, h = (size_t)index % t->heads;
-    float *k = t->room + (size_t)index * (t->k_floats + t->v_floats);
-    size_t at = b * t->tk * row + h * t->d;
-    pz_cpu_pack(t->f, (const float *)t->a->in[1].data + at, row, 1, t->tk, t->d, k);
-    pz_cpu_pack(t->f, (const float *)t->a->in[2].data + at, 1, row, t->d, t->tk, k + t->k_floats);
+    size_t at = b * t->tk * row + h * t->d, panel = 2 * (size_t)t->f->lanes;
+    const void *from_k = pz_cpu_at(&t->a->in[1], at), *from_v = pz_cpu_at(&t->a->in[2], at);
+    char *k = t->room + (size_t)index * (t->k_bytes + t->v_bytes), *v = k + t->k_bytes;
+    if (t->half) {
+        pz_cpu_pack_half(t->f, from_k, true, row, 1, t->tk, t->d, (uint16_t *)(void *)k, 0,
+                         (t->tk + panel - 1) / panel);
+        pz_cpu_pack_half(t->f, from_v, true, 1, row, t->d, t->tk, (uint16_t *)(void *)v, 0,
+                         (t->d + panel - 1) / panel);
+    } else {
+        pz_cpu_pack(t->f, from_k, row, 1, t->tk, t->d, (float *)(void *)k);
+        pz_cpu_pack(t->f, from_v, 1, row, t->d, t->tk, (float *)(void *)v);
+    }
 }
 
 static const float *mask_row(const struct attention *t, size_t b, size_t h)
@@ -62,44 +79,76 @@ static const float *mask_row(const struct attention *t, size_t b, size_t h)
     return mask + ((m[0] == 1 ? 0 : b) * (size_t)m[1] + (m[1] == 1 ? 0 : h)) * t->tq * t->tk;
 }
 
+/* What one task needs of its own. */
+struct tile {
+    float scores[QUERIES * KEYS], sums[QUERIES * MAX_WIDTH], top[QUERIES], sum[QUERIES];
+    uint16_t half[QUERIES * KEYS]; /* scores as BF16 */
+};
+
+/* sums = sums + weights of `keys` keys from k0 on × their values */
+static void add_values(const struct attention *t, struct tile *w, size_t n, const char *v, size_t k0,
+                       size_t keys)
+{
+    const struct pz_cpu_fns *f = t->f;
+    size_t panel = 2 * (size_t)f->lanes, panels = (t->d + panel - 1) / panel;
+    struct pz_gemm o = {.lda = KEYS, .n = t->d, .k = keys, .add = k0 > 0, .out = w->sums, .ldc = t->d};
+    if (!t->half) {
+        o.a = w->scores;
+        o.b = (const float *)(const void *)v + k0 * panel;
+        o.panel = t->tk * panel;
+        f->gemm(&o, 0, n, 0, panels);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        f->narrow(w->scores + i * KEYS, w->half + i * KEYS, keys);
+        if (keys % 2)
+            w->half[i * KEYS + keys] = 0;
+    }
+    o.a = w->half;
+    o.b = (const uint16_t *)(const void *)v + k0 * panel;
+    o.panel = (t->tk + 1) / 2 * 2 * panel;
+    o.k = (keys + 1) / 2 * 2;
+    f->gemm_bf16(&o, 0, n, 0, panels);
+}
+
 static void query_task(void *user, int index, int worker)
 {
     const struct attention *t = user;
     const struct pz_cpu_fns *f = t->f;
-    float scores[QUERIES * KEYS], sums[QUERIES * MAX_WIDTH], top[QUERIES], sum[QUERIES];
+    struct tile w;
     size_t head = (size_t)index / t->q_blocks, b = head / t->heads, h = head % t->heads;
     size_t q0 = (size_t)index % t->q_blocks * QUERIES, n = t->tq - q0 < QUERIES ? t->tq - q0 : QUERIES;
     size_t row = t->heads * t->d, at = (b * t->tq + q0) * row + h * t->d;
-    size_t panel = 2 * (size_t)f->lanes, d = t->d;
-    const float *k = t->room + head * (t->k_floats + t->v_floats), *v = k + t->k_floats;
+    size_t panel = 2 * (size_t)f->lanes, d = t->d, size = t->half ? 2 : 4;
+    const char *k = t->room + head * (t->k_bytes + t->v_bytes), *v = k + t->k_bytes;
     const float *mask = mask_row(t, b, h);
     for (size_t i = 0; i < n; i++) {
-        top[i] = -INFINITY;
-        sum[i] = 0;
+        w.top[i] = -INFINITY;
+        w.sum[i] = 0;
     }
     for (size_t k0 = 0; k0 < t->tk; k0 += KEYS) {
         size_t keys = t->tk - k0 < KEYS ? t->tk - k0 : KEYS;
-        struct pz_gemm s = {.a = (const float *)t->a->in[0].data + at, .lda = row, .n = keys, .k = d};
-        s.b = k + k0 * d;
+        struct pz_gemm s = {.a = pz_cpu_at(&t->a->in[0], at), .lda = row, .n = keys, .k = d};
+        s.b = k + k0 * d * size;
         s.panel = d * panel;
-        s.out = scores;
+        s.out = w.scores;
         s.ldc = KEYS;
-        f->gemm(&s, 0, n, 0, (keys + panel - 1) / panel);
+        (t->half ? f->gemm_bf16 : f->gemm)(&s, 0, n, 0, (keys + panel - 1) / panel);
         for (size_t i = 0; i < n; i++) {
-            float shrink = f->attend(scores + i * KEYS, keys, t->scale,
-                                     mask ? mask + (q0 + i) * t->tk + k0 : NULL, &top[i], &sum[i]);
+            float shrink = f->attend(w.scores + i * KEYS, keys, t->scale,
+                                     mask ? mask + (q0 + i) * t->tk + k0 : NULL, &w.top[i], &w.sum[i]);
             if (k0 && shrink != 1)
-                f->map(PZ_MAP_SCALE, sums + i * d, sums + i * d, d, shrink);
+                f->map(PZ_MAP_SCALE, w.sums + i * d, w.sums + i * d, d, shrink);
         }
-        struct pz_gemm o = {.a = scores, .lda = KEYS, .b = v + k0 * panel, .panel = t->tk * panel, .n = d};
-        o.k = keys;
-        o.add = k0 > 0;
-        o.out = sums;
-        o.ldc = d;
-        f->gemm(&o, 0, n, 0, (d + panel - 1) / panel);
+        add_values(t, &w, n, v, k0, keys);
     }
-    for (size_t i = 0; i < n; i++)
-        f->map(PZ_MAP_SCALE, sums + i * d, (float *)t->a->out.data + at + i * row, d, 1 / sum[i]);
+    for (size_t i = 0; i < n; i++) {
+        f->map(PZ_MAP_SCALE, w.sums + i * d, w.sums + i * d, d, 1 / w.sum[i]);
+        if (t->half)
+            f->narrow(w.sums + i * d, pz_cpu_at(&t->a->out, at + i * row), d);
+        else
+            memcpy(pz_cpu_at(&t->a->out, at + i * row), w.sums + i * d, d * sizeof *w.sums);
+    }
 }
 
 static void run(const struct pz_op_args *a)

@@ -1,12 +1,15 @@
 /**
  * The CPU backend: own vector kernels (one source, compiled once per instruction set) and oneDNN.
  *
- * Rungs    0 plain C vectors, 1 AVX2 + FMA, 2 AVX-512. `pz_cpu_fns_get(rung)` gives the best rung this
- * processor has up to the one asked for, so each can be tested on one machine. Threads  all kernels split
- * their rows over `pz_op_args.pool`; results do not depend on the number of threads.
+ * Rungs    0 plain C vectors, 1 AVX2 + FMA, 2 AVX-512, 3 AVX-512 with BF16 products. `pz_cpu_fns_get(rung)`
+ * gives the best rung this processor has up to the one asked for, so each can be tested on one machine.
+ * Threads  all kernels split their rows over `pz_op_args.pool`; results do not depend on the number of
+ * threads.
  */
 #ifndef PZ_TENSOR_CPU_CPU_H
 #define PZ_TENSOR_CPU_CPU_H
+
+#include <stdint.h>
 
 #include "tensor/op.h"
 
@@ -37,16 +40,18 @@ struct pz_pool_job {
 
 /** out = act(a b + bias + residual), or out += a b first when `add` is set. Pointers may be unaligned. */
 struct pz_gemm {
-    const float *a; /**< [m][lda] */
+    const void *a; /**< [m][lda] F32; BF16 for gemm_bf16 */
     size_t lda;
-    const float *b; /**< packed: [ceil(n / (2 lanes))] panels, `panel` floats apart, each [k][2 lanes] */
-    size_t panel, n, k;
-    const float *bias;     /**< [n] or NULL */
-    const float *residual; /**< [m][ldr] or NULL */
+    const void *b; /**< packed: [ceil(n / (2 lanes))] panels, `panel` elements apart, each [k][2 lanes]; BF16:
+                      [k / 2][2 lanes][2] */
+    size_t panel, n, k;   /**< k even for gemm_bf16 */
+    const float *bias;    /**< [n] or NULL */
+    const void *residual; /**< [m][ldr] of out's type, or NULL */
     size_t ldr;
     enum pz_act act; /**< not PReLU; not together with several `add` */
-    bool add;
-    float *out; /**< [m][ldc] */
+    bool add;        /**< F32 out only */
+    bool half_out;   /**< out and residual are BF16 */
+    void *out;       /**< [m][ldc] */
     size_t ldc;
 };
 
@@ -57,12 +62,13 @@ struct pz_gemm {
 struct pz_wino_out {
     const float *sums; /**< 36 planes of one patch, `plane` floats apart */
     size_t plane, c;
-    const float *bias;     /**< [c] */
-    const float *slope;    /**< [c] or NULL */
-    const float *residual; /**< as out, or NULL */
+    const float *bias;    /**< [c] */
+    const float *slope;   /**< [c] or NULL */
+    const void *residual; /**< as out, or NULL */
     enum pz_act act;
-    float *out;
-    size_t row; /**< floats between rows of out and residual */
+    bool half; /**< out and residual are BF16 */
+    void *out;
+    size_t row; /**< elements between rows of out and residual */
     int h, w;   /**< pixels of the patch that exist, 1 … 4 */
 };
 
@@ -94,6 +100,10 @@ struct pz_cpu_fns {
     void (*mul)(const float *x, const float *y, float *out, size_t n);
     /** Rows [m0, m1) of panels [p0, p1). */
     void (*gemm)(const struct pz_gemm *g, size_t m0, size_t m1, size_t p0, size_t p1);
+    /** The same of BF16 pairs with F32 sums; NULL where the rung's processors have no such instruction. */
+    void (*gemm_bf16)(const struct pz_gemm *g, size_t m0, size_t m1, size_t p0, size_t p1);
+    void (*widen)(const uint16_t *x, float *out, size_t n);  /**< BF16 → F32 */
+    void (*narrow)(const float *x, uint16_t *out, size_t n); /**< to nearest, ties to even */
     /** out[i] = fn(x[i]); `x` may be `out`. */
     void (*map)(enum pz_cpu_map fn, const float *x, float *out, size_t n, float value);
     /** out[i] = act(x[i] ∘ y[i]); a `same` operand is one value for all i. */
@@ -114,8 +124,8 @@ struct pz_cpu_fns {
     /** Mean and sum of squared distances from it, of each group over all rows; room: 2 c floats. */
     void (*group_moments)(const float *x, size_t rows, size_t c, size_t groups, double *mean, double *square,
                           float *room);
-    /** A 6×6 patch (36 pointers to pixels of c channels) to 36 planes; c a multiple of lanes. */
-    void (*wino_in)(const float *const patch[36], size_t c, float *out, size_t plane);
+    /** A 6×6 patch (36 pointers to pixels of c channels, F32 or BF16) to 36 planes; c a multiple of lanes. */
+    void (*wino_in)(const void *const patch[36], bool half, size_t c, float *out, size_t plane);
     void (*wino_out)(const struct pz_wino_out *o);
     /** So many rounds of independent multiply-adds in registers; returns how many operations that were. */
     double (*spin)(int rounds);
@@ -124,10 +134,13 @@ struct pz_cpu_fns {
 
 const struct pz_cpu_fns *pz_cpu_fns_get(int rung);
 
+/** Whether plans in BF16 can be had: the processor, up to this rung, multiplies BF16. */
+bool pz_cpu_has_bf16(int rung);
+
 /** The rungs themselves; NULL where the build has none. */
 extern const struct pz_cpu_fns pz_cpu_fns_c;
 #if defined(__x86_64__)
-extern const struct pz_cpu_fns pz_cpu_fns_avx2, pz_cpu_fns_avx512;
+extern const struct pz_cpu_fns pz_cpu_fns_avx2, pz_cpu_fns_avx512, pz_cpu_fns_bf16;
 #endif
 
 /** Candidate lists of the table. */

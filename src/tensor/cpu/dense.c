@@ -9,7 +9,7 @@
 #include "tensor/cpu/gemm.h"
 
 struct packed {
-    float *w;
+    void *w;
 };
 
 static void release(void *state)
@@ -20,55 +20,89 @@ static void release(void *state)
     pz_free(s);
 }
 
-/* Pack (n, k) at w[n sn + k sk]; w NULL: leave it to the run, which gets room in scratch at *offset. */
-static enum pz_status prepare_packed(struct pz_log *log, const struct pz_op_args *a, const float *w,
-                                     size_t sn, size_t sk, size_t n, size_t k, void **state, size_t *scratch)
+/* A second matrix to pack: element (n, k) at w[n sn + k sk]. */
+struct packing {
+    const struct pz_cpu_fns *f;
+    const void *w;
+    bool from_half, half; /* held as BF16; packed as BF16 */
+    size_t sn, sk, n, k;
+    void *out;
+};
+
+static size_t panels_of(const struct packing *p)
 {
-    const struct pz_cpu_fns *f = pz_cpu_fns_get(a->rung);
-    size_t floats = pz_cpu_packed_floats(f, n, k);
+    size_t panel = 2 * (size_t)p->f->lanes;
+    return (p->n + panel - 1) / panel;
+}
+
+static void pack_task(void *user, int index, int worker)
+{
+    const struct packing *p = user;
+    size_t i = (size_t)index;
+    if (p->half)
+        pz_cpu_pack_half(p->f, p->w, p->from_half, p->sn, p->sk, p->n, p->k, p->out, i, i + 1);
+    else
+        pz_cpu_pack_panels(p->f, p->w, p->sn, p->sk, p->n, p->k, p->out, i, i + 1);
+}
+
+static void pack_now(struct pz_pool *pool, const struct packing *p)
+{
+    struct packing copy = *p;
+    pz_pool_run(p->n * p->k > 20000 ? pool : NULL, pack_task, &copy, (int)panels_of(p));
+}
+
+/* Constants are packed now, others by the run in scratch. */
+static enum pz_status prepare_packed(struct pz_log *log, const struct pz_op_args *a, struct packing p,
+                                     void **state, size_t *scratch)
+{
+    size_t bytes = pz_cpu_packed_floats(p.f, p.n, p.half ? (p.k + 1) / 2 * 2 : p.k) * (p.half ? 2 : 4);
     struct packed *s = pz_calloc(1, sizeof *s);
     if (!s)
         return pz_fail(log, PZ_ERR_NOMEM, "no memory for a layer");
-    if (w) {
-        s->w = pz_calloc(floats, sizeof *s->w);
+    if (p.w) {
+        p.out = s->w = pz_calloc(bytes, 1);
         if (!s->w) {
             release(s);
-            return pz_fail(log, PZ_ERR_NOMEM, "no memory for %zu packed weights", floats);
+            return pz_fail(log, PZ_ERR_NOMEM, "no memory for %zu bytes of packed weights", bytes);
         }
-        pz_cpu_pack(f, w, sn, sk, n, k, s->w);
+        pack_now(NULL, &p);
         pz_op_packed(a, 1);
     } else {
-        *scratch += floats * sizeof(float);
+        *scratch += bytes;
     }
     *state = s;
     return PZ_OK;
 }
 
-struct packing {
-    const struct pz_cpu_fns *f;
-    const float *w;
-    size_t sn, sk, n, k;
-    float *out;
-};
-
-static void pack_task(void *user, int index, int worker)
+static struct packing packing_of(const struct pz_op_args *a, size_t sn, size_t sk, size_t n, size_t k)
 {
-    const struct packing *p = user;
-    pz_cpu_pack_panels(p->f, p->w, p->sn, p->sk, p->n, p->k, p->out, (size_t)index, (size_t)index + 1);
+    return (struct packing){.f = pz_cpu_fns_get(a->rung),
+                            .w = a->in[1].data,
+                            .from_half = pz_cpu_half(&a->in[1]),
+                            .half = pz_cpu_half(&a->in[0]),
+                            .sn = sn,
+                            .sk = sk,
+                            .n = n,
+                            .k = k};
 }
 
-static void pack_now(struct pz_pool *pool, struct packing p)
+/* BF16 goes in pairs, and then the rest of what flows is BF16 too. */
+static bool types_fit(const struct pz_op_args *a, size_t k)
 {
-    size_t panel = 2 * (size_t)p.f->lanes;
-    pz_pool_run(p.n * p.k > 20000 ? pool : NULL, pack_task, &p, (int)((p.n + panel - 1) / panel));
+    if (pz_cpu_given(a, 3) && a->in[3].dtype != a->out.dtype)
+        return false;
+    return !pz_cpu_mixed(a) || (pz_cpu_half(&a->in[0]) && pz_cpu_half(&a->out) && k % 2 == 0 &&
+                                pz_cpu_has_bf16(a->rung) && !(pz_cpu_given(a, 2) && pz_cpu_half(&a->in[2])));
 }
 
 static enum pz_status dense_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
                                     size_t *scratch)
 {
     const int *w = a->in[1].shape.dim;
+    size_t n = (size_t)w[0], k = (size_t)w[1];
     *scratch = 0;
-    return prepare_packed(log, a, a->in[1].data, (size_t)w[1], 1, (size_t)w[0], (size_t)w[1], state, scratch);
+    return types_fit(a, k) ? prepare_packed(log, a, packing_of(a, k, 1, n, k), state, scratch)
+                           : PZ_ERR_UNSUPPORTED;
 }
 
 static void dense_run(const struct pz_op_args *a)
@@ -76,8 +110,10 @@ static void dense_run(const struct pz_op_args *a)
     const struct packed *s = a->state;
     const struct pz_cpu_fns *f = pz_cpu_fns_get(a->rung);
     size_t n = (size_t)a->in[1].shape.dim[0], k = (size_t)a->in[1].shape.dim[1];
+    struct packing p = packing_of(a, k, 1, n, k);
+    p.out = a->scratch;
     if (!s->w)
-        pack_now(a->pool, (struct packing){f, a->in[1].data, k, 1, n, k, a->scratch});
+        pack_now(a->pool, &p);
     struct pz_gemm g = {.a = a->in[0].data,
                         .lda = k,
                         .b = s->w ? s->w : a->scratch,
@@ -85,12 +121,13 @@ static void dense_run(const struct pz_op_args *a)
                         .n = n,
                         .k = k,
                         .bias = pz_cpu_floats(a, 2),
-                        .residual = pz_cpu_floats(a, 3),
+                        .residual = pz_cpu_given(a, 3) ? a->in[3].data : NULL,
                         .ldr = n,
                         .act = a->attrs->act,
+                        .half_out = pz_cpu_half(&a->out),
                         .out = a->out.data,
                         .ldc = n};
-    pz_cpu_gemm(f, a->pool, &g, pz_shape_count(&a->in[0].shape) / k);
+    pz_cpu_gemm(f, a->pool, &g, pz_shape_count(&a->in[0].shape) / k, p.half);
 }
 
 /* One matrix for the whole batch may be packed before; one for each is packed when its turn comes. */
@@ -99,36 +136,43 @@ static enum pz_status matmul_prepare(struct pz_log *log, const struct pz_op_args
 {
     const struct pz_shape *q = &a->in[1].shape;
     size_t n = (size_t)a->out.shape.dim[q->rank - 1], k = (size_t)a->in[0].shape.dim[q->rank - 1];
-    bool one = pz_shape_count(q) == n * k, tr = a->attrs->transpose_b;
+    bool tr = a->attrs->transpose_b;
+    struct packing p = packing_of(a, tr ? k : 1, tr ? 1 : n, n, k);
+    if (pz_shape_count(q) != n * k)
+        p.w = NULL;
     *scratch = 0;
-    return prepare_packed(log, a, one ? a->in[1].data : NULL, tr ? k : 1, tr ? 1 : n, n, k, state, scratch);
+    return types_fit(a, k) ? prepare_packed(log, a, p, state, scratch) : PZ_ERR_UNSUPPORTED;
 }
 
 static void matmul_run(const struct pz_op_args *a)
 {
     const struct packed *s = a->state;
     const struct pz_cpu_fns *f = pz_cpu_fns_get(a->rung);
-    const struct pz_shape *p = &a->in[0].shape;
-    size_t n = (size_t)a->out.shape.dim[p->rank - 1], k = (size_t)p->dim[p->rank - 1];
-    size_t m = (size_t)p->dim[p->rank - 2], batch = pz_shape_count(p) / (m * k);
-    bool one = pz_shape_count(&a->in[1].shape) == n * k, tr = a->attrs->transpose_b;
-    if (one) {
+    const struct pz_shape *x = &a->in[0].shape;
+    size_t n = (size_t)a->out.shape.dim[x->rank - 1], k = (size_t)x->dim[x->rank - 1];
+    size_t m = (size_t)x->dim[x->rank - 2], batch = pz_shape_count(x) / (m * k);
+    bool tr = a->attrs->transpose_b;
+    if (pz_shape_count(&a->in[1].shape) == n * k) {
         m *= batch;
         batch = 1;
     }
+    struct packing p = packing_of(a, tr ? k : 1, tr ? 1 : n, n, k);
+    p.out = a->scratch;
     for (size_t b = 0; b < batch; b++) {
-        if (!s->w)
-            pack_now(a->pool, (struct packing){f, (const float *)a->in[1].data + b * n * k, tr ? k : 1,
-                                               tr ? 1 : n, n, k, a->scratch});
-        struct pz_gemm g = {.a = (const float *)a->in[0].data + b * m * k,
+        if (!s->w) {
+            p.w = pz_cpu_at(&a->in[1], b * n * k);
+            pack_now(a->pool, &p);
+        }
+        struct pz_gemm g = {.a = pz_cpu_at(&a->in[0], b * m * k),
                             .lda = k,
                             .b = s->w ? s->w : a->scratch,
                             .panel = k * 2 * (size_t)f->lanes,
                             .n = n,
                             .k = k,
-                            .out = (float *)a->out.data + b * m * n,
+                            .half_out = pz_cpu_half(&a->out),
+                            .out = pz_cpu_at(&a->out, b * m * n),
                             .ldc = n};
-        pz_cpu_gemm(f, a->pool, &g, m);
+        pz_cpu_gemm(f, a->pool, &g, m, p.half);
     }
 }
 
@@ -145,7 +189,8 @@ static enum pz_status transposed_prepare(struct pz_log *log, const struct pz_op_
     const int *w = a->in[1].shape.dim;
     size_t n = (size_t)w[1] * (size_t)w[2] * (size_t)w[3];
     *scratch = taps_floats(a) * sizeof(float);
-    return prepare_packed(log, a, a->in[1].data, 1, n, n, (size_t)w[0], state, scratch);
+    return pz_cpu_mixed(a) ? PZ_ERR_UNSUPPORTED
+                           : prepare_packed(log, a, packing_of(a, 1, n, n, (size_t)w[0]), state, scratch);
 }
 
 struct gathering {
@@ -199,8 +244,10 @@ static void transposed_run(const struct pz_op_args *a)
     size_t n = (size_t)w[1] * (size_t)w[2] * (size_t)w[3], k = (size_t)w[0];
     size_t m = (size_t)x[1] * (size_t)x[2];
     float *taps = a->scratch, *packed = taps + taps_floats(a);
+    struct packing p = packing_of(a, 1, n, n, k);
+    p.out = packed;
     if (!s->w)
-        pack_now(a->pool, (struct packing){f, a->in[1].data, 1, n, n, k, packed});
+        pack_now(a->pool, &p);
     for (int b = 0; b < x[0]; b++) {
         struct pz_gemm g = {.a = (const float *)a->in[0].data + (size_t)b * m * k,
                             .lda = k,
@@ -212,7 +259,7 @@ static void transposed_run(const struct pz_op_args *a)
                             .ldc = n};
         struct gathering t = {a, f, taps,
                               (float *)a->out.data + (size_t)b * (size_t)o[1] * (size_t)o[2] * (size_t)o[3]};
-        pz_cpu_gemm(f, a->pool, &g, m);
+        pz_cpu_gemm(f, a->pool, &g, m, false);
         pz_pool_run(a->pool, gather_task, &t, o[1]);
     }
 }

@@ -20,13 +20,41 @@ void pz_cpu_pack(const struct pz_cpu_fns *f, const float *w, size_t sn, size_t s
 void pz_cpu_pack_panels(const struct pz_cpu_fns *f, const float *w, size_t sn, size_t sk, size_t n, size_t k,
                         float *out, size_t p0, size_t p1);
 
-/** All m rows of a product. `pool` may be NULL. */
-void pz_cpu_gemm(const struct pz_cpu_fns *f, struct pz_pool *pool, const struct pz_gemm *g, size_t m);
+/** The same into BF16 pairs, [ceil(k / 2)][2 lanes][2], an odd last term beside a zero; `w` is F32, or BF16
+ * when `half`. `out` holds as many BF16 as n columns of even depth take floats. */
+void pz_cpu_pack_half(const struct pz_cpu_fns *f, const void *w, bool half, size_t sn, size_t sk, size_t n,
+                      size_t k, uint16_t *out, size_t p0, size_t p1);
+
+/** All m rows of a product, of BF16 when `half`. `pool` may be NULL. */
+void pz_cpu_gemm(const struct pz_cpu_fns *f, struct pz_pool *pool, const struct pz_gemm *g, size_t m,
+                 bool half);
 
 /** Whether optional input i is there. */
 static inline bool pz_cpu_given(const struct pz_op_args *a, int i)
 {
     return i < a->n_in && a->in[i].dtype != PZ_DTYPE_COUNT;
+}
+
+/** Whether a value is held as BF16, as in plans of that type; constants stay F32 there. */
+static inline bool pz_cpu_half(const struct pz_view *v)
+{
+    return v->dtype == PZ_DTYPE_BF16;
+}
+
+/** Whether any value of a step is: forms that take F32 alone refuse then, and the plan converts around them.
+ */
+static inline bool pz_cpu_mixed(const struct pz_op_args *a)
+{
+    for (int i = 0; i < a->n_in; i++)
+        if (pz_cpu_half(&a->in[i]))
+            return true;
+    return pz_cpu_half(&a->out);
+}
+
+/** Element i of a value. */
+static inline void *pz_cpu_at(const struct pz_view *v, size_t i)
+{
+    return (char *)v->data + i * pz_dtype_size(v->dtype);
 }
 
 /** Data of an optional input, NULL when absent. */

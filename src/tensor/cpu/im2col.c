@@ -15,7 +15,7 @@
 #define FEW 8         /* output channels: fewer than a vector's half */
 
 struct columns {
-    float *w;
+    void *w; /* packed as F32, or as BF16 pairs where the picture is BF16 */
 };
 
 static void release(void *state)
@@ -57,28 +57,49 @@ static size_t pixels_of(const struct pz_op_args *a)
 
 static size_t at_once(const struct pz_op_args *a)
 {
-    size_t n = ROOM_BYTES / (depth_of(a) * sizeof(float)), all = pixels_of(a);
+    size_t n = ROOM_BYTES / (depth_of(a) * pz_dtype_size(a->in[0].dtype)), all = pixels_of(a);
     n = n < 96 ? 96 : n / 12 * 12;
     return n < all ? n : all;
 }
 
-static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
+/* BF16 goes in pairs; residual and output are of one type. */
+static bool types_fit(const struct pz_op_args *a, size_t k)
+{
+    if (pz_cpu_given(a, 3) && a->in[3].dtype != a->out.dtype)
+        return false;
+    return !pz_cpu_mixed(a) ||
+           (pz_cpu_half(&a->in[0]) && pz_cpu_half(&a->out) && k % 2 == 0 && pz_cpu_has_bf16(a->rung));
+}
+
+/* Filters of depth k, one row of w each, packed for the picture's type. */
+static void *pack(const struct pz_op_args *a, const float *w, size_t n, size_t k)
 {
     const struct pz_cpu_fns *f = pz_cpu_fns_get(a->rung);
+    size_t floats = pz_cpu_packed_floats(f, n, k), panel = 2 * (size_t)f->lanes;
+    bool half = pz_cpu_half(&a->in[0]);
+    void *out = pz_calloc(floats, half ? 2 : 4);
+    if (out && half)
+        pz_cpu_pack_half(f, w, false, k, 1, n, k, out, 0, (n + panel - 1) / panel);
+    else if (out)
+        pz_cpu_pack(f, w, k, 1, n, k, out);
+    return out;
+}
+
+static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
+{
     size_t k = depth_of(a), n = (size_t)a->out.shape.dim[3];
-    if (!weights_known(a) || a->attrs->act == PZ_ACT_PRELU || n < 16 || a->attrs->dilation[1] != 1 ||
-        (!plain(a) && (k < MIN_DEPTH || a->in[1].shape.dim[3] < 16)))
+    if (!weights_known(a) || !types_fit(a, k) || a->attrs->act == PZ_ACT_PRELU || n < 16 ||
+        a->attrs->dilation[1] != 1 || (!plain(a) && (k < MIN_DEPTH || a->in[1].shape.dim[3] < 16)))
         return PZ_ERR_UNSUPPORTED;
     struct columns *s = pz_calloc(1, sizeof *s);
     if (s)
-        s->w = pz_calloc(pz_cpu_packed_floats(f, n, k), sizeof *s->w);
+        s->w = pack(a, a->in[1].data, n, k);
     if (!s || !s->w) {
         release(s);
         return pz_fail(log, PZ_ERR_NOMEM, "no memory for a convolution's weights");
     }
-    pz_cpu_pack(f, a->in[1].data, k, 1, n, k, s->w);
     pz_op_packed(a, 1);
-    *scratch = plain(a) ? 0 : at_once(a) * k * sizeof(float);
+    *scratch = plain(a) ? 0 : at_once(a) * k * pz_dtype_size(a->in[0].dtype);
     *state = s;
     return PZ_OK;
 }
@@ -91,26 +112,26 @@ struct laying {
 #define PIXELS 16 /* a task */
 
 /* The taps of one output pixel; those outside the picture are zero. */
-static void lay(const struct pz_op_args *a, size_t pixel, float *to)
+static void lay(const struct pz_op_args *a, size_t pixel, char *to)
 {
     const struct pz_attrs *t = a->attrs;
     const int *d = a->in[0].shape.dim, *w = a->in[1].shape.dim, *o = a->out.shape.dim;
-    size_t c = (size_t)d[3], b = pixel / ((size_t)o[1] * (size_t)o[2]);
+    size_t c = (size_t)d[3] * pz_dtype_size(a->in[0].dtype), b = pixel / ((size_t)o[1] * (size_t)o[2]);
     int y = (int)(pixel / (size_t)o[2] % (size_t)o[1]) * t->stride[0] - t->pad[0];
     int x = (int)(pixel % (size_t)o[2]) * t->stride[1] - t->pad[2];
     int x0 = x < 0 ? -x : 0, x1 = x + w[2] > d[2] ? d[2] - x : w[2];
     size_t row = (size_t)w[2] * c;
-    const float *from = (const float *)a->in[0].data + b * (size_t)d[1] * (size_t)d[2] * c;
+    const char *from = (const char *)a->in[0].data + b * (size_t)d[1] * (size_t)d[2] * c;
     for (int ky = 0; ky < w[1]; ky++, to += row) {
         int iy = y + ky * t->dilation[0];
         if (iy < 0 || iy >= d[1] || x0 >= x1) {
-            memset(to, 0, row * sizeof *to);
+            memset(to, 0, row);
             continue;
         }
-        memset(to, 0, (size_t)x0 * c * sizeof *to);
+        memset(to, 0, (size_t)x0 * c);
         memcpy(to + (size_t)x0 * c, from + ((size_t)iy * (size_t)d[2] + (size_t)(x + x0)) * c,
-               (size_t)(x1 - x0) * c * sizeof *to);
-        memset(to + (size_t)x1 * c, 0, (size_t)(w[2] - x1) * c * sizeof *to);
+               (size_t)(x1 - x0) * c);
+        memset(to + (size_t)x1 * c, 0, (size_t)(w[2] - x1) * c);
     }
 }
 
@@ -119,7 +140,7 @@ static void lay_task(void *user, int index, int worker)
     const struct laying *l = user;
     size_t k = depth_of(l->a);
     for (size_t i = (size_t)index * PIXELS; i < ((size_t)index + 1) * PIXELS && i < l->n; i++)
-        lay(l->a, l->first + i, (float *)l->a->scratch + i * k);
+        lay(l->a, l->first + i, (char *)l->a->scratch + i * k * pz_dtype_size(l->a->in[0].dtype));
 }
 
 static void run(const struct pz_op_args *a)
@@ -127,7 +148,7 @@ static void run(const struct pz_op_args *a)
     const struct columns *s = a->state;
     const struct pz_cpu_fns *f = pz_cpu_fns_get(a->rung);
     size_t k = depth_of(a), n = (size_t)a->out.shape.dim[3], all = pixels_of(a);
-    const float *residual = pz_cpu_floats(a, 3);
+    bool residual = pz_cpu_given(a, 3), half = pz_cpu_half(&a->in[0]);
     struct pz_gemm g = {.a = a->in[0].data,
                         .lda = k,
                         .b = s->w,
@@ -135,23 +156,24 @@ static void run(const struct pz_op_args *a)
                         .n = n,
                         .k = k,
                         .bias = pz_cpu_floats(a, 2),
-                        .residual = residual,
+                        .residual = residual ? a->in[3].data : NULL,
                         .ldr = n,
                         .act = a->attrs->act,
+                        .half_out = half,
                         .out = a->out.data,
                         .ldc = n};
     if (plain(a)) {
-        pz_cpu_gemm(f, a->pool, &g, all);
+        pz_cpu_gemm(f, a->pool, &g, all, half);
         return;
     }
     size_t step = at_once(a);
     g.a = a->scratch;
     for (size_t first = 0; first < all; first += step) {
         struct laying l = {a, first, all - first < step ? all - first : step};
-        g.out = (float *)a->out.data + first * n;
-        g.residual = residual ? residual + first * n : NULL;
+        g.out = pz_cpu_at(&a->out, first * n);
+        g.residual = residual ? pz_cpu_at(&a->in[3], first * n) : NULL;
         pz_pool_run(l.n * k > 65536 ? a->pool : NULL, lay_task, &l, (int)((l.n + PIXELS - 1) / PIXELS));
-        pz_cpu_gemm(f, a->pool, &g, l.n);
+        pz_cpu_gemm(f, a->pool, &g, l.n, half);
     }
 }
 
@@ -159,27 +181,25 @@ static void run(const struct pz_op_args *a)
 static enum pz_status few_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
                                   size_t *scratch)
 {
-    const struct pz_cpu_fns *f = pz_cpu_fns_get(a->rung);
     const struct pz_attrs *t = a->attrs;
     const int *w = a->in[1].shape.dim, *x = a->in[0].shape.dim;
     size_t taps = (size_t)w[1] * (size_t)w[2], co = (size_t)w[0], ci = (size_t)w[3], n = taps * co;
-    if (!weights_known(a) || co > FEW || taps < 4 || ci < 64 || t->stride[0] != 1 || t->stride[1] != 1)
+    if (!weights_known(a) || !types_fit(a, ci) || (pz_cpu_mixed(a) && pz_cpu_given(a, 3)) || co > FEW ||
+        taps < 4 || ci < 64 || t->stride[0] != 1 || t->stride[1] != 1)
         return PZ_ERR_UNSUPPORTED;
     struct columns *s = pz_calloc(1, sizeof *s);
     float *by_tap = pz_calloc(n * ci, sizeof *by_tap);
-    if (s)
-        s->w = pz_calloc(pz_cpu_packed_floats(f, n, ci), sizeof *s->w);
-    if (!s || !s->w || !by_tap) {
-        pz_free(by_tap);
-        release(s);
-        return pz_fail(log, PZ_ERR_NOMEM, "no memory for a convolution's weights");
-    }
-    for (size_t o = 0; o < co; o++)
+    for (size_t o = 0; by_tap && o < co; o++)
         for (size_t k = 0; k < taps; k++)
             memcpy(by_tap + (k * co + o) * ci, (const float *)a->in[1].data + (o * taps + k) * ci,
                    ci * sizeof *by_tap);
-    pz_cpu_pack(f, by_tap, ci, 1, n, ci, s->w);
+    if (s && by_tap)
+        s->w = pack(a, by_tap, n, ci);
     pz_free(by_tap);
+    if (!s || !s->w) {
+        release(s);
+        return pz_fail(log, PZ_ERR_NOMEM, "no memory for a convolution's weights");
+    }
     pz_op_packed(a, 1);
     *scratch = (size_t)x[1] * (size_t)x[2] * n * sizeof(float);
     *state = s;
@@ -188,6 +208,7 @@ static enum pz_status few_prepare(struct pz_log *log, const struct pz_op_args *a
 
 struct gathering {
     const struct pz_op_args *a;
+    const struct pz_cpu_fns *f;
     size_t b;
 };
 
@@ -215,7 +236,11 @@ static void gather_task(void *user, int index, int worker)
                 for (size_t c = 0; c < co; c++)
                     sum[c] += p[c];
             }
-        pz_cpu_fns_get(a->rung)->add_act(sum, NULL, slope, co, t->act, (float *)a->out.data + at, co);
+        g->f->add_act(sum, NULL, slope, co, t->act, sum, co);
+        if (pz_cpu_half(&a->out))
+            g->f->narrow(sum, pz_cpu_at(&a->out, at), co);
+        else
+            memcpy(pz_cpu_at(&a->out, at), sum, co * sizeof *sum);
     }
 }
 
@@ -226,7 +251,7 @@ static void few_run(const struct pz_op_args *a)
     const int *x = a->in[0].shape.dim, *w = a->in[1].shape.dim;
     size_t ci = (size_t)w[3], n = (size_t)w[0] * (size_t)w[1] * (size_t)w[2], m = (size_t)x[1] * (size_t)x[2];
     for (size_t b = 0; b < (size_t)x[0]; b++) {
-        struct pz_gemm g = {.a = (const float *)a->in[0].data + b * m * ci,
+        struct pz_gemm g = {.a = pz_cpu_at(&a->in[0], b * m * ci),
                             .lda = ci,
                             .b = s->w,
                             .panel = ci * 2 * (size_t)f->lanes,
@@ -234,8 +259,8 @@ static void few_run(const struct pz_op_args *a)
                             .k = ci,
                             .out = a->scratch,
                             .ldc = n};
-        struct gathering t = {a, b};
-        pz_cpu_gemm(f, a->pool, &g, m);
+        struct gathering t = {a, f, b};
+        pz_cpu_gemm(f, a->pool, &g, m, pz_cpu_half(&a->in[0]));
         pz_pool_run(a->pool, gather_task, &t, a->out.shape.dim[1]);
     }
 }

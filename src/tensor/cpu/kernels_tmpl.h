@@ -8,6 +8,13 @@
 
 #include "tensor/cpu/cpu.h"
 
+#ifndef HAVE_BF16
+#define HAVE_BF16 0
+#endif
+#if HAVE_BF16
+#include <immintrin.h>
+#endif
+
 #include "tensor/cpu/vec_tmpl.h"
 
 /* Store one vector of sums at output channel c of pixel `at`; the last block may be partial. */
@@ -201,6 +208,12 @@ const struct pz_cpu_fns FNS = {.name = NAME,
                                .add_act = add_act,
                                .mul = mul,
                                .gemm = gemm,
+#if HAVE_BF16
+                               .gemm_bf16 = gemm_bf16,
+                               .spin_bf16 = spin_bf16,
+#endif
+                               .widen = widen,
+                               .narrow = narrow,
                                .map = map_row,
                                .binary = binary_row,
                                .geglu = geglu_row,

@@ -8,8 +8,49 @@
 #include "base/mem.h"
 #include "tensor/cpu/gemm.h"
 
-#define RUN_BYTES (96u << 10)
+#define WIDE 16384 /* floats of a run: 64 KiB */
+#define RUN_BYTES (WIDE * sizeof(float))
+#define STEP 4096 /* floats taken at a time where they are BF16 outside */
 #define MAX_RUNS 4096
+
+/* BF16 in, BF16 out, at most a run of channels; what scales is a constant, F32. */
+static bool norm_types(const struct pz_op_args *a, int first)
+{
+    const struct pz_shape *s = &a->in[0].shape;
+    for (int i = first; i < a->n_in; i++)
+        if (pz_cpu_given(a, i) && pz_cpu_half(&a->in[i]))
+            return false;
+    return a->in[0].dtype == a->out.dtype && (!pz_cpu_half(&a->out) || s->dim[s->rank - 1] <= WIDE);
+}
+
+/* The values of x[at …], as they are, or widened into `room`. */
+static const float *wide_in(const struct pz_op_args *a, const struct pz_cpu_fns *f, size_t at, size_t n,
+                            float *room)
+{
+    if (!pz_cpu_half(&a->in[0]))
+        return pz_cpu_at(&a->in[0], at);
+    f->widen(pz_cpu_at(&a->in[0], at), room, n);
+    return room;
+}
+
+/* act(x scale + shift) of n rows from element `at` on. */
+static void scale_rows(const struct pz_op_args *a, const struct pz_cpu_fns *f, const float *scale,
+                       const float *shift, size_t at, size_t c, size_t rows)
+{
+    float room[WIDE];
+    size_t step = STEP / c > 0 ? STEP / c : 1;
+    if (!pz_cpu_half(&a->out)) {
+        f->scale_shift(pz_cpu_at(&a->in[0], at), scale, shift, c, a->attrs->act, pz_cpu_at(&a->out, at),
+                       rows);
+        return;
+    }
+    for (size_t r = 0; r < rows; r += step, at += step * c) {
+        size_t n = rows - r < step ? rows - r : step;
+        f->widen(pz_cpu_at(&a->in[0], at), room, n * c);
+        f->scale_shift(room, scale, shift, c, a->attrs->act, room, n);
+        f->narrow(room, pz_cpu_at(&a->out, at), n * c);
+    }
+}
 
 struct group_norm {
     const struct pz_op_args *a;
@@ -17,8 +58,7 @@ struct group_norm {
     size_t c, rows, groups, run, runs; /* rows of a run, runs of a picture */
     double *mean, *square;             /* [runs][groups] */
     float *room, *scale, *shift;       /* [runs][2 c], [c], [c] */
-    const float *x;
-    float *out;
+    size_t first;                      /* element of the picture */
 };
 
 static struct group_norm group_shape(const struct pz_op_args *a)
@@ -29,7 +69,7 @@ static struct group_norm group_shape(const struct pz_op_args *a)
     t.groups = (size_t)a->attrs->groups;
     t.run = RUN_BYTES / (t.c * sizeof(float));
     t.run = t.run < 1 ? 1 : t.run;
-    if ((t.rows + t.run - 1) / t.run > MAX_RUNS)
+    if ((t.rows + t.run - 1) / t.run > MAX_RUNS && !pz_cpu_half(&a->in[0]))
         t.run = (t.rows + MAX_RUNS - 1) / MAX_RUNS;
     t.runs = (t.rows + t.run - 1) / t.run;
     t.mean = a->scratch;
@@ -44,6 +84,8 @@ static enum pz_status group_prepare(struct pz_log *log, const struct pz_op_args 
                                     size_t *scratch)
 {
     struct group_norm t = group_shape(a);
+    if (!norm_types(a, 1))
+        return PZ_ERR_UNSUPPORTED;
     *scratch = t.runs * t.groups * 2 * sizeof(double) + (t.runs * 2 + 2) * t.c * sizeof(float);
     return PZ_OK;
 }
@@ -56,17 +98,18 @@ static size_t rows_of(const struct group_norm *t, size_t index)
 static void moments_task(void *user, int index, int worker)
 {
     const struct group_norm *t = user;
-    size_t i = (size_t)index;
-    t->f->group_moments(t->x + i * t->run * t->c, rows_of(t, i), t->c, t->groups, t->mean + i * t->groups,
-                        t->square + i * t->groups, t->room + i * 2 * t->c);
+    size_t i = (size_t)index, rows = rows_of(t, i);
+    float room[WIDE];
+    const float *x = wide_in(t->a, t->f, t->first + i * t->run * t->c, rows * t->c, room);
+    t->f->group_moments(x, rows, t->c, t->groups, t->mean + i * t->groups, t->square + i * t->groups,
+                        t->room + i * 2 * t->c);
 }
 
 static void scale_task(void *user, int index, int worker)
 {
     const struct group_norm *t = user;
-    size_t at = (size_t)index * t->run * t->c;
-    t->f->scale_shift(t->x + at, t->scale, t->shift, t->c, t->a->attrs->act, t->out + at,
-                      rows_of(t, (size_t)index));
+    scale_rows(t->a, t->f, t->scale, t->shift, t->first + (size_t)index * t->run * t->c, t->c,
+               rows_of(t, (size_t)index));
 }
 
 /* All runs of a group into one mean and variance, and those into a factor and a term a channel. */
@@ -96,8 +139,7 @@ static void group_run(const struct pz_op_args *a)
     struct group_norm t = group_shape(a);
     struct pz_pool *pool = t.rows * t.c > 32768 ? a->pool : NULL;
     for (size_t b = 0; b < (size_t)a->in[0].shape.dim[0]; b++) {
-        t.x = (const float *)a->in[0].data + b * t.rows * t.c;
-        t.out = (float *)a->out.data + b * t.rows * t.c;
+        t.first = b * t.rows * t.c;
         pz_pool_run(pool, moments_task, &t, (int)t.runs);
         join_runs(&t);
         pz_pool_run(pool, scale_task, &t, (int)t.runs);
@@ -125,14 +167,21 @@ static void layer_task(void *user, int index, int worker)
 {
     const struct rows_job *j = user;
     const struct pz_op_args *a = j->a;
-    for (size_t r = (size_t)index * j->per; r < ((size_t)index + 1) * j->per && r < j->rows; r++)
-        j->f->layer_norm((const float *)a->in[0].data + r * j->c, pz_cpu_floats(a, 1), pz_cpu_floats(a, 2),
-                         a->attrs->eps, a->attrs->act, (float *)a->out.data + r * j->c, j->c);
+    float room[WIDE];
+    bool half = pz_cpu_half(&a->out);
+    for (size_t r = (size_t)index * j->per; r < ((size_t)index + 1) * j->per && r < j->rows; r++) {
+        const float *x = wide_in(a, j->f, r * j->c, j->c, room);
+        j->f->layer_norm(x, pz_cpu_floats(a, 1), pz_cpu_floats(a, 2), a->attrs->eps, a->attrs->act,
+                         half ? room : (float *)pz_cpu_at(&a->out, r * j->c), j->c);
+        if (half)
+            j->f->narrow(room, pz_cpu_at(&a->out, r * j->c), j->c);
+    }
 }
 
-static enum pz_status always(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
+static enum pz_status layer_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
+                                    size_t *scratch)
 {
-    return PZ_OK;
+    return norm_types(a, 1) ? PZ_OK : PZ_ERR_UNSUPPORTED;
 }
 
 static void layer_run(const struct pz_op_args *a)
@@ -144,6 +193,8 @@ static void layer_run(const struct pz_op_args *a)
 static enum pz_status batch_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
                                     size_t *scratch)
 {
+    if (!norm_types(a, 1))
+        return PZ_ERR_UNSUPPORTED;
     *scratch = 2 * (size_t)a->in[0].shape.dim[a->in[0].shape.rank - 1] * sizeof(float);
     return PZ_OK;
 }
@@ -152,8 +203,7 @@ static void batch_task(void *user, int index, int worker)
 {
     const struct rows_job *j = user;
     size_t first = (size_t)index * j->per, n = j->rows - first < j->per ? j->rows - first : j->per;
-    j->f->scale_shift((const float *)j->a->in[0].data + first * j->c, j->scale, j->shift, j->c,
-                      j->a->attrs->act, (float *)j->a->out.data + first * j->c, n);
+    scale_rows(j->a, j->f, j->scale, j->shift, first * j->c, j->c, n);
 }
 
 static void batch_run(const struct pz_op_args *a)
@@ -173,7 +223,7 @@ static void batch_run(const struct pz_op_args *a)
 }
 
 static const struct pz_kernel group_norm = {"runs", group_prepare, NULL, group_run, NULL, NULL};
-static const struct pz_kernel layer_norm = {"rows", always, NULL, layer_run, NULL, NULL};
+static const struct pz_kernel layer_norm = {"rows", layer_prepare, NULL, layer_run, NULL, NULL};
 static const struct pz_kernel batch_norm = {"rows", batch_prepare, NULL, batch_run, NULL, NULL};
 const struct pz_kernel *const pz_cpu_group_norm[] = {&group_norm, NULL};
 const struct pz_kernel *const pz_cpu_layer_norm[] = {&layer_norm, NULL};

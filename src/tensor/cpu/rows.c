@@ -3,11 +3,29 @@
 #include "base/mem.h"
 #include "tensor/cpu/gemm.h"
 
-#define CHUNK 16384 /* floats of a task */
+#define CHUNK 16384 /* elements of a task */
+#define STEP 4096   /* taken at a time where they are BF16 outside: widened, computed, narrowed */
 
-static enum pz_status always(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
+/* One type for all that is computed; constants stay F32. */
+static enum pz_status one_type(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
+{
+    return a->in[0].dtype == a->out.dtype ? PZ_OK : PZ_ERR_UNSUPPORTED;
+}
+
+static enum pz_status both_types(struct pz_log *log, const struct pz_op_args *a, void **state,
+                                 size_t *scratch)
 {
     return PZ_OK;
+}
+
+/* Rows that fit the room of a task. */
+static enum pz_status short_rows(struct pz_log *log, const struct pz_op_args *a, void **state,
+                                 size_t *scratch)
+{
+    const struct pz_shape *s = &a->in[0].shape;
+    if (pz_cpu_mixed(a) && (s->rank < 1 || s->dim[s->rank - 1] > CHUNK))
+        return PZ_ERR_UNSUPPORTED;
+    return one_type(log, a, state, scratch);
 }
 
 struct map_job {
@@ -20,9 +38,19 @@ struct map_job {
 static void map_task(void *user, int index, int worker)
 {
     const struct map_job *j = user;
-    size_t at = (size_t)index * CHUNK, n = j->n - at < CHUNK ? j->n - at : CHUNK;
-    j->f->map(j->fn, (const float *)j->a->in[0].data + at, (float *)j->a->out.data + at, n,
-              j->a->attrs->value);
+    size_t at = (size_t)index * CHUNK, end = j->n - at < CHUNK ? j->n : at + CHUNK;
+    float room[STEP];
+    if (!pz_cpu_half(&j->a->out)) {
+        j->f->map(j->fn, pz_cpu_at(&j->a->in[0], at), pz_cpu_at(&j->a->out, at), end - at,
+                  j->a->attrs->value);
+        return;
+    }
+    for (; at < end; at += STEP) {
+        size_t n = end - at < STEP ? end - at : STEP;
+        j->f->widen(pz_cpu_at(&j->a->in[0], at), room, n);
+        j->f->map(j->fn, room, room, n, j->a->attrs->value);
+        j->f->narrow(room, pz_cpu_at(&j->a->out, at), n);
+    }
 }
 
 static void map_run(const struct pz_op_args *a, enum pz_cpu_map fn)
@@ -36,7 +64,7 @@ static void map_run(const struct pz_op_args *a, enum pz_cpu_map fn)
     {                                                                                                        \
         map_run(a, fn);                                                                                      \
     }                                                                                                        \
-    static const struct pz_kernel name##_form = {"own", always, NULL, name##_run, NULL, NULL};               \
+    static const struct pz_kernel name##_form = {"own", one_type, NULL, name##_run, NULL, NULL};             \
     const struct pz_kernel *const pz_cpu_##name[] = {&name##_form, NULL}
 
 MAP_FORM(sigmoid, PZ_MAP_SIGMOID);
@@ -98,6 +126,31 @@ static void binary_shape(struct binary_job *j, const struct pz_op_args *a)
     j->per = j->inner < CHUNK ? CHUNK / j->inner : 1;
 }
 
+/* n results from element `to` on, from elements at[0], at[1] of the inputs. */
+static void binary_piece(const struct binary_job *j, const size_t at[2], size_t to, size_t n)
+{
+    const struct pz_op_args *a = j->a;
+    float room[2][STEP];
+    if (!pz_cpu_mixed(a)) {
+        j->f->binary(j->fn, pz_cpu_at(&a->in[0], at[0]), j->same[0], pz_cpu_at(&a->in[1], at[1]), j->same[1],
+                     a->attrs->act, pz_cpu_at(&a->out, to), n);
+        return;
+    }
+    for (size_t i = 0; i < n; i += STEP) {
+        size_t m = n - i < STEP ? n - i : STEP;
+        const float *x[2];
+        for (int k = 0; k < 2; k++) {
+            x[k] = pz_cpu_at(&a->in[k], at[k] + (j->same[k] ? 0 : i));
+            if (pz_cpu_half(&a->in[k])) {
+                j->f->widen((const uint16_t *)(const void *)x[k], room[k], j->same[k] ? 1 : m);
+                x[k] = room[k];
+            }
+        }
+        j->f->binary(j->fn, x[0], j->same[0], x[1], j->same[1], a->attrs->act, room[0], m);
+        j->f->narrow(room[0], pz_cpu_at(&a->out, to + i), m);
+    }
+}
+
 static void binary_task(void *user, int index, int worker)
 {
     const struct binary_job *j = user;
@@ -108,9 +161,7 @@ static void binary_task(void *user, int index, int worker)
             at[1] += rest % j->dim[i] * j->step[1][i];
             rest /= j->dim[i];
         }
-        j->f->binary(j->fn, (const float *)j->a->in[0].data + at[0], j->same[0],
-                     (const float *)j->a->in[1].data + at[1], j->same[1], j->a->attrs->act,
-                     (float *)j->a->out.data + r * j->inner, j->inner);
+        binary_piece(j, at, r * j->inner, j->inner);
     }
 }
 
@@ -118,10 +169,9 @@ static void binary_task(void *user, int index, int worker)
 static void flat_task(void *user, int index, int worker)
 {
     const struct binary_job *j = user;
-    size_t at = (size_t)index * CHUNK, n = j->inner - at < CHUNK ? j->inner - at : CHUNK;
-    j->f->binary(j->fn, (const float *)j->a->in[0].data + (j->same[0] ? 0 : at), j->same[0],
-                 (const float *)j->a->in[1].data + (j->same[1] ? 0 : at), j->same[1], j->a->attrs->act,
-                 (float *)j->a->out.data + at, n);
+    size_t to = (size_t)index * CHUNK, n = j->inner - to < CHUNK ? j->inner - to : CHUNK;
+    size_t at[2] = {j->same[0] ? 0 : to, j->same[1] ? 0 : to};
+    binary_piece(j, at, to, n);
 }
 
 static void binary_run(const struct pz_op_args *a, enum pz_cpu_binary fn)
@@ -158,15 +208,33 @@ struct rows_job {
 static void geglu_task(void *user, int index, int worker)
 {
     const struct rows_job *j = user;
-    for (size_t r = (size_t)index * j->per; r < ((size_t)index + 1) * j->per && r < j->rows; r++)
-        j->f->geglu((const float *)j->a->in[0].data + r * 2 * j->c, (float *)j->a->out.data + r * j->c, j->c);
+    const struct pz_op_args *a = j->a;
+    float room[CHUNK];
+    for (size_t r = (size_t)index * j->per; r < ((size_t)index + 1) * j->per && r < j->rows; r++) {
+        if (!pz_cpu_half(&a->out)) {
+            j->f->geglu(pz_cpu_at(&a->in[0], r * 2 * j->c), pz_cpu_at(&a->out, r * j->c), j->c);
+            continue;
+        }
+        j->f->widen(pz_cpu_at(&a->in[0], r * 2 * j->c), room, 2 * j->c);
+        j->f->geglu(room, room, j->c);
+        j->f->narrow(room, pz_cpu_at(&a->out, r * j->c), j->c);
+    }
 }
 
 static void softmax_task(void *user, int index, int worker)
 {
     const struct rows_job *j = user;
-    for (size_t r = (size_t)index * j->per; r < ((size_t)index + 1) * j->per && r < j->rows; r++)
-        j->f->softmax((const float *)j->a->in[0].data + r * j->c, (float *)j->a->out.data + r * j->c, j->c);
+    const struct pz_op_args *a = j->a;
+    float room[CHUNK];
+    for (size_t r = (size_t)index * j->per; r < ((size_t)index + 1) * j->per && r < j->rows; r++) {
+        if (!pz_cpu_half(&a->out)) {
+            j->f->softmax(pz_cpu_at(&a->in[0], r * j->c), pz_cpu_at(&a->out, r * j->c), j->c);
+            continue;
+        }
+        j->f->widen(pz_cpu_at(&a->in[0], r * j->c), room, j->c);
+        j->f->softmax(room, room, j->c);
+        j->f->narrow(room, pz_cpu_at(&a->out, r * j->c), j->c);
+    }
 }
 
 static void rows_run(const struct pz_op_args *a, pz_task_fn task)
@@ -192,13 +260,13 @@ static void softmax_run(const struct pz_op_args *a)
 static enum pz_status need_last_axis(struct pz_log *log, const struct pz_op_args *a, void **state,
                                      size_t *scratch)
 {
-    return a->attrs->axis == 0 ? PZ_OK : PZ_ERR_UNSUPPORTED;
+    return a->attrs->axis == 0 ? short_rows(log, a, state, scratch) : PZ_ERR_UNSUPPORTED;
 }
 
-static const struct pz_kernel add = {"own", always, NULL, add_run, NULL, NULL};
-static const struct pz_kernel sub = {"own", always, NULL, sub_run, NULL, NULL};
-static const struct pz_kernel mul = {"own", always, NULL, mul_run, NULL, NULL};
-static const struct pz_kernel geglu = {"own", always, NULL, geglu_run, NULL, NULL};
+static const struct pz_kernel add = {"own", both_types, NULL, add_run, NULL, NULL};
+static const struct pz_kernel sub = {"own", both_types, NULL, sub_run, NULL, NULL};
+static const struct pz_kernel mul = {"own", both_types, NULL, mul_run, NULL, NULL};
+static const struct pz_kernel geglu = {"own", short_rows, NULL, geglu_run, NULL, NULL};
 static const struct pz_kernel softmax = {"own", need_last_axis, NULL, softmax_run, NULL, NULL};
 
 const struct pz_kernel *const pz_cpu_add[] = {&add, NULL};

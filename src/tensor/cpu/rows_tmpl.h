@@ -218,3 +218,13 @@ static void group_moments(const float *x, size_t rows, size_t c, size_t groups, 
             square[g] += sum[g * part + i];
     }
 }
+
+static void widen(const uint16_t *x, float *out, size_t n)
+{
+    EACH(n, store_upto(out + i, load_as_upto(x, i, true, left), left))
+}
+
+static void narrow(const float *x, uint16_t *out, size_t n)
+{
+    EACH(n, store_as_upto(out, i, true, load_upto(x + i, left), left))
+}

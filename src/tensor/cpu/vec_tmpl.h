@@ -7,6 +7,9 @@
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
+typedef uint32_t uvec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint16_t hvec __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE vec load(const float *p)
@@ -33,6 +36,33 @@ INLINE vec choose(ivec mask, vec yes, vec no)
 INLINE vec select_positive(vec v, vec other)
 {
     return choose(v > 0, v, other);
+}
+
+/* BF16: the upper half of a float, rounded to nearest, ties to even; NaN stays NaN. */
+INLINE vec load_half(const uint16_t *p)
+{
+    return (vec)(__builtin_convertvector(*(const hvec *)p, uvec) << 16);
+}
+
+INLINE void store_half(uint16_t *p, vec v)
+{
+    uvec u = (uvec)v, r = u + 0x7fff + ((u >> 16) & 1);
+    ivec ok = v == v;
+    r = ((uvec)ok & r) | (~(uvec)ok & (u | 0x400000));
+    *(hvec *)p = __builtin_convertvector(r >> 16, hvec);
+}
+
+INLINE vec load_as(const void *p, size_t i, bool half)
+{
+    return half ? load_half((const uint16_t *)p + i) : load((const float *)p + i);
+}
+
+INLINE void store_as(void *p, size_t i, bool half, vec v)
+{
+    if (half)
+        store_half((uint16_t *)p + i, v);
+    else
+        store((float *)p + i, v);
 }
 
 INLINE vec exp_vec(vec x)
@@ -161,6 +191,30 @@ INLINE void store_upto(float *p, vec v, size_t n)
         store(p, v);
     else
         store_some(p, v, n);
+}
+
+INLINE vec load_as_upto(const void *p, size_t i, bool half, size_t n)
+{
+    uint16_t t[LANES] = {0};
+    if (!half)
+        return load_upto((const float *)p + i, n);
+    if (n >= LANES)
+        return load_half((const uint16_t *)p + i);
+    memcpy(t, (const uint16_t *)p + i, n * sizeof *t);
+    return load_half(t);
+}
+
+INLINE void store_as_upto(void *p, size_t i, bool half, vec v, size_t n)
+{
+    uint16_t t[LANES];
+    if (!half) {
+        store_upto((float *)p + i, v, n);
+    } else if (n >= LANES) {
+        store_half((uint16_t *)p + i, v);
+    } else {
+        store_half(t, v);
+        memcpy((uint16_t *)p + i, t, n * sizeof *t);
+    }
 }
 
 INLINE float sum_of(vec v)

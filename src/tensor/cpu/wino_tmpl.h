@@ -31,7 +31,7 @@ INLINE void wino_out1(const vec m[6], vec y[4])
 }
 
 /* One 6×6 patch, all channels: patch[i] its pixels, out[i * plane] the 36 results. */
-static void wino_in(const float *const patch[36], size_t c, float *out, size_t plane)
+INLINE void wino_in_as(const void *const patch[36], const bool half, size_t c, float *out, size_t plane)
 {
     for (size_t i = 0; i < c; i += LANES) {
         vec t[6][6];
@@ -40,7 +40,7 @@ static void wino_in(const float *const patch[36], size_t c, float *out, size_t p
             vec d[6], r[6];
 #pragma GCC unroll 6
             for (int y = 0; y < 6; y++)
-                d[y] = load(patch[y * 6 + x] + i);
+                d[y] = load_as(patch[y * 6 + x], i, half);
             wino_in1(d, r);
 #pragma GCC unroll 6
             for (int y = 0; y < 6; y++)
@@ -55,6 +55,14 @@ static void wino_in(const float *const patch[36], size_t c, float *out, size_t p
                 store(out + (size_t)(y * 6 + x) * plane + i, r[x]);
         }
     }
+}
+
+static void wino_in(const void *const patch[36], bool half, size_t c, float *out, size_t plane)
+{
+    if (half)
+        wino_in_as(patch, true, c, out, plane);
+    else
+        wino_in_as(patch, false, c, out, plane);
 }
 
 /* The way back: up to h × w pixels of a 4×4 patch. */
@@ -81,8 +89,8 @@ static void wino_out(const struct pz_wino_out *o)
                 size_t at = (size_t)y * o->row + (size_t)x * o->c + i;
                 vec v = r[x] + bias;
                 if (o->residual)
-                    v += load(o->residual + at);
-                store(o->out + at, act_vec(o->act, v, o->slope ? load(o->slope + i) : (vec){0}));
+                    v += load_as(o->residual, at, o->half);
+                store_as(o->out, at, o->half, act_vec(o->act, v, o->slope ? load(o->slope + i) : (vec){0}));
             }
         }
     }

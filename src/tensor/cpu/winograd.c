@@ -11,9 +11,12 @@
 
 #define PLANES 36
 #define ROOM_BYTES ((size_t)4 << 20) /* of both sides together */
-#define MIN_TILES 48                  /* fewer patches do not pay for four times the weights */
-#define PAD 16                        /* floats between rows, against cache lines of one set */
+#define MIN_TILES 48                 /* fewer patches do not pay for four times the weights */
+#define PAD 16                       /* floats between rows, against cache lines of one set */
 
+/* In BF16 plans the picture is read and written as BF16, but transforms and products stay F32: with BF16
+ * products the error would be several roundings, and pairs of BF16 in the direct form are slower than this.
+ */
 struct wino {
     float *w;    /* [36] packed [ci → co] */
     float *bias; /* [co] */
@@ -111,6 +114,8 @@ static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, vo
     const struct pz_cpu_fns *f = pz_cpu_fns_get(a->rung);
     if (!suits(a, f))
         return PZ_ERR_UNSUPPORTED;
+    if (pz_cpu_given(a, 3) && a->in[3].dtype != a->out.dtype)
+        return PZ_ERR_UNSUPPORTED;
     for (int i = 1; i < a->n_in; i++)
         if (i != 3 && pz_cpu_given(a, i) && !a->in[i].data)
             return PZ_ERR_UNSUPPORTED; /* weights that are computed */
@@ -160,19 +165,21 @@ static void in_task(void *user, int index, int worker)
     const struct pass *p = user;
     const int *d = p->a->in[0].shape.dim, *pad = p->a->attrs->pad;
     for (size_t i = (size_t)index * PATCHES; i < ((size_t)index + 1) * PATCHES && i < p->n; i++) {
-        const float *patch[PLANES], *x = p->a->in[0].data;
-        size_t b;
+        const void *patch[PLANES];
+        size_t b, picture;
         int y0, x0;
         place_of(&p->l, p->first + i, &b, &y0, &x0);
-        x += b * (size_t)d[1] * (size_t)d[2] * p->l.ci;
+        picture = b * (size_t)d[1] * (size_t)d[2];
         for (int y = 0; y < 6; y++)
             for (int z = 0; z < 6; z++) {
                 int iy = y0 + y - pad[0], ix = x0 + z - pad[2];
                 bool inside = iy >= 0 && iy < d[1] && ix >= 0 && ix < d[2];
                 patch[y * 6 + z] =
-                    inside ? x + ((size_t)iy * (size_t)d[2] + (size_t)ix) * p->l.ci : p->s->zero;
+                    inside ? pz_cpu_at(&p->a->in[0],
+                                       (picture + (size_t)iy * (size_t)d[2] + (size_t)ix) * p->l.ci)
+                           : p->s->zero;
             }
-        p->f->wino_in(patch, p->l.ci, p->in + i * p->l.in_row, p->l.in_plane);
+        p->f->wino_in(patch, pz_cpu_half(&p->a->in[0]), p->l.ci, p->in + i * p->l.in_row, p->l.in_plane);
     }
 }
 
@@ -201,15 +208,15 @@ static void out_task(void *user, int index, int worker)
         int y, x;
         place_of(&p->l, p->first + i, &b, &y, &x);
         size_t at = ((b * (size_t)d[1] + (size_t)y) * (size_t)d[2] + (size_t)x) * p->l.co;
-        const float *residual = pz_cpu_floats(p->a, 3);
         struct pz_wino_out o = {.sums = p->out + i * p->l.out_row,
                                 .plane = p->l.out_plane,
                                 .c = p->l.co,
                                 .bias = p->s->bias,
                                 .slope = pz_cpu_floats(p->a, 4),
-                                .residual = residual ? residual + at : NULL,
+                                .residual = pz_cpu_given(p->a, 3) ? pz_cpu_at(&p->a->in[3], at) : NULL,
                                 .act = p->a->attrs->act,
-                                .out = (float *)p->a->out.data + at,
+                                .half = pz_cpu_half(&p->a->out),
+                                .out = pz_cpu_at(&p->a->out, at),
                                 .row = (size_t)d[2] * p->l.co,
                                 .h = d[1] - y < 4 ? d[1] - y : 4,
                                 .w = d[2] - x < 4 ? d[2] - x : 4};
