@@ -36,18 +36,22 @@ static struct attention shape_of(const struct pz_op_args *a)
     return t;
 }
 
+static bool fits(const struct pz_op_args *a)
+{
+    for (int i = 0; i < 3; i++)
+        if (!pz_cpu_half(&a->in[i]))
+            return false;
+    /* a mask that is a constant stays F32; one that is computed does not */
+    return a->in[0].shape.dim[3] % 2 == 0 && pz_cpu_has_bf16(a->rung) &&
+           !(pz_cpu_given(a, 3) && pz_cpu_half(&a->in[3]));
+}
+
 static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
 {
-    struct attention t = shape_of(a);
-    if (t.d > MAX_WIDTH)
+    if (a->in[0].shape.dim[3] > MAX_WIDTH)
         return PZ_ERR_UNSUPPORTED;
-    for (int i = 0; i < 3; i++)
-        if (a->in[i].dtype != a->out.dtype)
-            return PZ_ERR_UNSUPPORTED;
-    if (pz_cpu_given(a, 3) && pz_cpu_half(&a->in[3]))
-        return PZ_ERR_UNSUPPORTED; /* a mask that is computed */
-    if (t.half && (t.d % 2 || !t.f->gemm_bf16))
-        return PZ_ERR_UNSUPPORTED;
+    struct pz_op_args as_run = pz_cpu_types(a, fits);
+    struct attention t = shape_of(&as_run);
     *scratch = (size_t)a->in[0].shape.dim[0] * t.heads * (t.k_bytes + t.v_bytes);
     return PZ_OK;
 }

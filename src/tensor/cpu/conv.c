@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/cpu.h"
 
 struct conv_state {
     const struct pz_cpu_fns *fns;
@@ -52,8 +52,6 @@ static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, vo
     const struct pz_attrs *t = a->attrs;
     const int *x = a->in[0].shape.dim, *wd = a->in[1].shape.dim;
     int co = a->out.shape.dim[3];
-    if (pz_cpu_mixed(a))
-        return PZ_ERR_UNSUPPORTED;
     for (int i = 1; i < a->n_in; i++)
         if (i != 3 && given(a, i) && !a->in[i].data)
             return PZ_ERR_UNSUPPORTED; /* weights that are computed: ref does it */

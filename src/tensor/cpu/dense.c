@@ -87,12 +87,12 @@ static struct packing packing_of(const struct pz_op_args *a, size_t sn, size_t s
 }
 
 /* BF16 goes in pairs, and then the rest of what flows is BF16 too. */
-static bool types_fit(const struct pz_op_args *a, size_t k)
+static bool fits(const struct pz_op_args *a)
 {
-    if (pz_cpu_given(a, 3) && a->in[3].dtype != a->out.dtype)
-        return false;
-    return !pz_cpu_mixed(a) || (pz_cpu_half(&a->in[0]) && pz_cpu_half(&a->out) && k % 2 == 0 &&
-                                pz_cpu_has_bf16(a->rung) && !(pz_cpu_given(a, 2) && pz_cpu_half(&a->in[2])));
+    int k = a->in[0].shape.dim[a->in[0].shape.rank - 1];
+    return pz_cpu_half(&a->in[0]) && k % 2 == 0 && pz_cpu_has_bf16(a->rung) &&
+           !(pz_cpu_given(a, 2) && pz_cpu_half(&a->in[2])) &&
+           !(pz_cpu_given(a, 3) && !pz_cpu_half(&a->in[3]));
 }
 
 static enum pz_status dense_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
@@ -100,9 +100,9 @@ static enum pz_status dense_prepare(struct pz_log *log, const struct pz_op_args 
 {
     const int *w = a->in[1].shape.dim;
     size_t n = (size_t)w[0], k = (size_t)w[1];
+    struct pz_op_args t = pz_cpu_types(a, fits);
     *scratch = 0;
-    return types_fit(a, k) ? prepare_packed(log, a, packing_of(a, k, 1, n, k), state, scratch)
-                           : PZ_ERR_UNSUPPORTED;
+    return prepare_packed(log, a, packing_of(&t, k, 1, n, k), state, scratch);
 }
 
 static void dense_run(const struct pz_op_args *a)
@@ -137,11 +137,12 @@ static enum pz_status matmul_prepare(struct pz_log *log, const struct pz_op_args
     const struct pz_shape *q = &a->in[1].shape;
     size_t n = (size_t)a->out.shape.dim[q->rank - 1], k = (size_t)a->in[0].shape.dim[q->rank - 1];
     bool tr = a->attrs->transpose_b;
-    struct packing p = packing_of(a, tr ? k : 1, tr ? 1 : n, n, k);
+    struct pz_op_args t = pz_cpu_types(a, fits);
+    struct packing p = packing_of(&t, tr ? k : 1, tr ? 1 : n, n, k);
     if (pz_shape_count(q) != n * k)
         p.w = NULL;
     *scratch = 0;
-    return types_fit(a, k) ? prepare_packed(log, a, p, state, scratch) : PZ_ERR_UNSUPPORTED;
+    return prepare_packed(log, a, p, state, scratch);
 }
 
 static void matmul_run(const struct pz_op_args *a)
@@ -189,8 +190,7 @@ static enum pz_status transposed_prepare(struct pz_log *log, const struct pz_op_
     const int *w = a->in[1].shape.dim;
     size_t n = (size_t)w[1] * (size_t)w[2] * (size_t)w[3];
     *scratch = taps_floats(a) * sizeof(float);
-    return pz_cpu_mixed(a) ? PZ_ERR_UNSUPPORTED
-                           : prepare_packed(log, a, packing_of(a, 1, n, n, (size_t)w[0]), state, scratch);
+    return prepare_packed(log, a, packing_of(a, 1, n, n, (size_t)w[0]), state, scratch);
 }
 
 struct gathering {

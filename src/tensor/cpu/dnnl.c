@@ -12,7 +12,7 @@
 #include <oneapi/dnnl/dnnl.h>
 
 #include "base/mem.h"
-#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/cpu.h"
 
 /* Multiply-adds from which oneDNN wins over our kernels on the machines tried (docs/notes/face.md). */
 #define WORTH 40e6
@@ -125,7 +125,7 @@ static dnnl_status_t reorder(struct dnnl_state *s, const struct pz_op_args *a)
 
 static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
 {
-    if (pz_op_cost(PZ_OP_CONV2D, a) < WORTH || a->rung < PZ_CPU_RUNG_BEST || pz_cpu_mixed(a))
+    if (pz_op_cost(PZ_OP_CONV2D, a) < WORTH || a->rung < PZ_CPU_RUNG_BEST)
         return PZ_ERR_UNSUPPORTED;
     for (int i = 1; i < a->n_in; i++)
         if (i != 3 && given(a, i) && !a->in[i].data)

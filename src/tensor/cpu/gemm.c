@@ -8,6 +8,22 @@
 #define MIN_ROWS 96
 #define MAX_DEPTH 2048
 
+struct pz_op_args pz_cpu_types(const struct pz_op_args *a, bool (*fits)(const struct pz_op_args *a))
+{
+    struct pz_op_args h = *a;
+    if (!a->takes_held || a->held != PZ_DTYPE_BF16)
+        return h;
+    for (int i = 0; i < h.n_in; i++)
+        if (h.in[i].dtype == PZ_DTYPE_F32 && !h.in[i].data) /* constants stay */
+            h.in[i].dtype = PZ_DTYPE_BF16;
+    if (h.out.dtype == PZ_DTYPE_F32)
+        h.out.dtype = PZ_DTYPE_BF16;
+    if (!fits(&h))
+        return *a;
+    pz_op_takes_held(a);
+    return h;
+}
+
 size_t pz_cpu_packed_floats(const struct pz_cpu_fns *f, size_t n, size_t k)
 {
     size_t panel = 2 * (size_t)f->lanes;

@@ -41,8 +41,11 @@ static inline bool pz_cpu_half(const struct pz_view *v)
     return v->dtype == PZ_DTYPE_BF16;
 }
 
-/** Whether any value of a step is: forms that take F32 alone refuse then, and the plan converts around them.
- */
+/** What `prepare` can count on: in a plan that holds values as BF16, the step as `run` will see it, if `fits`
+ * says that the form takes it so (the plan is told); else all in F32, and the plan converts around `run`. */
+struct pz_op_args pz_cpu_types(const struct pz_op_args *a, bool (*fits)(const struct pz_op_args *a));
+
+/** Whether any value of a step is. */
 static inline bool pz_cpu_mixed(const struct pz_op_args *a)
 {
     for (int i = 0; i < a->n_in; i++)

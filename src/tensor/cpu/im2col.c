@@ -62,13 +62,21 @@ static size_t at_once(const struct pz_op_args *a)
     return n < all ? n : all;
 }
 
-/* BF16 goes in pairs; residual and output are of one type. */
-static bool types_fit(const struct pz_op_args *a, size_t k)
+/* BF16 goes in pairs; bias and slope are constants. */
+static bool pairs(const struct pz_op_args *a, size_t k)
 {
-    if (pz_cpu_given(a, 3) && a->in[3].dtype != a->out.dtype)
-        return false;
-    return !pz_cpu_mixed(a) ||
-           (pz_cpu_half(&a->in[0]) && pz_cpu_half(&a->out) && k % 2 == 0 && pz_cpu_has_bf16(a->rung));
+    return pz_cpu_half(&a->in[0]) && k % 2 == 0 && pz_cpu_has_bf16(a->rung) &&
+           !(pz_cpu_given(a, 3) && !pz_cpu_half(&a->in[3]));
+}
+
+static bool fits(const struct pz_op_args *a)
+{
+    return pairs(a, depth_of(a));
+}
+
+static bool few_fits(const struct pz_op_args *a)
+{
+    return pairs(a, (size_t)a->in[1].shape.dim[3]) && !pz_cpu_given(a, 3);
 }
 
 /* Filters of depth k, one row of w each, packed for the picture's type. */
@@ -88,10 +96,12 @@ static void *pack(const struct pz_op_args *a, const float *w, size_t n, size_t k
 static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
 {
     size_t k = depth_of(a), n = (size_t)a->out.shape.dim[3];
-    if (!weights_known(a) || !types_fit(a, k) || a->attrs->act == PZ_ACT_PRELU || n < 16 ||
-        a->attrs->dilation[1] != 1 || (!plain(a) && (k < MIN_DEPTH || a->in[1].shape.dim[3] < 16)))
+    if (!weights_known(a) || a->attrs->act == PZ_ACT_PRELU || n < 16 || a->attrs->dilation[1] != 1 ||
+        (!plain(a) && (k < MIN_DEPTH || a->in[1].shape.dim[3] < 16)))
         return PZ_ERR_UNSUPPORTED;
+    struct pz_op_args as_run = pz_cpu_types(a, fits);
     struct columns *s = pz_calloc(1, sizeof *s);
+    a = &as_run;
     if (s)
         s->w = pack(a, a->in[1].data, n, k);
     if (!s || !s->w) {
@@ -184,9 +194,9 @@ static enum pz_status few_prepare(struct pz_log *log, const struct pz_op_args *a
     const struct pz_attrs *t = a->attrs;
     const int *w = a->in[1].shape.dim, *x = a->in[0].shape.dim;
     size_t taps = (size_t)w[1] * (size_t)w[2], co = (size_t)w[0], ci = (size_t)w[3], n = taps * co;
-    if (!weights_known(a) || !types_fit(a, ci) || (pz_cpu_mixed(a) && pz_cpu_given(a, 3)) || co > FEW ||
-        taps < 4 || ci < 64 || t->stride[0] != 1 || t->stride[1] != 1)
+    if (!weights_known(a) || co > FEW || taps < 4 || ci < 64 || t->stride[0] != 1 || t->stride[1] != 1)
         return PZ_ERR_UNSUPPORTED;
+    struct pz_op_args as_run = pz_cpu_types(a, few_fits);
     struct columns *s = pz_calloc(1, sizeof *s);
     float *by_tap = pz_calloc(n * ci, sizeof *by_tap);
     for (size_t o = 0; by_tap && o < co; o++)
@@ -194,7 +204,7 @@ static enum pz_status few_prepare(struct pz_log *log, const struct pz_op_args *a
             memcpy(by_tap + (k * co + o) * ci, (const float *)a->in[1].data + (o * taps + k) * ci,
                    ci * sizeof *by_tap);
     if (s && by_tap)
-        s->w = pack(a, by_tap, n, ci);
+        s->w = pack(&as_run, by_tap, n, ci);
     pz_free(by_tap);
     if (!s || !s->w) {
         release(s);

@@ -10,11 +10,17 @@
 #define CHUNK 16384 /* floats of a task */
 
 /* Elements are copied as they are: all of one type. */
-static enum pz_status one_type(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
+static bool one_type(const struct pz_op_args *a)
 {
     for (int i = 0; i < a->n_in; i++)
         if (a->in[i].dtype != a->out.dtype && a->in[i].dtype != PZ_DTYPE_I32)
-            return PZ_ERR_UNSUPPORTED;
+            return false;
+    return true;
+}
+
+static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
+{
+    pz_cpu_types(a, one_type);
     return PZ_OK;
 }
 
@@ -193,11 +199,11 @@ static void embedding_run(const struct pz_op_args *a)
     }
 }
 
-static const struct pz_kernel concat = {"own", one_type, NULL, concat_run, NULL, NULL};
-static const struct pz_kernel slice = {"own", one_type, NULL, slice_run, NULL, NULL};
-static const struct pz_kernel transpose = {"own", one_type, NULL, transpose_run, NULL, NULL};
-static const struct pz_kernel resize = {"own", one_type, NULL, nearest_run, NULL, NULL};
-static const struct pz_kernel embedding = {"own", one_type, NULL, embedding_run, NULL, NULL};
+static const struct pz_kernel concat = {"own", prepare, NULL, concat_run, NULL, NULL};
+static const struct pz_kernel slice = {"own", prepare, NULL, slice_run, NULL, NULL};
+static const struct pz_kernel transpose = {"own", prepare, NULL, transpose_run, NULL, NULL};
+static const struct pz_kernel resize = {"own", prepare, NULL, nearest_run, NULL, NULL};
+static const struct pz_kernel embedding = {"own", prepare, NULL, embedding_run, NULL, NULL};
 
 const struct pz_kernel *const pz_cpu_concat[] = {&concat, NULL};
 const struct pz_kernel *const pz_cpu_slice[] = {&slice, NULL};

@@ -14,13 +14,13 @@
 #define MAX_RUNS 4096
 
 /* BF16 in, BF16 out, at most a run of channels; what scales is a constant, F32. */
-static bool norm_types(const struct pz_op_args *a, int first)
+static bool fits(const struct pz_op_args *a)
 {
     const struct pz_shape *s = &a->in[0].shape;
-    for (int i = first; i < a->n_in; i++)
+    for (int i = 1; i < a->n_in; i++)
         if (pz_cpu_given(a, i) && pz_cpu_half(&a->in[i]))
             return false;
-    return a->in[0].dtype == a->out.dtype && (!pz_cpu_half(&a->out) || s->dim[s->rank - 1] <= WIDE);
+    return pz_cpu_half(&a->in[0]) && s->dim[s->rank - 1] <= WIDE;
 }
 
 /* The values of x[at …], as they are, or widened into `room`. */
@@ -83,9 +83,8 @@ static struct group_norm group_shape(const struct pz_op_args *a)
 static enum pz_status group_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
                                     size_t *scratch)
 {
-    struct group_norm t = group_shape(a);
-    if (!norm_types(a, 1))
-        return PZ_ERR_UNSUPPORTED;
+    struct pz_op_args as_run = pz_cpu_types(a, fits);
+    struct group_norm t = group_shape(&as_run);
     *scratch = t.runs * t.groups * 2 * sizeof(double) + (t.runs * 2 + 2) * t.c * sizeof(float);
     return PZ_OK;
 }
@@ -181,7 +180,8 @@ static void layer_task(void *user, int index, int worker)
 static enum pz_status layer_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
                                     size_t *scratch)
 {
-    return norm_types(a, 1) ? PZ_OK : PZ_ERR_UNSUPPORTED;
+    pz_cpu_types(a, fits);
+    return PZ_OK;
 }
 
 static void layer_run(const struct pz_op_args *a)
@@ -193,8 +193,7 @@ static void layer_run(const struct pz_op_args *a)
 static enum pz_status batch_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
                                     size_t *scratch)
 {
-    if (!norm_types(a, 1))
-        return PZ_ERR_UNSUPPORTED;
+    pz_cpu_types(a, fits);
     *scratch = 2 * (size_t)a->in[0].shape.dim[a->in[0].shape.rank - 1] * sizeof(float);
     return PZ_OK;
 }

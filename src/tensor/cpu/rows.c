@@ -6,26 +6,42 @@
 #define CHUNK 16384 /* elements of a task */
 #define STEP 4096   /* taken at a time where they are BF16 outside: widened, computed, narrowed */
 
-/* One type for all that is computed; constants stay F32. */
-static enum pz_status one_type(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
+/* Elementwise forms take whatever comes, constants as F32; rows must fit the room of a task. */
+static bool any(const struct pz_op_args *a)
 {
-    return a->in[0].dtype == a->out.dtype ? PZ_OK : PZ_ERR_UNSUPPORTED;
+    return true;
 }
 
-static enum pz_status both_types(struct pz_log *log, const struct pz_op_args *a, void **state,
-                                 size_t *scratch)
+static bool short_rows(const struct pz_op_args *a)
 {
+    const struct pz_shape *s = &a->in[0].shape;
+    return pz_cpu_half(&a->in[0]) && s->rank > 0 && s->dim[s->rank - 1] <= CHUNK;
+}
+
+static bool one_type(const struct pz_op_args *a)
+{
+    return a->in[0].dtype == a->out.dtype;
+}
+
+static enum pz_status map_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
+                                  size_t *scratch)
+{
+    pz_cpu_types(a, one_type);
     return PZ_OK;
 }
 
-/* Rows that fit the room of a task. */
-static enum pz_status short_rows(struct pz_log *log, const struct pz_op_args *a, void **state,
-                                 size_t *scratch)
+static enum pz_status binary_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
+                                     size_t *scratch)
 {
-    const struct pz_shape *s = &a->in[0].shape;
-    if (pz_cpu_mixed(a) && (s->rank < 1 || s->dim[s->rank - 1] > CHUNK))
-        return PZ_ERR_UNSUPPORTED;
-    return one_type(log, a, state, scratch);
+    pz_cpu_types(a, any);
+    return PZ_OK;
+}
+
+static enum pz_status rows_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
+                                   size_t *scratch)
+{
+    pz_cpu_types(a, short_rows);
+    return PZ_OK;
 }
 
 struct map_job {
@@ -64,7 +80,7 @@ static void map_run(const struct pz_op_args *a, enum pz_cpu_map fn)
     {                                                                                                        \
         map_run(a, fn);                                                                                      \
     }                                                                                                        \
-    static const struct pz_kernel name##_form = {"own", one_type, NULL, name##_run, NULL, NULL};             \
+    static const struct pz_kernel name##_form = {"own", map_prepare, NULL, name##_run, NULL, NULL};          \
     const struct pz_kernel *const pz_cpu_##name[] = {&name##_form, NULL}
 
 MAP_FORM(sigmoid, PZ_MAP_SIGMOID);
@@ -260,13 +276,13 @@ static void softmax_run(const struct pz_op_args *a)
 static enum pz_status need_last_axis(struct pz_log *log, const struct pz_op_args *a, void **state,
                                      size_t *scratch)
 {
-    return a->attrs->axis == 0 ? short_rows(log, a, state, scratch) : PZ_ERR_UNSUPPORTED;
+    return a->attrs->axis == 0 ? rows_prepare(log, a, state, scratch) : PZ_ERR_UNSUPPORTED;
 }
 
-static const struct pz_kernel add = {"own", both_types, NULL, add_run, NULL, NULL};
-static const struct pz_kernel sub = {"own", both_types, NULL, sub_run, NULL, NULL};
-static const struct pz_kernel mul = {"own", both_types, NULL, mul_run, NULL, NULL};
-static const struct pz_kernel geglu = {"own", short_rows, NULL, geglu_run, NULL, NULL};
+static const struct pz_kernel add = {"own", binary_prepare, NULL, add_run, NULL, NULL};
+static const struct pz_kernel sub = {"own", binary_prepare, NULL, sub_run, NULL, NULL};
+static const struct pz_kernel mul = {"own", binary_prepare, NULL, mul_run, NULL, NULL};
+static const struct pz_kernel geglu = {"own", rows_prepare, NULL, geglu_run, NULL, NULL};
 static const struct pz_kernel softmax = {"own", need_last_axis, NULL, softmax_run, NULL, NULL};
 
 const struct pz_kernel *const pz_cpu_add[] = {&add, NULL};

@@ -1,7 +1,7 @@
 /* ReLU, PReLU, pooling and padding on the vector rungs, and the choice of the rung. */
 #include <string.h>
 
-#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/cpu.h"
 
 const struct pz_cpu_fns *pz_cpu_fns_get(int rung)
 {
@@ -22,9 +22,9 @@ bool pz_cpu_has_bf16(int rung)
     return pz_cpu_fns_get(rung)->gemm_bf16 != NULL;
 }
 
-static enum pz_status need_f32(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
+static enum pz_status always(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
 {
-    return pz_cpu_mixed(a) ? PZ_ERR_UNSUPPORTED : PZ_OK;
+    return PZ_OK;
 }
 
 static void relu_run(const struct pz_op_args *a)
@@ -93,7 +93,7 @@ static enum pz_status need_taps(struct pz_log *log, const struct pz_op_args *a, 
     for (int i = 0; i < 4; i++)
         if (a->attrs->pad[i] >= a->attrs->kernel[i / 2])
             return PZ_ERR_UNSUPPORTED;
-    return need_f32(log, a, state, scratch);
+    return PZ_OK;
 }
 
 static void pad_run(const struct pz_op_args *a)
@@ -124,12 +124,12 @@ static void pad_run(const struct pz_op_args *a)
 
 static enum pz_status need_rank(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
 {
-    return a->out.shape.rank >= 1 && !pz_cpu_mixed(a) ? PZ_OK : PZ_ERR_UNSUPPORTED;
+    return a->out.shape.rank >= 1 ? PZ_OK : PZ_ERR_UNSUPPORTED;
 }
 
-static const struct pz_kernel relu = {"own", need_f32, NULL, relu_run, NULL, NULL};
-static const struct pz_kernel prelu = {"own", need_f32, NULL, prelu_run, NULL, NULL};
-static const struct pz_kernel maxpool = {"own", need_f32, NULL, maxpool_run, NULL, NULL};
+static const struct pz_kernel relu = {"own", always, NULL, relu_run, NULL, NULL};
+static const struct pz_kernel prelu = {"own", always, NULL, prelu_run, NULL, NULL};
+static const struct pz_kernel maxpool = {"own", always, NULL, maxpool_run, NULL, NULL};
 static const struct pz_kernel avgpool = {"own", need_taps, NULL, avgpool_run, NULL, NULL};
 static const struct pz_kernel pad = {"own", need_rank, NULL, pad_run, NULL, NULL};
 

@@ -109,16 +109,20 @@ static bool suits(const struct pz_op_args *a, const struct pz_cpu_fns *f)
     return (long long)o[0] * ((o[1] + 3) / 4) * ((o[2] + 3) / 4) >= MIN_TILES;
 }
 
+static bool fits(const struct pz_op_args *a)
+{
+    return pz_cpu_half(&a->in[0]) && !(pz_cpu_given(a, 3) && !pz_cpu_half(&a->in[3]));
+}
+
 static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)
 {
     const struct pz_cpu_fns *f = pz_cpu_fns_get(a->rung);
     if (!suits(a, f))
         return PZ_ERR_UNSUPPORTED;
-    if (pz_cpu_given(a, 3) && a->in[3].dtype != a->out.dtype)
-        return PZ_ERR_UNSUPPORTED;
     for (int i = 1; i < a->n_in; i++)
         if (i != 3 && pz_cpu_given(a, i) && !a->in[i].data)
             return PZ_ERR_UNSUPPORTED; /* weights that are computed */
+    pz_cpu_types(a, fits);
     struct layout l = layout_of(a);
     struct wino *s = pz_calloc(1, sizeof *s);
     if (!s)
