@@ -7,6 +7,7 @@
 
 struct pz_cuda;
 struct pz_cuda_session;
+struct pz_profile_record;
 
 struct pz_place {
     int root;        /**< the value whose memory this one uses (itself, or a reshape's source) */
@@ -48,6 +49,7 @@ struct pz_session {
     uint8_t *arena;          /**< on the device for CUDA plans */
     struct pz_op_args *args; /**< one a step */
     struct pz_cuda_session *cuda;
+    struct pz_profile_record *profile; /**< times runs; NULL: nobody watches */
     uint8_t *host; /**< inputs and outputs as the graph has them; CPU plans in BF16 or F16 only */
 };
 
@@ -59,6 +61,9 @@ void pz_session_bind(struct pz_session *s);
 
 /** Where a value lies while the steps run. */
 void *pz_session_place(const struct pz_session *s, int value);
+
+/** One call of a line of a profile: a step, or the whole run on a device. Seconds of pz_now(). */
+void pz_profile_add(struct pz_profile_record *r, int line, double start, double end);
 
 /** CPU plans that hold values as BF16 or F16 (plan_half.c). True for such a plan. */
 bool pz_plan_is_half(const struct pz_plan *p);
