@@ -74,6 +74,7 @@ struct pz_context_params {
         *models_dir; /**< folder of downloaded weights; NULL = $PERSONALIZE_MODELS, else the user's cache */
     const char *cache_dir; /**< folder of cached templates; NULL = the user's cache */
     uint64_t seed;         /**< every random choice derives from it */
+    bool profile;          /**< time every network's operations, for pz_context_write_profile() */
     enum pz_message_level message_level;
     /** One message, no newline; `text` lives until the callback returns. Any worker thread, one call at a
      * time. */
@@ -94,6 +95,12 @@ struct pz_context_params {
 PZ_API PZ_CHECKED enum pz_result pz_context_create(const struct pz_context_params *params,
                                                    struct pz_context **ctx);
 PZ_API void pz_context_destroy(struct pz_context **ctx);
+
+/** Write where the networks' time went since the context was made: a trace that chrome://tracing and Perfetto
+ * read to `path`, and a table to `path` with .txt behind. Errors: USAGE (made without `profile`), DEVICE,
+ * WRITE.
+ */
+PZ_API PZ_CHECKED enum pz_result pz_context_write_profile(struct pz_context *ctx, const char *path);
 
 /** The last error line of this context, "" when there was none. Valid until the next call with this context.
  */

@@ -9,6 +9,7 @@
 #include "base/pool.h"
 #include "pipeline/evaluate.h"
 #include "pipeline/pipeline.h"
+#include "tensor/profile.h"
 
 struct pz_context {
     struct pz_pipeline pipeline;
@@ -109,6 +110,7 @@ enum pz_result pz_context_create(const struct pz_context_params *params, struct 
     p->job.cancelled = on_cancelled;
     p->job.user = ctx;
     p->job.seed = a->seed;
+    p->job.profile = a->profile ? pz_profile_create() : NULL;
     ctx->models_dir = pz_api_models_dir(a->models_dir);
     ctx->cache_dir = pz_strdup(a->cache_dir);
     ctx->device = pz_strdup(a->device ? a->device : "auto");
@@ -119,7 +121,8 @@ enum pz_result pz_context_create(const struct pz_context_params *params, struct 
     p->precision = ctx->precision;
     if (a->threads < 0 || a->threads > 256)
         st = pz_fail(p->job.log, PZ_ERR_USAGE, "threads must be 0 to 256");
-    else if (!p->job.log || !p->job.pool || !ctx->device || !ctx->models_dir)
+    else if (!p->job.log || !p->job.pool || !ctx->device || !ctx->models_dir ||
+             (a->profile && !p->job.profile))
         st = PZ_ERR_NOMEM;
     if (st == PZ_OK)
         st = check_device(p->job.log, a->device);
@@ -138,6 +141,7 @@ void pz_context_destroy(struct pz_context **ctx)
         return;
     struct pz_context *c = *ctx;
     pz_pipeline_close(&c->pipeline);
+    pz_profile_destroy(&c->pipeline.job.profile);
     pz_pool_destroy(&c->pipeline.job.pool);
     pz_log_destroy(&c->pipeline.job.log);
     pz_free(c->models_dir);
@@ -146,6 +150,14 @@ void pz_context_destroy(struct pz_context **ctx)
     pz_free(c->precision);
     pz_free(c);
     *ctx = NULL;
+}
+
+enum pz_result pz_context_write_profile(struct pz_context *ctx, const char *path)
+{
+    const struct pz_job *job = &ctx->pipeline.job;
+    if (!job->profile)
+        return finish(ctx, pz_fail(job->log, PZ_ERR_USAGE, "no profile was asked for when this began"));
+    return finish(ctx, pz_profile_write(job->profile, job->log, path));
 }
 
 const char *pz_context_error(struct pz_context *ctx)

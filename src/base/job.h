@@ -11,6 +11,7 @@
 #include "base/log.h"
 
 struct pz_pool;
+struct pz_profile;
 
 struct pz_job {
     struct pz_log *log;   /**< may be NULL */
@@ -21,7 +22,8 @@ struct pz_job {
      * that runs the job, at most once a step. May be NULL. */
     void (*progress)(void *user, const char *stage, int64_t done, int64_t total);
     void *user;
-    uint64_t seed; /**< every random choice derives from it */
+    uint64_t seed;              /**< every random choice derives from it */
+    struct pz_profile *profile; /**< networks are timed into it (tensor/profile.h); may be NULL */
 };
 
 /** True when the caller asked to stop. `job` may be NULL. */

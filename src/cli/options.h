@@ -78,7 +78,7 @@ struct pz_cli_args {
     struct pz_cli_pairs vars, spoken, say, audio;
     const char *output, *transcript, *recogniser, *consent, *lip_sync_model, *face, *voice, *fit, *device,
         *precision;
-    const char *models_dir, *cache_dir, *preset, *strip;
+    const char *models_dir, *cache_dir, *preset, *strip, *profile;
     int64_t threads; /**< 0 = one per CPU */
     int64_t seed;    /**< 1 when not given */
     int64_t crf;     /**< 0 = the library's default */

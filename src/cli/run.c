@@ -78,6 +78,7 @@ static enum pz_result open_context(struct run *r)
     p.models_dir = a->models_dir;
     p.cache_dir = a->cache_dir;
     p.seed = (uint64_t)a->seed;
+    p.profile = a->profile != NULL;
     p.message_level = a->quiet ? PZ_MESSAGE_ERROR : a->verbose ? PZ_MESSAGE_INFO : PZ_MESSAGE_WARNING;
     p.message = on_message;
     p.progress = on_progress;
@@ -352,6 +353,8 @@ int pz_cli_main(int argc, char **argv)
             result = fail(&r, PZ_RESULT_DEVICE, strerror(errno), "signal handlers", "close other programs");
         else
             result = work(&r);
+        if (result == PZ_RESULT_DONE && r.ctx && r.args.profile)
+            result = pz_context_write_profile(r.ctx, r.args.profile);
     }
     pz_cli_progress_end(&r.progress);
     if (result != PZ_RESULT_DONE)

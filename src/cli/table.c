@@ -101,6 +101,8 @@ const struct pz_cli_option pz_cli_options[] = {
      "Also write a picture for human eyes: true mouths above, made ones below."},
     {"json", 0, PZ_OPT_FLAG, NULL, NULL, 0, 0, ALL, FIELD(json),
      "Print the report on standard output as JSON."},
+    {"profile", 0, PZ_OPT_TEXT, "FILE", NULL, 0, 0, WORK, FIELD(profile),
+     "Write where the networks' time went: a trace for chrome://tracing, and a table to FILE.txt."},
     {"quiet", 'q', PZ_OPT_FLAG, NULL, NULL, 0, 0, ALL, FIELD(quiet), "No progress, no warnings."},
     {"verbose", 'v', PZ_OPT_FLAG, NULL, NULL, 0, 0, ALL, FIELD(verbose), "Say more about what is done."},
     {"help", 'h', PZ_OPT_FLAG, NULL, NULL, 0, 0, ALL, FIELD(help), "Show this help."},

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "tensor/plan.h"
+#include "tensor/profile.h"
 #include "weights/tflite.h"
 
 #define SIDE 128
@@ -65,6 +66,11 @@ enum pz_status pz_face_detector_create(const char *model_path, struct pz_log *lo
 fail:
     pz_face_detector_destroy(&d);
     return st == PZ_ERR_FORMAT || st == PZ_ERR_UNSUPPORTED ? PZ_ERR_WEIGHTS : st;
+}
+
+enum pz_status pz_face_detector_profile(struct pz_face_detector *d, struct pz_profile *p)
+{
+    return pz_session_profile(d->session, p, "face boxes");
 }
 
 void pz_face_detector_destroy(struct pz_face_detector **dp)

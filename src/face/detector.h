@@ -23,6 +23,9 @@ PZ_NODISCARD enum pz_status pz_face_detector_create(const char *model_path, stru
                                                     struct pz_face_detector **d);
 void pz_face_detector_destroy(struct pz_face_detector **d);
 
+/** Time its network from now on, see tensor/profile.h; `p` NULL: no more. Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_face_detector_profile(struct pz_face_detector *d, struct pz_profile *p);
+
 /** Faces of a picture, best first, at most PZ_FACE_MAX_DETECTIONS. `tiles` also looks at 2×2 overlapping
  * parts, which finds faces down to about a twentieth of the long side instead of a tenth. Errors: NOMEM
  * (logged). */

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "tensor/plan.h"
+#include "tensor/profile.h"
 #include "weights/tflite.h"
 
 #define SIDE 192
@@ -92,6 +93,14 @@ enum pz_status pz_landmarker_create(const char *model_path, int n_sessions, stru
 fail:
     pz_landmarker_destroy(&l);
     return st == PZ_ERR_FORMAT || st == PZ_ERR_UNSUPPORTED ? PZ_ERR_WEIGHTS : st;
+}
+
+enum pz_status pz_landmarker_profile(struct pz_landmarker *l, struct pz_profile *p)
+{
+    enum pz_status st = PZ_OK;
+    for (int i = 0; i < l->n && st >= PZ_OK; i++)
+        st = pz_session_profile(l->sessions[i], p, "face mesh");
+    return st;
 }
 
 void pz_landmarker_destroy(struct pz_landmarker **lp)

@@ -19,6 +19,9 @@ PZ_NODISCARD enum pz_status pz_landmarker_create(const char *model_path, int n_s
                                                  struct pz_landmarker **l);
 void pz_landmarker_destroy(struct pz_landmarker **l);
 
+/** Time its network from now on, see tensor/profile.h; `p` NULL: no more. Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_landmarker_profile(struct pz_landmarker *l, struct pz_profile *p);
+
 /** Points of the face inside `roi`: xyz in px (z on the same scale, smaller = nearer), `*presence` in [0,1].
  *  Sessions are independent: distinct numbers may run on distinct threads. Errors: NOMEM (logged). */
 PZ_NODISCARD enum pz_status pz_landmarker_run(struct pz_landmarker *l, int session,

@@ -64,6 +64,10 @@ static enum pz_status load_models(struct pz_face_tracker *t, const char *models_
         st = pz_face_detector_create(a, t->job.log, &t->detector);
     if (st == PZ_OK)
         st = pz_landmarker_create(b, MAX_PERSONS, t->job.log, &t->landmarker);
+    if (st == PZ_OK)
+        st = pz_face_detector_profile(t->detector, t->job.profile);
+    if (st == PZ_OK)
+        st = pz_landmarker_profile(t->landmarker, t->job.profile);
     pz_free(a);
     pz_free(b);
     return st;

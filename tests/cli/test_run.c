@@ -90,6 +90,12 @@ void pz_context_destroy(struct pz_context **ctx)
     *ctx = NULL;
 }
 
+enum pz_result pz_context_write_profile(struct pz_context *ctx, const char *path)
+{
+    note("profile %s %s;", context_params.profile ? "to" : "unasked", path);
+    return PZ_RESULT_DONE;
+}
+
 const char *pz_context_error(struct pz_context *ctx)
 {
     return answer == PZ_RESULT_CANCELLED ? "" : "v.mp4: the double says no; ask it again";
@@ -364,10 +370,14 @@ static void reports_are_printed_also_when_footage_fails(void **state)
 {
     const char *const check[] = {"check", "v.mp4", "--json", NULL};
     assert_int_equal(run(check, 0), 3);
+    assert_null(strstr(notes, "profile"));
     assert_string_equal(out, "{\"verdict\": \"unusable\"}\n");
     assert_string_equal(err, "personalize: v.mp4: not usable; the report says why\n");
     const char *const evaluate[] = {"evaluate", "a.mp4", "b.mp4", "--lip-sync-model", "auto", NULL};
     assert_int_equal(run(evaluate, 0), 0);
+    const char *timed[] = {"evaluate", "v.mp4", "--profile", "t.json", NULL};
+    assert_int_equal(run(timed, 0), 0);
+    assert_non_null(strstr(notes, "profile to t.json;"));
     assert_string_equal(out, "figures:\n  r_aperture: 0.5\n");
     const char *const path[] = {"models", "path", NULL};
     assert_int_equal(run(path, 0), 0);
