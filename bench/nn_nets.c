@@ -7,6 +7,8 @@
 #include "nn/sd_block.h"
 #include "nn/sd_unet.h"
 #include "nn/sd_vae.h"
+#include "nn/wav2lip.h"
+#include "nn/whisper.h"
 #include "nn_bench.h"
 #include "tensor/half.h"
 
@@ -52,10 +54,33 @@ static void vae_encoder(struct pz_params *p, int batch, int size)
     output(p, "logvar", logvar);
 }
 
+static void wav2lip(struct pz_params *p, int batch, int size)
+{
+    struct pz_wav2lip_config c = pz_wav2lip_published(1);
+    int mel = input(p, "mel", 4, batch, 80, 16, 1), face = input(p, "face", 4, batch, size, size, 6);
+    output(p, "picture", pz_wav2lip_face(p, &c, pz_wav2lip_audio(p, &c, mel), face, NULL));
+}
+
+/* `size`: rows of the encoder's result, 1500 for 30 s of sound. */
+static void whisper_tiny(struct pz_params *p, int batch, int size)
+{
+    struct pz_whisper_dims d = {.bands = 80,
+                                .vocab = 51865,
+                                .audio_ctx = size,
+                                .audio_state = 384,
+                                .audio_heads = 6,
+                                .audio_layers = 4};
+    output(p, "audio", pz_nn_whisper_encoder(p, &d, input(p, "mel", 4, batch, 1, 2 * size, 80), NULL));
+}
+
+static const char *const decoder_names[] = {"decoder.*", NULL};
+
 const struct net nets[] = {
     {"musetalk_unet", "MuseTalk's UNet, latent 32, audio 50x384, t = 0", 32, musetalk_unet, NULL},
     {"vae_decoder", "sd-vae-ft-mse, latent 32 to 256x256", 32, vae_decoder, pz_sd_vae_decoder_only},
     {"vae_encoder", "sd-vae-ft-mse, 256x256 to latent", 256, vae_encoder, pz_sd_vae_encoder_only},
+    {"wav2lip", "Wav2Lip, 96x96", 96, wav2lip, NULL},
+    {"whisper_tiny_encoder", "Whisper tiny's encoder, 30 s", 1500, whisper_tiny, decoder_names},
     {"latentsync_unet", "LatentSync's UNet, 2 x 16 frames, latent 64", 64, latentsync_unet, NULL},
 };
 const int n_nets = (int)(sizeof nets / sizeof *nets);

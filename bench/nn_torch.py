@@ -303,6 +303,90 @@ class Encoder(nn.Module):
         return self.quant_conv(x).chunk(2, 1)
 
 
+class Unit(nn.Module):
+    """Convolution, batch norm, + input, ReLU."""
+
+    def __init__(self, i, o, k, s=1, p=0, grow=None):
+        super().__init__()
+        conv = nn.Conv2d(i, o, k, s, p) if grow is None else nn.ConvTranspose2d(i, o, k, s, p, grow)
+        self.conv_block, self.same = nn.Sequential(conv, nn.BatchNorm2d(o)), i == o and s == 1 and p == 1 and grow is None
+
+    def forward(self, x):
+        y = self.conv_block(x)
+        return F.relu(y + x if self.same else y)
+
+
+class Wav2Lip(nn.Module):
+    def __init__(self):
+        super().__init__()
+        sound = [(32, 3, 1, 1), (32, 3, 1, 1), (32, 3, 1, 1), (64, 3, (3, 1), 1), (64, 3, 1, 1), (64, 3, 1, 1), (128, 3, 3, 1),
+                 (128, 3, 1, 1), (128, 3, 1, 1), (256, 3, (3, 2), 1), (256, 3, 1, 1), (512, 3, 1, 0), (512, 1, 1, 0)]
+        units, i = [], 1
+        for o, k, s, p in sound:
+            units.append(Unit(i, o, k, s, p))
+            i = o
+        self.audio_encoder, self.face_encoder_blocks = nn.Sequential(*units), nn.ModuleList()
+        i, skips = 6, []
+        for b, (n, o) in enumerate(((1, 16), (3, 32), (4, 64), (3, 128), (3, 256), (2, 512))):
+            first = Unit(i, o, 3, 2, 1) if b else Unit(i, o, 7, 1, 3)
+            self.face_encoder_blocks.append(nn.Sequential(first, *(Unit(o, o, 3, 1, 1) for _ in range(n - 1))))
+            skips.append(o)
+            i = o
+        self.face_encoder_blocks.append(nn.Sequential(Unit(512, 512, 3), Unit(512, 512, 1)))
+        self.face_decoder_blocks, i = nn.ModuleList([nn.Sequential(Unit(512, 512, 1))]), 1024
+        for b, (n, o) in enumerate(((2, 512), (3, 512), (3, 384), (3, 256), (3, 128), (3, 64))):
+            first = Unit(i, o, 3, 2, 1, 1) if b else Unit(i, o, 3, 1, 0, 0)
+            self.face_decoder_blocks.append(nn.Sequential(first, *(Unit(o, o, 3, 1, 1) for _ in range(n - 1))))
+            i = o + skips[5 - b]
+        self.output_block = nn.Sequential(Unit(80, 32, 3, 1, 1), nn.Conv2d(32, 3, 1))
+
+    def forward(self, mel, face):
+        x, skips = self.audio_encoder(mel), []
+        for b in self.face_encoder_blocks:
+            face = b(face)
+            skips.append(face)
+        for b in self.face_decoder_blocks:
+            x = torch.cat([b(x), skips.pop()], 1)
+        return self.output_block(x).sigmoid()
+
+
+class WhisperAttention(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.query, self.key, self.value, self.out = nn.Linear(c, c), nn.Linear(c, c, False), nn.Linear(c, c), nn.Linear(c, c)
+
+    def forward(self, x):
+        q, k, v = (m(x).unflatten(-1, (-1, 64)).transpose(1, 2) for m in (self.query, self.key, self.value))
+        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class WhisperBlock(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.attn, self.attn_ln, self.mlp_ln = WhisperAttention(c), nn.LayerNorm(c), nn.LayerNorm(c)
+        self.mlp = nn.Sequential(nn.Linear(c, 4 * c), nn.GELU(), nn.Linear(4 * c, c))
+
+    def forward(self, x):
+        x = x + self.attn(self.attn_ln(x))
+        return x + self.mlp(self.mlp_ln(x))
+
+
+class Whisper(nn.Module):
+    def __init__(self, c=384, layers=4, rows=1500):
+        super().__init__()
+        self.encoder = Mod(conv1=nn.Conv1d(80, c, 3, 1, 1), conv2=nn.Conv1d(c, c, 3, 2, 1), ln_post=nn.LayerNorm(c),
+                           blocks=nn.ModuleList([WhisperBlock(c) for _ in range(layers)]))
+        a = torch.arange(rows)[:, None] * torch.exp(torch.arange(c // 2) * (-math.log(10000.0) / (c // 2 - 1)))
+        self.encoder.register_buffer("positional_embedding", torch.cat([a.sin(), a.cos()], 1))
+
+    def forward(self, mel):
+        e = self.encoder
+        x = F.gelu(e.conv2(F.gelu(e.conv1(mel[:, :, 0])))).transpose(1, 2) + e.positional_embedding
+        for b in e.blocks:
+            x = b(x)
+        return e.ln_post(x)
+
+
 def sinusoid(t):
     a = t * torch.exp(torch.arange(160) * (-math.log(10000.0) / 160))
     return torch.cat([a.cos(), a.sin()])[None]
@@ -317,6 +401,8 @@ NETS = {
     "musetalk_unet": (32, lambda: UNet(8), lambda b, s: [picture(b, s, s, 8), ("", (b, 50, 384)), ("time", (1, 320))]),
     "vae_decoder": (32, Decoder, lambda b, s: [picture(b, s, s, 4)]),
     "vae_encoder": (256, Encoder, lambda b, s: [picture(b, s, s, 3)]),
+    "wav2lip": (96, Wav2Lip, lambda b, s: [picture(b, 80, 16, 1), picture(b, s, s, 6)]),
+    "whisper_tiny_encoder": (1500, Whisper, lambda b, s: [picture(b, 1, 2 * s, 80)]),
     "latentsync_unet": (64, lambda: UNet(13, motion=True, frames=16),
                         lambda b, s: [picture(32 * b, s, s, 13), ("", (32 * b, 50, 384)), ("", (1, 320))]),
 }
