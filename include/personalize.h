@@ -248,8 +248,25 @@ PZ_API PZ_CHECKED enum pz_result pz_lipsync_apply(struct pz_lipsync *p, const ch
 /** Engines and weights: what exists in this build, what is installed, licences, what runs here: JSON. */
 PZ_API PZ_CHECKED enum pz_result pz_models_describe(struct pz_context *ctx, char **json);
 
-/** Check the installed weights of one model (or all: NULL) by size and SHA-256. `*json` says file by file.
- *  Errors: USAGE (unknown name), WEIGHTS (missing or wrong). */
+/** Licence of a model's weights (pz_text_free), and whether it was accepted before. Errors: USAGE (unknown
+ * name). */
+PZ_API PZ_CHECKED enum pz_result pz_models_licence(struct pz_context *ctx, const char *name, char **licence,
+                                                   bool *accepted);
+
+/** Fetch the weights of a model from their official address into the models folder; what came before a break
+ * is continued. Progress is stage "download", in bytes. `accept_licence`: the user has accepted the licence;
+ * it is noted. Errors: USAGE (unknown name, licence not accepted), INPUT (address, line), WEIGHTS (not the
+ * expected file), WRITE, CANCELLED. */
+PZ_API PZ_CHECKED enum pz_result pz_models_download(struct pz_context *ctx, const char *name,
+                                                    bool accept_licence, char **json);
+
+/** Take a local file as a model's weights: checked tensor by tensor, then put into the models folder. Errors:
+ * USAGE, INPUT, WEIGHTS (the first wrong tensor is named), WRITE. */
+PZ_API PZ_CHECKED enum pz_result pz_models_add(struct pz_context *ctx, const char *name, const char *file,
+                                               char **json);
+
+/** Check the installed weights of one model (or all: NULL) by size and SHA-256, or by their tensors. `*json`
+ * says file by file. Errors: USAGE (unknown name), WEIGHTS (missing or wrong). */
 PZ_API PZ_CHECKED enum pz_result pz_models_verify(struct pz_context *ctx, const char *name, char **json);
 
 /** Folder where weights are looked for; lives as long as the context. */

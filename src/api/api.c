@@ -433,6 +433,21 @@ enum pz_result pz_models_verify(struct pz_context *ctx, const char *name, char *
     return finish(ctx, pz_api_models_verify(&ctx->pipeline, name, json));
 }
 
+enum pz_result pz_models_licence(struct pz_context *ctx, const char *name, char **licence, bool *accepted)
+{
+    return finish(ctx, pz_api_models_licence(&ctx->pipeline, name, licence, accepted));
+}
+
+enum pz_result pz_models_download(struct pz_context *ctx, const char *name, bool accept_licence, char **json)
+{
+    return finish(ctx, pz_api_models_download(&ctx->pipeline, name, accept_licence, json));
+}
+
+enum pz_result pz_models_add(struct pz_context *ctx, const char *name, const char *file, char **json)
+{
+    return finish(ctx, pz_api_models_add(&ctx->pipeline, name, file, json));
+}
+
 const char *pz_models_dir(struct pz_context *ctx)
 {
     return ctx->models_dir;

@@ -1,4 +1,5 @@
-/* Downloads on libcurl: one file at a time, resumed by byte ranges. No mirrors, no parallel pieces, no credentials. */
+/* Downloads on libcurl: one file at a time, resumed by byte ranges. No mirrors, no parallel pieces, no
+ * credentials. */
 #include "api/download.h"
 
 #include <curl/curl.h>
@@ -90,8 +91,10 @@ static enum pz_status fetch(struct transfer *t)
     for (int i = 0; i < TRIES; i++) {
         long answer = 0;
         CURLcode code = try_once(t, &answer);
-        // A part that is already whole: the server has no bytes behind it.
-        if (code == CURLE_OK || (answer == 416 && t->have > 0 && t->have == t->d->n_bytes))
+        // 416: the server has no bytes behind the part, which is then whole, or of another file. libcurl
+        // calls it success.
+        bool nothing_more = answer == 416 && t->have > 0;
+        if (nothing_more ? t->have == t->d->n_bytes : code == CURLE_OK)
             return PZ_OK;
         if (t->disk)
             return pz_fail(log, PZ_ERR_WRITE, "'%s.part' cannot be written: %s", t->d->path, strerror(errno));
@@ -99,13 +102,16 @@ static enum pz_status fetch(struct transfer *t)
             return PZ_ERR_CANCELLED;
         if (code == CURLE_OUT_OF_MEMORY)
             return pz_fail(log, PZ_ERR_NOMEM, "no memory for a download");
-        if (t->have > 0 && !afresh && (code == CURLE_RANGE_ERROR || answer == 416)) {
-            // The server does not continue files, or the part does not belong to this one: once from the start.
+        if (t->have > 0 && !afresh && (code == CURLE_RANGE_ERROR || nothing_more)) {
+            // The server does not continue files, or the part does not belong to this one: once from the
+            // start.
             afresh = true;
             if (ftruncate(fileno(t->file), 0) != 0)
-                return pz_fail(log, PZ_ERR_WRITE, "'%s.part' cannot be emptied: %s", t->d->path, strerror(errno));
+                return pz_fail(log, PZ_ERR_WRITE, "'%s.part' cannot be emptied: %s", t->d->path,
+                               strerror(errno));
         } else if (i + 1 == TRIES || !passing(code, answer)) {
-            return pz_fail(log, PZ_ERR_INPUT, "%s: %s", t->d->url, t->text[0] ? t->text : curl_easy_strerror(code));
+            return pz_fail(log, PZ_ERR_INPUT, "%s: %s", t->d->url,
+                           t->text[0] ? t->text : curl_easy_strerror(code));
         }
     }
     return pz_fail(log, PZ_ERR_INPUT, "%s: the server does not finish", t->d->url);
@@ -124,8 +130,8 @@ static enum pz_status check(const struct pz_download *d, const char *part, struc
         fclose(f);
     }
     if (strncasecmp(head, "<!doctype", 9) == 0 || strncasecmp(head, "<html", 5) == 0)
-        return pz_fail(log, PZ_ERR_INPUT, "%s gave a web page, not the file; fetch it by hand and use `models add`",
-                       d->url);
+        return pz_fail(log, PZ_ERR_INPUT,
+                       "%s gave a web page, not the file; fetch it by hand and use `models add`", d->url);
     if (size < 0 || (d->n_bytes && size != d->n_bytes))
         return pz_fail(log, PZ_ERR_WEIGHTS, "%s has %lld bytes, %lld were expected", d->url, (long long)size,
                        (long long)d->n_bytes);

@@ -1,5 +1,4 @@
-/* What can run here and what it needs. Downloading is not done by the library: scripts/setup fetches what
- * there is. */
+/* What can run here and what it needs: the table of weights. Getting them is models_get.c. */
 #include "api/models.h"
 
 #include <jansson.h>
@@ -10,46 +9,99 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "lipsync/lse.h"
+#include "lipsync/wav2lip_model.h"
 
-struct weight_file {
-    const char *model;  /* group, as on the command line */
-    const char *path;   /* below the models folder, or absolute */
-    int64_t n_bytes;    /* 0 = any */
-    const char *sha256; /* NULL = any */
-    const char *licence, *used_for, *how;
-};
+#include "tensor/cuda/cuda.h"
+
+static enum pz_status check_wav2lip(const char *path, const struct pz_job *job);
 
 #define MP_LICENCE "Apache-2.0 (Google MediaPipe)"
 #define MP_HOW "scripts/fetch-mediapipe"
 #define PS_DIR "/usr/share/pocketsphinx/model/en-us/"
+#define W2L_LICENCE                                                                                          \
+    "research, academic and personal use only, no commercial use (Rudrabha/Wav2Lip; trained on LRS2)"
+#define DRIVE_FOLDER "https://drive.google.com/drive/folders/153HLrqlBNxzZcHi17PEvP09kkAfzRshM"
 
-static const struct weight_file files[] = {
-    {"mediapipe", "mediapipe/face_detection_short_range.tflite", 229714,
-     "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8", MP_LICENCE, "face detection",
-     MP_HOW},
-    {"mediapipe", "mediapipe/face_landmark_with_attention.tflite", 2495106,
-     "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4", MP_LICENCE, "face landmarks",
-     MP_HOW},
-    {"pocketsphinx", PS_DIR "en-us/mdef", 0, NULL, "BSD-2-Clause (CMU)", "recognition and alignment",
-     "Debian package pocketsphinx-en-us"},
-    {"pocketsphinx", PS_DIR "cmudict-en-us.dict", 0, NULL, "BSD-2-Clause (CMU)", "pronunciations",
-     "Debian package pocketsphinx-en-us"},
+/* Sizes and hashes are said where somebody has measured or published them; the others are checked by their
+ * tensors. */
+static const struct pz_weight_file files[] = {
+    {.model = "mediapipe",
+     .path = "mediapipe/face_detection_short_range.tflite",
+     .n_bytes = 229714,
+     .sha256 = "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+     .licence = MP_LICENCE,
+     .used_for = "face detection",
+     .how = MP_HOW},
+    {.model = "mediapipe",
+     .path = "mediapipe/face_landmark_with_attention.tflite",
+     .n_bytes = 2495106,
+     .sha256 = "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4",
+     .licence = MP_LICENCE,
+     .used_for = "face landmarks",
+     .how = MP_HOW},
+    {.model = "pocketsphinx",
+     .path = PS_DIR "en-us/mdef",
+     .licence = "BSD-2-Clause (CMU)",
+     .used_for = "recognition and alignment",
+     .how = "Debian package pocketsphinx-en-us"},
+    {.model = "pocketsphinx",
+     .path = PS_DIR "cmudict-en-us.dict",
+     .licence = "BSD-2-Clause (CMU)",
+     .used_for = "pronunciations",
+     .how = "Debian package pocketsphinx-en-us"},
+    {.model = "wav2lip",
+     .path = "wav2lip/wav2lip_gan.pth",
+     .url = "https://drive.usercontent.google.com/"
+            "download?id=15G3U08c8xsCkOqQxE38Z2XXDnPcOptNk&export=download&confirm=t",
+     .licence = W2L_LICENCE,
+     .used_for = "lip-sync, sharper pictures",
+     .how = "personalize models download wav2lip",
+     .either = true,
+     .check = check_wav2lip},
+    {.model = "wav2lip",
+     .path = "wav2lip/wav2lip.pth",
+     .licence = W2L_LICENCE,
+     .used_for = "lip-sync, closer lips",
+     .how = "fetch by hand from " DRIVE_FOLDER ", then personalize models add wav2lip FILE",
+     .either = true,
+     .check = check_wav2lip},
+    {.model = "syncnet",
+     .path = "syncnet/syncnet_v2.model",
+     .url = "https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",
+     .licence =
+         "published by Oxford VGG with its research code (joonson/syncnet_python, MIT); the file itself "
+         "carries no licence",
+     .used_for = "LSE-D, LSE-C and offset in `evaluate`",
+     .how = "personalize models download syncnet",
+     .check = pz_lse_verify},
 };
 #define N_FILES ((int)(sizeof files / sizeof files[0]))
 
 struct engine_row {
     const char *name, *needs, *weights;
+    bool cuda; /* runs there too */
 };
 
 static const struct engine_row engines[] = {
-    {"gaussian_splatting", "mediapipe", "fitted to the speaker at prepare"},
-    {"wav2lip", NULL, "official, research and non-commercial use"},
-    {"musetalk", NULL, "official, MIT"},
-    {"latentsync", NULL, "official, OpenRAIL++"},
-    {"vasa1", NULL, "never published; own weights"},
-    {"emo", NULL, "never published; own weights"},
+    {"gaussian_splatting", "mediapipe", "fitted to the speaker at prepare", false},
+    {"wav2lip", "wav2lip", "official, research and non-commercial use", true},
+    {"musetalk", NULL, "official, MIT", false},
+    {"latentsync", NULL, "official, OpenRAIL++", false},
+    {"vasa1", NULL, "never published; own weights", false},
+    {"emo", NULL, "never published; own weights", false},
 };
 #define N_ENGINES ((int)(sizeof engines / sizeof engines[0]))
+
+static enum pz_status check_wav2lip(const char *path, const struct pz_job *job)
+{
+    return pz_wav2lip_verify(path, job, NULL);
+}
+
+const struct pz_weight_file *pz_weight_file_at(int i)
+{
+    return i >= 0 && i < N_FILES ? &files[i] : NULL;
+}
 
 char *pz_api_models_dir(const char *given)
 {
@@ -63,15 +115,15 @@ char *pz_api_models_dir(const char *given)
     return pz_asprintf("%s/.cache/personalize/models", home && *home ? home : "/tmp");
 }
 
-static char *locate(const struct weight_file *f, const char *dir)
+char *pz_weight_file_locate(const struct pz_weight_file *f, const char *dir)
 {
     return f->path[0] == '/' ? pz_strdup(f->path) : pz_path_join(dir, f->path);
 }
 
 /* "ok", "missing" or "different". `hash`: compare the bytes, not only the size. */
-static const char *state_of(struct pz_log *log, const struct weight_file *f, const char *dir, bool hash)
+static const char *state_of(struct pz_log *log, const struct pz_weight_file *f, const char *dir, bool hash)
 {
-    char *path = locate(f, dir), sha[65];
+    char *path = pz_weight_file_locate(f, dir), sha[65];
     struct stat sb;
     const char *state = "ok";
     if (!path || stat(path, &sb) != 0 || !S_ISREG(sb.st_mode))
@@ -84,11 +136,13 @@ static const char *state_of(struct pz_log *log, const struct weight_file *f, con
     return state;
 }
 
-static json_t *file_json(const struct weight_file *f, const char *dir, const char *state)
+static json_t *file_json(const struct pz_weight_file *f, const char *dir, const char *state)
 {
-    char *path = locate(f, dir);
+    char *path = pz_weight_file_locate(f, dir);
     json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "model", f->model, "file", path ? path : f->path,
                           "state", state, "licence", f->licence, "used_for", f->used_for, "from", f->how);
+    if (o && f->url)
+        json_object_set_new(o, "address", json_string(f->url));
     if (o && f->sha256)
         json_object_set_new(o, "sha256", json_string(f->sha256));
     pz_free(path);
@@ -104,13 +158,22 @@ static enum pz_status dump(struct pz_log *log, json_t *root, char **json)
     return *json ? PZ_OK : pz_fail(log, PZ_ERR_NOMEM, "no memory for the answer");
 }
 
+/* All files of a model, or one of those of which either will do. */
 static bool have_all(struct pz_log *log, const char *model, const char *dir)
 {
-    for (int i = 0; i < N_FILES; i++)
-        if (model && strcmp(files[i].model, model) == 0 &&
-            strcmp(state_of(log, &files[i], dir, false), "ok") != 0)
+    bool any = false, either = false;
+    for (int i = 0; i < N_FILES; i++) {
+        if (!model || strcmp(files[i].model, model) != 0)
+            continue;
+        bool here = strcmp(state_of(log, &files[i], dir, false), "ok") == 0;
+        if (files[i].either) {
+            either = true;
+            any = any || here;
+        } else if (!here) {
             return false;
-    return true;
+        }
+    }
+    return !either || any;
 }
 
 enum pz_status pz_api_models_describe(struct pz_pipeline *p, char **json)
@@ -130,13 +193,37 @@ enum pz_status pz_api_models_describe(struct pz_pipeline *p, char **json)
         json_array_append_new(json_object_get(root, "engines"),
                               json_pack("{s:s, s:s, s:s, s:o}", "name", e->name, "status", status, "weights",
                                         e->weights, "devices",
-                                        built ? json_pack("[s]", "cpu") : json_array()));
+                                        !built                         ? json_array()
+                                        : e->cuda && pz_cuda_present() ? json_pack("[s,s]", "cpu", "cuda")
+                                                                       : json_pack("[s]", "cpu")));
     }
     for (int i = 0; i < N_FILES; i++)
         json_array_append_new(json_object_get(root, "weights"),
                               file_json(&files[i], dir, state_of(log, &files[i], dir, false)));
     pz_free(dir);
     return dump(log, root, json);
+}
+
+/* Is another file of the same model there that will do as well? */
+static bool has_other(struct pz_log *log, int which, const char *dir)
+{
+    for (int i = 0; i < N_FILES; i++)
+        if (files[which].either && files[i].either && i != which &&
+            !strcmp(files[i].model, files[which].model) &&
+            !strcmp(state_of(log, &files[i], dir, false), "ok"))
+            return true;
+    return false;
+}
+
+/* Size and hash where known, else the tensors. */
+static const char *verify_one(struct pz_pipeline *p, const struct pz_weight_file *f, const char *dir)
+{
+    const char *state = state_of(p->job.log, f, dir, true);
+    char *path = f->check && !f->sha256 && !strcmp(state, "ok") ? pz_weight_file_locate(f, dir) : NULL;
+    if (path && f->check(path, &p->job) < PZ_OK)
+        state = "different";
+    pz_free(path);
+    return state;
 }
 
 enum pz_status pz_api_models_verify(struct pz_pipeline *p, const char *name, char **json)
@@ -146,28 +233,45 @@ enum pz_status pz_api_models_verify(struct pz_pipeline *p, const char *name, cha
     char *dir = pz_api_models_dir(p->models_dir);
     json_t *list = json_array();
     int n = 0;
-    const struct weight_file *bad = NULL;
+    const struct pz_weight_file *bad = NULL;
+    bool broken = false;
     *json = NULL;
     for (int i = 0; dir && i < N_FILES; i++) {
-        if (name && strcmp(files[i].model, name) != 0)
+        // Without a name: what the default engine stands on; official weights are looked at when they are
+        // there.
+        if (name ? strcmp(files[i].model, name) != 0
+                 : files[i].check && !strcmp(state_of(log, &files[i], dir, false), "missing"))
             continue;
-        const char *state = state_of(log, &files[i], dir, true);
+        const char *state = verify_one(p, &files[i], dir);
         json_array_append_new(list, file_json(&files[i], dir, state));
-        if (strcmp(state, "ok") != 0 && !bad)
+        if (strcmp(state, "ok") != 0 && !bad && !(strcmp(state, "missing") == 0 && has_other(log, i, dir))) {
             bad = &files[i];
+            broken = strcmp(state, "different") == 0;
+        }
         n++;
     }
     if (n == 0) {
         json_decref(list);
-        st = dir ? pz_fail(log, PZ_ERR_USAGE, "no weights called '%s'; there are: mediapipe, pocketsphinx",
-                           name ? name : "")
-                 : pz_fail(log, PZ_ERR_NOMEM, "no memory for the answer");
+        st = dir ? pz_api_models_unknown(log, name) : pz_fail(log, PZ_ERR_NOMEM, "no memory for the answer");
     } else {
         st = dump(log, json_pack("{s:o}", "files", list), json);
     }
-    if (st == PZ_OK && bad)
+    if (st == PZ_OK && bad && !(broken && bad->check))
         st = pz_fail(log, PZ_ERR_WEIGHTS, "%s is missing or not the expected file; get it with %s", bad->path,
                      bad->how);
+    else if (st == PZ_OK && bad)
+        st = PZ_ERR_WEIGHTS; // the check has said what is wrong with its tensors
     pz_free(dir);
     return st;
+}
+
+enum pz_status pz_api_models_unknown(struct pz_log *log, const char *name)
+{
+    char known[256] = "";
+    for (int i = 0; i < N_FILES; i++) {
+        size_t at = strlen(known);
+        if (!i || strcmp(files[i].model, files[i - 1].model) != 0)
+            snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", files[i].model);
+    }
+    return pz_fail(log, PZ_ERR_USAGE, "no weights called '%s'; there are: %s", name ? name : "", known);
 }

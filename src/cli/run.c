@@ -258,10 +258,39 @@ static enum pz_result do_evaluate(struct run *r)
     return result;
 }
 
+/* Show the licence; ask, when somebody is there to answer. True when it is (or was) accepted. */
+static bool accept_licence(struct run *r, const char *name, enum pz_result *result)
+{
+    char *licence = NULL, line[16] = "";
+    bool accepted = false;
+    *result = pz_models_licence(r->ctx, name, &licence, &accepted);
+    if (*result == PZ_RESULT_DONE && !accepted) {
+        fprintf(stderr, "personalize: licence of '%s': %s\n", name, licence);
+        if (!r->args.accept_licence && isatty(STDIN_FILENO) && isatty(STDERR_FILENO)) {
+            fputs("Do you accept it? [y/N] ", stderr);
+            accepted = fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y');
+        }
+        accepted = accepted || r->args.accept_licence;
+    }
+    pz_text_free(licence);
+    return accepted;
+}
+
+static enum pz_result get_models(struct run *r, const char *what, char **json)
+{
+    const char *name = r->args.operands[1], *file = r->args.n_operands > 2 ? r->args.operands[2] : NULL;
+    enum pz_result result;
+    if (!strcmp(what, "add"))
+        return pz_models_add(r->ctx, name, file, json);
+    bool accepted = accept_licence(r, name, &result);
+    return result == PZ_RESULT_DONE ? pz_models_download(r->ctx, name, accepted, json) : result;
+}
+
 static enum pz_result do_models(struct run *r)
 {
-    const char *what = r->args.n_operands ? r->args.operands[0] : "list";
-    const char *name = r->args.n_operands > 1 ? r->args.operands[1] : NULL;
+    int n = r->args.n_operands;
+    const char *what = n ? r->args.operands[0] : "list";
+    const char *name = n > 1 ? r->args.operands[1] : NULL;
     char *json = NULL;
     enum pz_result result;
     if (!strcmp(what, "path") && !name) {
@@ -272,11 +301,13 @@ static enum pz_result do_models(struct run *r)
     }
     if (!strcmp(what, "list") && !name)
         result = pz_models_describe(r->ctx, &json);
-    else if (!strcmp(what, "verify"))
+    else if (!strcmp(what, "verify") && n <= 2)
         result = pz_models_verify(r->ctx, name, &json);
+    else if ((!strcmp(what, "download") && n == 2) || (!strcmp(what, "add") && n == 3))
+        result = get_models(r, what, &json);
     else
         return fail(r, PZ_RESULT_USAGE, "not something this version does with models", what,
-                    "want list, verify [NAME] or path");
+                    "want list, download NAME, add NAME FILE, verify [NAME] or path");
     if (json) {
         enum pz_result printed = print_report(r, json, pz_cli_show);
         result = result == PZ_RESULT_DONE ? printed : result;

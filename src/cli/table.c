@@ -27,10 +27,15 @@ const struct pz_cli_command_info pz_cli_commands[PZ_CMD_COUNT] = {
          "With one film: self-reenactment. The engine learns from the first 70 % and makes the mouth of "
          "the last 30 % from its sound alone; the result is compared with the true frames, beside two "
          "controls. With two films: compares OUT with VIDEO."},
-    [PZ_CMD_MODELS] =
-        {"models", "[list|verify|path] [NAME]", 0, 2, "list weights, their licences and what runs here",
-         "`list` (the default) shows every engine of this build and its weights, `verify` checks the "
-         "files against their hashes, `path` prints the folder they are looked for in."},
+    [PZ_CMD_MODELS] = {"models", "[list|download|add|verify|path] [NAME] [FILE]", 0, 3,
+                       "list, fetch and check weights and their licences",
+                       "`list` (the default) shows every engine of this build and its weights, `download "
+                       "NAME` fetches them "
+                       "from their official address (a broken download is continued), `add NAME FILE` takes "
+                       "a file you have, "
+                       "`verify` checks them by hash where one is known, else tensor by tensor, `path` "
+                       "prints the folder they "
+                       "are looked for in."},
 };
 
 #define FIELD(f) offsetof(struct pz_cli_args, f)
@@ -85,6 +90,8 @@ const struct pz_cli_option pz_cli_options[] = {
      "Every random choice derives from it; 1 when not given."},
     {"models-dir", 0, PZ_OPT_TEXT, "DIR", NULL, 0, 0, ALL, FIELD(models_dir),
      "Where the weights are; else $PERSONALIZE_MODELS, else the user's cache."},
+    {"accept-licence", 0, PZ_OPT_FLAG, NULL, NULL, 0, 0, MODELS, FIELD(accept_licence),
+     "Accept the licence of the weights to be downloaded without being asked; it is noted once."},
     {"cache-dir", 0, PZ_OPT_TEXT, "DIR", NULL, 0, 0, WORK, FIELD(cache_dir),
      "Where prepared films are kept; else the user's cache."},
     {"crf", 0, PZ_OPT_INT, "N", NULL, 1, 40, MAKE, FIELD(crf),

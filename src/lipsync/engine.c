@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "lipsync/engine_gs.h"
+#include "lipsync/engine_wav2lip.h"
 
-static const struct pz_engine_vtable *const engines[] = {&pz_engine_gaussian_splatting};
+static const struct pz_engine_vtable *const engines[] = {&pz_engine_gaussian_splatting, &pz_engine_wav2lip};
 #define N_ENGINES (sizeof engines / sizeof engines[0])
 
 const struct pz_engine_vtable *pz_engine_find(const char *name)
@@ -19,6 +20,6 @@ const struct pz_engine_vtable *pz_engine_find(const char *name)
 
 const char *const *pz_engine_names(void)
 {
-    static const char *const names[] = {"gaussian_splatting", NULL};
+    static const char *const names[] = {"gaussian_splatting", "wav2lip", NULL};
     return names;
 }

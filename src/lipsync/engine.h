@@ -88,6 +88,9 @@ struct pz_engine_vtable {
     /** `src` is the template's frame i (upright); it is read for colour matching, never written. */
     enum pz_status (*draw)(void *session, int i, const struct pz_picture *src, struct pz_patch *out);
     void (*end)(void **session);
+    /** Optional, quick: can it run at all, i.e. are its weights there and whole? Asked before a film is
+     * looked at; `artifact_dir` is NULL. Errors: WEIGHTS, DEVICE. */
+    enum pz_status (*check)(const struct pz_engine_open_params *p, const struct pz_job *job);
 };
 
 /** Engine by command-line name; NULL when this build has none of that name. */

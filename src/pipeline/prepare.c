@@ -51,8 +51,10 @@ enum pz_status pz_pipeline_engine(struct pz_pipeline *p, const char *name,
     if (!name || strcmp(name, "auto") == 0)
         name = pz_engine_names()[0];
     *engine = name ? pz_engine_find(name) : NULL;
+    const struct pz_engine_open_params ep = {
+        .models_dir = p->models_dir, .device = p->device, .precision = p->precision};
     if (*engine)
-        return PZ_OK;
+        return (*engine)->check ? (*engine)->check(&ep, &p->job) : PZ_OK;
     char known[256] = "";
     for (const char *const *n = pz_engine_names(); *n; n++) {
         size_t at = strlen(known);

@@ -203,6 +203,28 @@ enum pz_result pz_models_verify(struct pz_context *ctx, const char *name, char *
     return PZ_RESULT_WEIGHTS;
 }
 
+enum pz_result pz_models_licence(struct pz_context *ctx, const char *name, char **licence, bool *accepted)
+{
+    note("licence %s;", name);
+    *licence = strdup("may be used for tests");
+    *accepted = false;
+    return PZ_RESULT_DONE;
+}
+
+enum pz_result pz_models_download(struct pz_context *ctx, const char *name, bool accept_licence, char **json)
+{
+    note("download %s %d;", name, accept_licence);
+    *json = accept_licence ? strdup("{\"files\": []}") : NULL;
+    return accept_licence ? PZ_RESULT_DONE : PZ_RESULT_USAGE;
+}
+
+enum pz_result pz_models_add(struct pz_context *ctx, const char *name, const char *file, char **json)
+{
+    note("add %s %s;", name, file);
+    *json = strdup("{\"files\": []}");
+    return PZ_RESULT_DONE;
+}
+
 const char *pz_models_dir(struct pz_context *ctx)
 {
     return "/weights";
@@ -386,7 +408,17 @@ static void reports_are_printed_also_when_footage_fails(void **state)
     assert_int_equal(run(verify, 0), 4);
     const char *const download[] = {"models", "download", NULL};
     assert_int_equal(run(download, 0), 1);
-    assert_non_null(strstr(err, "want list, verify [NAME] or path"));
+    assert_non_null(strstr(err, "want list, download NAME, add NAME FILE, verify [NAME] or path"));
+    const char *const unasked[] = {"models", "download", "w", NULL};
+    assert_int_equal(run(unasked, 0), 1);
+    assert_non_null(strstr(notes, "licence w;download w 0;"));
+    assert_non_null(strstr(err, "licence of 'w': may be used for tests"));
+    const char *const fetch[] = {"models", "download", "w", "--accept-licence", NULL};
+    assert_int_equal(run(fetch, 0), 0);
+    assert_non_null(strstr(notes, "licence w;download w 1;"));
+    const char *const add[] = {"models", "add", "w", "f.pth", NULL};
+    assert_int_equal(run(add, 0), 0);
+    assert_non_null(strstr(notes, "add w f.pth;"));
 }
 
 static void the_source_is_never_the_output(void **state)

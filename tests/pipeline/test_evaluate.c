@@ -135,8 +135,13 @@ static void end(void **session)
     *session = NULL;
 }
 
-static const struct pz_engine_vtable oracle = {"oracle", prepare, open_engine, close_engine,
-                                               begin,    draw,    end};
+static const struct pz_engine_vtable oracle = {.name = "oracle",
+                                               .prepare = prepare,
+                                               .open = open_engine,
+                                               .close = close_engine,
+                                               .begin = begin,
+                                               .draw = draw,
+                                               .end = end};
 
 /* These two stand in for prepare.c, so that the engine of this test is the one that is found. */
 enum pz_status pz_pipeline_engine(struct pz_pipeline *p, const char *name,

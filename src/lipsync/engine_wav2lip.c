@@ -1,0 +1,204 @@
+// Engine `wav2lip`: network, boxes and texture behind the engine interface. A folder it prepared holds
+// `texture.safetensors`.
+#include "lipsync/engine_wav2lip.h"
+
+#include <math.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "image/warp.h"
+#include "lipsync/wav2lip_face.h"
+#include "lipsync/wav2lip_model.h"
+#include "lipsync/wav2lip_texture.h"
+
+#define TEXTURE_FILE "texture.safetensors"
+
+struct w2l_engine {
+    struct pz_wav2lip_model *model;
+    struct pz_wav2lip_texture *texture;
+    float *alpha; /* [side][side] */
+};
+
+struct w2l_session {
+    const struct w2l_engine *engine;
+    const struct pz_face *const *faces;
+    int n_frames, size, side;
+    bool own; /* the frame itself is the reference, and gives its texture */
+    struct pz_wav2lip_box *boxes;
+    float *embedding; /* [n_frames][width] */
+    struct pz_wav2lip_run *run;
+    struct pz_wav2lip_detail *detail;
+    struct pz_rgb seen, made, frame, patch;
+};
+
+static enum pz_status check(const struct pz_engine_open_params *p, const struct pz_job *job)
+{
+    char *path;
+    enum pz_status st = pz_wav2lip_find(p->models_dir, job->log, &path);
+    if (st >= PZ_OK)
+        st = pz_wav2lip_verify(path, job, NULL);
+    pz_free(path);
+    return st;
+}
+
+static enum pz_status prepare(const struct pz_film *film, const struct pz_engine_open_params *p,
+                              const struct pz_job *job)
+{
+    enum pz_status st = PZ_OK;
+    char *weights = NULL, *path = pz_path_join(p->artifact_dir, TEXTURE_FILE);
+    struct pz_wav2lip_config config;
+    struct pz_wav2lip_texture *t = NULL;
+    if (!path)
+        return pz_fail(job->log, PZ_ERR_NOMEM, "no memory to prepare the engine");
+    PZ_TRY(pz_wav2lip_find(p->models_dir, job->log, &weights));
+    PZ_TRY(pz_wav2lip_verify(weights, job, &config));
+    PZ_TRY(pz_wav2lip_texture_fit(film, config.size, job, &t));
+    PZ_TRY(pz_wav2lip_texture_save(t, path, job->log));
+fail:
+    pz_wav2lip_texture_free(&t);
+    pz_free(weights);
+    pz_free(path);
+    return st;
+}
+
+static void close_engine(void **engine)
+{
+    struct w2l_engine *e = *engine;
+    if (!e)
+        return;
+    pz_wav2lip_model_close(&e->model);
+    pz_wav2lip_texture_free(&e->texture);
+    pz_free(e->alpha);
+    pz_free(e);
+    *engine = NULL;
+}
+
+static enum pz_status open_engine(const struct pz_engine_open_params *p, const struct pz_job *job,
+                                  void **engine)
+{
+    enum pz_status st = PZ_OK;
+    char *weights = NULL, *path = pz_path_join(p->artifact_dir, TEXTURE_FILE);
+    struct w2l_engine *e = pz_calloc(1, sizeof *e);
+    void *v = e;
+    *engine = NULL;
+    if (!path || !e) {
+        st = pz_fail(job->log, PZ_ERR_NOMEM, "no memory to open the engine");
+        goto fail;
+    }
+    PZ_TRY(pz_wav2lip_find(p->models_dir, job->log, &weights));
+    PZ_TRY(pz_wav2lip_model_open(weights, p->device, p->precision, job, &e->model));
+    PZ_TRY(pz_wav2lip_texture_load(path, pz_wav2lip_model_size(e->model), job->log, &e->texture));
+    size_t side = (size_t)pz_wav2lip_texture_side(e->texture);
+    e->alpha = pz_calloc(side * side, sizeof *e->alpha);
+    if (!e->alpha) {
+        st = pz_fail(job->log, PZ_ERR_NOMEM, "no memory to open the engine");
+        goto fail;
+    }
+    pz_wav2lip_mask((int)side, e->alpha);
+    *engine = e;
+    pz_free(weights);
+    pz_free(path);
+    return PZ_OK;
+fail:
+    close_engine(&v);
+    pz_free(weights);
+    pz_free(path);
+    return st;
+}
+
+static void end(void **session)
+{
+    struct w2l_session *s = *session;
+    if (!s)
+        return;
+    pz_wav2lip_run_destroy(&s->run);
+    pz_wav2lip_detail_destroy(&s->detail);
+    pz_rgb_free(&s->seen);
+    pz_rgb_free(&s->made);
+    pz_rgb_free(&s->frame);
+    pz_rgb_free(&s->patch);
+    pz_free(s->boxes);
+    pz_free(s->embedding);
+    pz_free(s);
+    *session = NULL;
+}
+
+/* Work memory of a session. */
+static enum pz_status furnish(struct w2l_session *s, const struct pz_job *job)
+{
+    const struct w2l_engine *e = s->engine;
+    size_t n = (size_t)s->n_frames;
+    s->boxes = pz_calloc(n + 1, sizeof *s->boxes);
+    s->embedding = pz_calloc(n + 1, (size_t)pz_wav2lip_model_width(e->model) * sizeof *s->embedding);
+    s->detail = pz_wav2lip_detail_create(e->texture);
+    if (!s->boxes || !s->embedding || !s->detail || pz_rgb_alloc(&s->seen, s->size, s->size) < PZ_OK ||
+        pz_rgb_alloc(&s->made, s->size, s->size) < PZ_OK ||
+        pz_rgb_alloc(&s->frame, s->side, s->side) < PZ_OK ||
+        pz_rgb_alloc(&s->patch, s->side, s->side) < PZ_OK)
+        return pz_fail(job->log, PZ_ERR_NOMEM, "no memory for %d mouths", s->n_frames);
+    return pz_wav2lip_run_create(e->model, job, &s->run);
+}
+
+static enum pz_status begin(void *engine, const struct pz_speech_span *span, const struct pz_job *job,
+                            void **session)
+{
+    enum pz_status st = PZ_OK;
+    const struct w2l_engine *e = engine;
+    *session = NULL;
+    if (span->held)
+        return PZ_ERR_UNSUPPORTED;
+    struct w2l_session *s = pz_calloc(1, sizeof *s);
+    void *v = s;
+    if (!s)
+        return pz_fail(job->log, PZ_ERR_NOMEM, "no memory for %d mouths", span->n_frames);
+    s->engine = e;
+    s->faces = span->faces;
+    s->n_frames = span->n_frames;
+    s->size = pz_wav2lip_model_size(e->model);
+    s->side = pz_wav2lip_texture_side(e->texture);
+    s->own = span->blend_s > 0;
+    PZ_TRY(furnish(s, job));
+    pz_wav2lip_boxes(span->faces, span->frame_times, span->n_frames, s->boxes);
+    PZ_TRY(pz_wav2lip_hear(e->model, span->speech, span->n_speech, span->frame_times, span->n_frames, job,
+                           s->embedding));
+    *session = s;
+    return PZ_OK;
+fail:
+    end(&v);
+    return st;
+}
+
+static enum pz_status draw(void *session, int i, const struct pz_picture *src, struct pz_patch *out)
+{
+    struct w2l_session *s = session;
+    const struct w2l_engine *e = s->engine;
+    *out = (struct pz_patch){0};
+    if (i < 0 || i >= s->n_frames)
+        return PZ_ERR_USAGE;
+    struct pz_affine small = pz_wav2lip_to_frame(&s->boxes[i], s->size);
+    struct pz_affine large = pz_wav2lip_to_frame(&s->boxes[i], s->side);
+    pz_warp_picture_to_rgb(src, &small, PZ_FILTER_BILINEAR, PZ_BORDER_REPLICATE, &s->seen);
+    pz_warp_picture_to_rgb(src, &large, PZ_FILTER_CUBIC, PZ_BORDER_REPLICATE, &s->frame);
+    const float *reference = s->own ? s->seen.data : pz_wav2lip_texture_reference(e->texture, s->faces[i]);
+    enum pz_status st =
+        pz_wav2lip_draw(s->run, s->embedding + (size_t)i * (size_t)pz_wav2lip_model_width(e->model),
+                        s->seen.data, reference, s->made.data);
+    if (st < PZ_OK)
+        return st;
+    pz_wav2lip_detail_apply(s->detail, s->made.data, s->seen.data, s->own ? s->frame.data : NULL, i,
+                            s->patch.data);
+    // How far the lips are open nobody asked the network: it was told a sound.
+    *out = (struct pz_patch){.rgb = s->patch, .alpha = e->alpha, .to_frame = large, .lip_gap = NAN};
+    return PZ_OK;
+}
+
+const struct pz_engine_vtable pz_engine_wav2lip = {
+    .name = "wav2lip",
+    .check = check,
+    .prepare = prepare,
+    .open = open_engine,
+    .close = close_engine,
+    .begin = begin,
+    .draw = draw,
+    .end = end,
+};

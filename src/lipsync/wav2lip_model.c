@@ -1,0 +1,283 @@
+// Wav2Lip's weights and plans. Knows nothing of films: boxes, masks and textures are wav2lip_face.c and
+// wav2lip_texture.c.
+#include "lipsync/wav2lip_model.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "audio/features.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "tensor/cuda/cuda.h"
+#include "tensor/plan.h"
+
+#define HEAR_BATCH 8
+
+struct pz_wav2lip_model {
+    struct pz_wav2lip_config config;
+    struct pz_plan *hear, *draw;
+    int width;
+};
+
+struct pz_wav2lip_run {
+    const struct pz_wav2lip_model *m;
+    struct pz_pool *pool;
+    struct pz_session *session;
+};
+
+enum pz_status pz_wav2lip_find(const char *models_dir, struct pz_log *log, char **path)
+{
+    static const char *const names[] = {"wav2lip/wav2lip_gan.pth", "wav2lip/wav2lip.pth", "wav2lip_gan.pth",
+                                        "wav2lip.pth"};
+    *path = NULL;
+    for (size_t i = 0; models_dir && i < sizeof names / sizeof names[0]; i++) {
+        char *p = pz_path_join(models_dir, names[i]);
+        if (!p)
+            return pz_fail(log, PZ_ERR_NOMEM, "no memory for a path");
+        if (pz_file_exists(p)) {
+            *path = p;
+            return PZ_OK;
+        }
+        pz_free(p);
+    }
+    return pz_fail(log, PZ_ERR_WEIGHTS,
+                   "wav2lip has no weights in '%s'; get them with `personalize models download wav2lip`, or "
+                   "`personalize models add wav2lip FILE`",
+                   models_dir ? models_dir : "");
+}
+
+static enum pz_status open_file(const char *path, const struct pz_job *job, struct pz_checkpoint **c,
+                                struct pz_wav2lip_config *config)
+{
+    struct pz_log *log = job ? job->log : NULL;
+    // As the published loader does: every "module." goes.
+    enum pz_status st =
+        pz_checkpoint_open_with(path, &(struct pz_checkpoint_options){.remove = "module."}, job, c);
+    return st < PZ_OK ? st : pz_wav2lip_detect(*c, path, log, config);
+}
+
+static struct pz_shape shape4(int b, int h, int w, int c)
+{
+    return (struct pz_shape){.rank = 4, .dim = {b, h, w, c}};
+}
+
+enum pz_status pz_wav2lip_verify(const char *path, const struct pz_job *job, struct pz_wav2lip_config *config)
+{
+    enum pz_status st = PZ_OK;
+    struct pz_log *log = job ? job->log : NULL;
+    struct pz_checkpoint *c = NULL;
+    struct pz_params *p = NULL;
+    struct pz_graph *g = NULL;
+    struct pz_wav2lip_config found;
+    PZ_TRY(open_file(path, job, &c, &found));
+    g = pz_graph_create(log);
+    p = g ? pz_params_create(g, &(struct pz_params_options){.checkpoint = c, .file = path}, log) : NULL;
+    if (!p) {
+        st = pz_fail(log, PZ_ERR_NOMEM, "no memory for a network");
+        goto fail;
+    }
+    int mel = pz_graph_input(g, "mel", shape4(1, PZ_WAV2LIP_BANDS, PZ_WAV2LIP_WINDOW, 1));
+    int face = pz_graph_input(g, "face", shape4(1, found.size, found.size, 6));
+    pz_graph_output(g, "out", pz_wav2lip_face(p, &found, pz_wav2lip_audio(p, &found, mel), face, NULL));
+    PZ_TRY(pz_params_finish(p));
+    if (config)
+        *config = found;
+fail:
+    pz_params_destroy(&p);
+    pz_graph_destroy(&g);
+    pz_checkpoint_close(&c);
+    return st;
+}
+
+static enum pz_status plan_params(const char *device, const char *precision, const struct pz_job *job,
+                                  struct pz_plan_params *pp)
+{
+    bool automatic = !device || !strcmp(device, "auto"), f16 = precision && !strcmp(precision, "f16");
+    bool cuda = automatic ? pz_cuda_present() : !strncmp(device, "cuda", 4);
+    *pp = pz_plan_default;
+    pp->threads = job->pool ? pz_pool_threads(job->pool) : 1;
+    if (cuda) {
+        if (!pz_cuda_present())
+            return pz_fail(job->log, PZ_ERR_DEVICE, "device '%s': this build or this machine has no CUDA",
+                           device);
+        pp->backend = PZ_BACKEND_CUDA;
+        pp->dtype = !precision || f16 ? PZ_DTYPE_F16 : PZ_DTYPE_F32;
+    } else if (precision && strcmp(precision, "f32")) {
+        return pz_fail(job->log, PZ_ERR_DEVICE, "wav2lip computes in f32 on the cpu, not in %s", precision);
+    }
+    return PZ_OK;
+}
+
+/* One half of the generator as a plan. */
+static enum pz_status make_plan(struct pz_wav2lip_model *m, const struct pz_checkpoint *c, const char *path,
+                                bool hear, const struct pz_plan_params *pp, struct pz_log *log,
+                                struct pz_plan **plan)
+{
+    enum pz_status st = PZ_OK;
+    const struct pz_wav2lip_config *k = &m->config;
+    struct pz_params_options o = {
+        .checkpoint = c, .file = path, .ignore = hear ? pz_wav2lip_face_names : pz_wav2lip_audio_names};
+    struct pz_graph *g = pz_graph_create(log);
+    struct pz_params *p = g ? pz_params_create(g, &o, log) : NULL;
+    if (!p) {
+        st = pz_fail(log, PZ_ERR_NOMEM, "no memory for a network");
+        goto fail;
+    }
+    if (hear) {
+        int mel = pz_graph_input(g, "mel", shape4(HEAR_BATCH, PZ_WAV2LIP_BANDS, PZ_WAV2LIP_WINDOW, 1));
+        int out = pz_wav2lip_audio(p, k, mel);
+        struct pz_view v = pz_graph_view(g, out);
+        m->width = v.shape.rank == 4 ? v.shape.dim[3] : 0;
+        pz_graph_output(g, "embedding", out);
+    } else {
+        int embedding = pz_graph_input(g, "embedding", shape4(1, 1, 1, m->width));
+        int face = pz_graph_input(g, "face", shape4(1, k->size, k->size, 6));
+        pz_graph_output(g, "out", pz_wav2lip_face(p, k, embedding, face, NULL));
+    }
+    PZ_TRY(pz_params_finish(p));
+    PZ_TRY(pz_plan_create(&g, pp, log, plan));
+fail:
+    pz_params_destroy(&p);
+    pz_graph_destroy(&g);
+    return st;
+}
+
+enum pz_status pz_wav2lip_model_open(const char *path, const char *device, const char *precision,
+                                     const struct pz_job *job, struct pz_wav2lip_model **out)
+{
+    enum pz_status st = PZ_OK;
+    struct pz_plan_params pp;
+    struct pz_checkpoint *c = NULL;
+    struct pz_wav2lip_model *m = pz_calloc(1, sizeof *m);
+    *out = NULL;
+    if (!m)
+        return pz_fail(job->log, PZ_ERR_NOMEM, "no memory for a network");
+    PZ_TRY(plan_params(device, precision, job, &pp));
+    PZ_TRY(open_file(path, job, &c, &m->config));
+    PZ_TRY(make_plan(m, c, path, true, &pp, job->log, &m->hear));
+    PZ_TRY(make_plan(m, c, path, false, &pp, job->log, &m->draw));
+    pz_checkpoint_close(&c);
+    *out = m;
+    return PZ_OK;
+fail:
+    pz_checkpoint_close(&c);
+    pz_wav2lip_model_close(&m);
+    return st;
+}
+
+void pz_wav2lip_model_close(struct pz_wav2lip_model **m)
+{
+    if (!*m)
+        return;
+    pz_plan_destroy(&(*m)->hear);
+    pz_plan_destroy(&(*m)->draw);
+    pz_free(*m);
+    *m = NULL;
+}
+
+int pz_wav2lip_model_size(const struct pz_wav2lip_model *m)
+{
+    return m->config.size;
+}
+
+int pz_wav2lip_model_width(const struct pz_wav2lip_model *m)
+{
+    return m->width;
+}
+
+/* The whole sound's mel, at least one window long (silence behind a shorter one): [frames][80]. */
+static enum pz_status mel_of(const float *speech, int64_t n_speech, struct pz_log *log, float **mel,
+                             int64_t *frames)
+{
+    struct pz_wav2lip_mel *front = NULL;
+    int64_t n = pz_wav2lip_mel_frames(n_speech), room = n < PZ_WAV2LIP_WINDOW ? PZ_WAV2LIP_WINDOW : n;
+    float *x = pz_calloc((size_t)room, PZ_WAV2LIP_BANDS * sizeof *x);
+    enum pz_status st = x ? pz_wav2lip_mel_create(log, PZ_MEL_PAD_REFLECT, &front) : PZ_ERR_NOMEM;
+    if (st < PZ_OK) {
+        pz_free(x);
+        return pz_fail(log, st, "no memory for the sound's mel bands");
+    }
+    pz_wav2lip_mel_run(front, speech, n_speech, 0, n, x);
+    for (int64_t i = n * PZ_WAV2LIP_BANDS; i < room * PZ_WAV2LIP_BANDS; i++)
+        x[i] = -4.0f;
+    pz_wav2lip_mel_destroy(&front);
+    *mel = x;
+    *frames = room;
+    return PZ_OK;
+}
+
+enum pz_status pz_wav2lip_hear(const struct pz_wav2lip_model *m, const float *speech, int64_t n_speech,
+                               const double *times, int n, const struct pz_job *job, float *out)
+{
+    enum pz_status st = PZ_OK;
+    struct pz_session *s = NULL;
+    float *mel = NULL;
+    int64_t frames = 0;
+    size_t width = (size_t)m->width, window = PZ_WAV2LIP_BANDS * PZ_WAV2LIP_WINDOW;
+    PZ_TRY(mel_of(speech, n_speech, job->log, &mel, &frames));
+    PZ_TRY(pz_session_create(m->hear, job->log, &s));
+    float *in = pz_session_input(s, "mel", 0).data;
+    const float *embedding = pz_session_output(s, "embedding", 0).data;
+    for (int i = 0; i < n; i += HEAR_BATCH) {
+        int now = n - i < HEAR_BATCH ? n - i : HEAR_BATCH;
+        for (int b = 0; b < now; b++) {
+            const float *from = mel + pz_wav2lip_window(times[i + b], frames) * PZ_WAV2LIP_BANDS;
+            for (size_t k = 0; k < window; k++)
+                in[(size_t)b * window + k] =
+                    from[k % PZ_WAV2LIP_WINDOW * PZ_WAV2LIP_BANDS + k / PZ_WAV2LIP_WINDOW];
+        }
+        PZ_TRY(pz_session_run(s, job->pool));
+        memcpy(out + (size_t)i * width, embedding, (size_t)now * width * sizeof *out);
+    }
+fail:
+    pz_session_destroy(&s);
+    pz_free(mel);
+    return st;
+}
+
+enum pz_status pz_wav2lip_run_create(const struct pz_wav2lip_model *m, const struct pz_job *job,
+                                     struct pz_wav2lip_run **out)
+{
+    struct pz_wav2lip_run *r = pz_calloc(1, sizeof *r);
+    enum pz_status st = r ? pz_session_create(m->draw, job->log, &r->session) : PZ_ERR_NOMEM;
+    *out = NULL;
+    if (st < PZ_OK) {
+        pz_free(r);
+        return pz_fail(job->log, st, "no memory to run wav2lip");
+    }
+    r->m = m;
+    r->pool = job->pool;
+    *out = r;
+    return PZ_OK;
+}
+
+void pz_wav2lip_run_destroy(struct pz_wav2lip_run **r)
+{
+    if (!*r)
+        return;
+    pz_session_destroy(&(*r)->session);
+    pz_free(*r);
+    *r = NULL;
+}
+
+enum pz_status pz_wav2lip_draw(struct pz_wav2lip_run *r, const float *embedding, const float *pose,
+                               const float *reference, float *out)
+{
+    size_t s = (size_t)r->m->config.size, n = s * s;
+    float *x = pz_session_input(r->session, "face", 0).data,
+          *e = pz_session_input(r->session, "embedding", 0).data;
+    const float *y = pz_session_output(r->session, "out", 0).data;
+    memcpy(e, embedding, (size_t)r->m->width * sizeof *e);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < 3;
+             k++) { // planes are red, green, blue; the network's channels blue, green, red
+            x[i * 6 + k] = i / s >= s / 2 ? 0 : pose[(2 - k) * n + i];
+            x[i * 6 + 3 + k] = reference[(2 - k) * n + i];
+        }
+    enum pz_status st = pz_session_run(r->session, r->pool);
+    for (size_t i = 0; i < n && st >= PZ_OK; i++)
+        for (size_t k = 0; k < 3; k++)
+            out[(2 - k) * n + i] = fminf(fmaxf(y[i * 3 + k], 0), 1);
+    return st;
+}
