@@ -81,10 +81,19 @@ enum pz_cpu_map {
     PZ_MAP_EXP,
     PZ_MAP_LEAKY_RELU, /**< slope `value` */
     PZ_MAP_RELU6,
-    PZ_MAP_SCALE /**< × `value` */
+    PZ_MAP_SCALE, /**< × `value` */
+    PZ_MAP_SHIFT, /**< + `value` */
+    PZ_MAP_MAX,   /**< at least `value` */
+    PZ_MAP_MIN,   /**< at most `value` */
+    PZ_MAP_HARD_SIGMOID,
+    PZ_MAP_HARD_SWISH,
+    PZ_MAP_SQRT,
+    PZ_MAP_RSQRT, /**< of x + `value` */
+    PZ_MAP_LOG,
+    PZ_MAP_SOFTPLUS
 };
 
-enum pz_cpu_binary { PZ_BINARY_ADD, PZ_BINARY_SUB, PZ_BINARY_MUL };
+enum pz_cpu_binary { PZ_BINARY_ADD, PZ_BINARY_SUB, PZ_BINARY_MUL, PZ_BINARY_DIV, PZ_BINARY_MAX };
 
 struct pz_cpu_fns {
     const char *name;
@@ -111,6 +120,12 @@ struct pz_cpu_fns {
                    enum pz_act act, float *out, size_t n);
     void (*geglu)(const float *x, float *out, size_t c);
     void (*softmax)(const float *x, float *out, size_t n);
+    void (*log_softmax)(const float *x, float *out, size_t n);
+    /** Sum of x, or of its squares; largest of x, n ≥ 1. */
+    float (*sum)(const float *x, size_t n, bool squares);
+    float (*top)(const float *x, size_t n);
+    /** out[i] = Σ w[k] p[k][i] over `many` rows. */
+    void (*blend)(const float *const *p, const float *w, int many, float *out, size_t n);
     /** One block of scores of one query: × scale, + mask (or NULL), then exp(score − top) in place; top and
      * sum are brought up to date (before the first block −inf and 0). Returns the factor for the earlier
      * sums. */
@@ -177,6 +192,24 @@ PZ_CPU_FORMS(exp);
 PZ_CPU_FORMS(leaky_relu);
 PZ_CPU_FORMS(geglu);
 PZ_CPU_FORMS(embedding);
+PZ_CPU_FORMS(conv3d);
+PZ_CPU_FORMS(grouped_conv2d);
+PZ_CPU_FORMS(resize_bilinear);
+PZ_CPU_FORMS(grid_sample);
+PZ_CPU_FORMS(pad_edge);
+PZ_CPU_FORMS(div);
+PZ_CPU_FORMS(hard_sigmoid);
+PZ_CPU_FORMS(hard_swish);
+PZ_CPU_FORMS(clamp);
+PZ_CPU_FORMS(sqrt);
+PZ_CPU_FORMS(rsqrt);
+PZ_CPU_FORMS(log);
+PZ_CPU_FORMS(softplus);
+PZ_CPU_FORMS(log_softmax);
+PZ_CPU_FORMS(l2_normalise);
+PZ_CPU_FORMS(reduce_mean);
+PZ_CPU_FORMS(reduce_sum);
+PZ_CPU_FORMS(reduce_max);
 #undef PZ_CPU_FORMS
 
 extern const struct pz_kernel pz_cpu_winograd;           /**< tensor/cpu/winograd.c */

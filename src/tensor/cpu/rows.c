@@ -47,8 +47,9 @@ static enum pz_status rows_prepare(struct pz_log *log, const struct pz_op_args *
 struct map_job {
     const struct pz_op_args *a;
     const struct pz_cpu_fns *f;
-    enum pz_cpu_map fn;
+    enum pz_cpu_map fn, then; /* `then` the second of two passes, PZ_MAP_SCALE by 1 when there is one alone */
     size_t n;
+    float value, second;
 };
 
 static void map_task(void *user, int index, int worker)
@@ -56,23 +57,41 @@ static void map_task(void *user, int index, int worker)
     const struct map_job *j = user;
     size_t at = (size_t)index * CHUNK, end = j->n - at < CHUNK ? j->n : at + CHUNK;
     float room[STEP];
-    if (!pz_cpu_half(&j->a->out)) {
-        j->f->map(j->fn, pz_cpu_at(&j->a->in[0], at), pz_cpu_at(&j->a->out, at), end - at,
-                  j->a->attrs->value);
-        return;
-    }
+    bool half = pz_cpu_half(&j->a->out);
     for (; at < end; at += STEP) {
         size_t n = end - at < STEP ? end - at : STEP;
-        j->f->widen(pz_cpu_at(&j->a->in[0], at), room, n);
-        j->f->map(j->fn, room, room, n, j->a->attrs->value);
-        j->f->narrow(room, pz_cpu_at(&j->a->out, at), n);
+        const float *x = half ? room : pz_cpu_at(&j->a->in[0], at);
+        float *out = half ? room : pz_cpu_at(&j->a->out, at);
+        if (half)
+            j->f->widen(pz_cpu_at(&j->a->in[0], at), room, n);
+        j->f->map(j->fn, x, out, n, j->value);
+        if (j->then != PZ_MAP_SCALE)
+            j->f->map(j->then, out, out, n, j->second);
+        if (half)
+            j->f->narrow(room, pz_cpu_at(&j->a->out, at), n);
     }
+}
+
+static void map_with(const struct pz_op_args *a, enum pz_cpu_map fn, float value, enum pz_cpu_map then,
+                     float second)
+{
+    struct map_job j = {a, pz_cpu_fns_get(a->rung), fn, then, pz_shape_count(&a->out.shape), value, second};
+    pz_pool_run(a->pool, map_task, &j, (int)((j.n + CHUNK - 1) / CHUNK));
 }
 
 static void map_run(const struct pz_op_args *a, enum pz_cpu_map fn)
 {
-    struct map_job j = {a, pz_cpu_fns_get(a->rung), fn, pz_shape_count(&a->out.shape)};
-    pz_pool_run(a->pool, map_task, &j, (int)((j.n + CHUNK - 1) / CHUNK));
+    map_with(a, fn, a->attrs->value, PZ_MAP_SCALE, 1);
+}
+
+static void clamp_run(const struct pz_op_args *a)
+{
+    map_with(a, PZ_MAP_MAX, a->attrs->range[0], PZ_MAP_MIN, a->attrs->range[1]);
+}
+
+static void rsqrt_run(const struct pz_op_args *a)
+{
+    map_with(a, PZ_MAP_RSQRT, a->attrs->eps, PZ_MAP_SCALE, 1);
 }
 
 #define MAP_FORM(name, fn)                                                                                   \
@@ -91,6 +110,11 @@ MAP_FORM(tanh, PZ_MAP_TANH);
 MAP_FORM(exp, PZ_MAP_EXP);
 MAP_FORM(leaky_relu, PZ_MAP_LEAKY_RELU);
 MAP_FORM(relu6, PZ_MAP_RELU6);
+MAP_FORM(hard_sigmoid, PZ_MAP_HARD_SIGMOID);
+MAP_FORM(hard_swish, PZ_MAP_HARD_SWISH);
+MAP_FORM(sqrt, PZ_MAP_SQRT);
+MAP_FORM(log, PZ_MAP_LOG);
+MAP_FORM(softplus, PZ_MAP_SOFTPLUS);
 
 /* Two tensors as runs: `inner` values of each, then the next of `outer` rows found by counting the axes. */
 struct binary_job {
@@ -215,6 +239,11 @@ static void mul_run(const struct pz_op_args *a)
     binary_run(a, PZ_BINARY_MUL);
 }
 
+static void div_run(const struct pz_op_args *a)
+{
+    binary_run(a, PZ_BINARY_DIV);
+}
+
 struct rows_job {
     const struct pz_op_args *a;
     const struct pz_cpu_fns *f;
@@ -285,8 +314,14 @@ static const struct pz_kernel mul = {"own", binary_prepare, NULL, mul_run, NULL,
 static const struct pz_kernel geglu = {"own", rows_prepare, NULL, geglu_run, NULL, NULL};
 static const struct pz_kernel softmax = {"own", need_last_axis, NULL, softmax_run, NULL, NULL};
 
+static const struct pz_kernel divide = {"own", binary_prepare, NULL, div_run, NULL, NULL};
+static const struct pz_kernel clamp = {"own", map_prepare, NULL, clamp_run, NULL, NULL};
+static const struct pz_kernel rsqrt_form = {"own", map_prepare, NULL, rsqrt_run, NULL, NULL};
 const struct pz_kernel *const pz_cpu_add[] = {&add, NULL};
 const struct pz_kernel *const pz_cpu_sub[] = {&sub, NULL};
 const struct pz_kernel *const pz_cpu_mul[] = {&mul, NULL};
+const struct pz_kernel *const pz_cpu_div[] = {&divide, NULL};
+const struct pz_kernel *const pz_cpu_clamp[] = {&clamp, NULL};
+const struct pz_kernel *const pz_cpu_rsqrt[] = {&rsqrt_form, NULL};
 const struct pz_kernel *const pz_cpu_geglu[] = {&geglu, NULL};
 const struct pz_kernel *const pz_cpu_softmax[] = {&softmax, NULL};

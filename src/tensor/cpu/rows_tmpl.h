@@ -33,7 +33,42 @@ static void map_row(enum pz_cpu_map fn, const float *x, float *out, size_t n, fl
         MAP(act_vec(PZ_ACT_RELU6, v, (vec){0}));
     case PZ_MAP_SCALE:
         MAP(v * splat(value));
+    case PZ_MAP_SHIFT:
+        MAP(v + splat(value));
+    case PZ_MAP_MAX:
+        MAP(choose(v > splat(value), v, splat(value)));
+    case PZ_MAP_MIN:
+        MAP(choose(v < splat(value), v, splat(value)));
+    case PZ_MAP_HARD_SIGMOID:
+        MAP(hard_sigmoid_vec(v));
+    case PZ_MAP_HARD_SWISH:
+        MAP(v * hard_sigmoid_vec(v));
+    case PZ_MAP_SQRT:
+        MAP(sqrt_vec(select_positive(v, (vec){0})));
+    case PZ_MAP_RSQRT:
+        MAP(1.0f / sqrt_vec(v + splat(value)));
+    case PZ_MAP_LOG:
+        MAP(log_vec(v));
+    case PZ_MAP_SOFTPLUS:
+        MAP(softplus_vec(v));
     }
+}
+
+INLINE vec binary_vec(enum pz_cpu_binary fn, vec a, vec b)
+{
+    switch (fn) {
+    case PZ_BINARY_ADD:
+        return a + b;
+    case PZ_BINARY_SUB:
+        return a - b;
+    case PZ_BINARY_MUL:
+        return a * b;
+    case PZ_BINARY_DIV:
+        return a / b;
+    case PZ_BINARY_MAX:
+        break;
+    }
+    return choose(a > b, a, b);
 }
 
 INLINE void binary_as(enum pz_cpu_binary fn, const float *x, bool xs, const float *y, bool ys,
@@ -41,9 +76,7 @@ INLINE void binary_as(enum pz_cpu_binary fn, const float *x, bool xs, const floa
 {
     vec x0 = splat(x[0]), y0 = splat(y[0]);
     EACH(n, vec a = xs ? x0 : load_upto(x + i, left); vec b = ys ? y0 : load_upto(y + i, left);
-         vec v = fn == PZ_BINARY_ADD   ? a + b
-                 : fn == PZ_BINARY_SUB ? a - b
-                                       : a * b;
+         vec v = binary_vec(fn, a, b);
          store_upto(out + i, act == PZ_ACT_NONE ? v : act_vec(act, v, (vec){0}), left))
 }
 
@@ -99,6 +132,26 @@ static void softmax_row(const float *x, float *out, size_t n)
 {
     float s = exp_row(x, top_row(x, n), out, n);
     map_row(PZ_MAP_SCALE, out, out, n, 1 / s);
+}
+
+static void log_softmax_row(const float *x, float *out, size_t n)
+{
+    float top = top_row(x, n), s = exp_row(x, top, out, n);
+    map_row(PZ_MAP_SHIFT, x, out, n, -(top + logf(s)));
+}
+
+static float sum_row(const float *x, size_t n, bool squares)
+{
+    vec sum = {0};
+    EACH(n, vec v = load_upto(x + i, left); if (squares) v *= v; sum += v)
+    return sum_of(sum);
+}
+
+static void blend_row(const float *const *p, const float *w, int many, float *out, size_t n)
+{
+    EACH(n, vec v = load_upto(p[0] + i, left) * splat(w[0]);
+         for (int k = 1; k < many; k++) v += load_upto(p[k] + i, left) * splat(w[k]);
+         store_upto(out + i, v, left))
 }
 
 /* scores: what the last block of keys gave; afterwards their weights. Returns what earlier sums shrink by. */

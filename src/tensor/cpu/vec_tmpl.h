@@ -133,6 +133,48 @@ INLINE vec tanh_vec(vec x)
     return choose(a < splat(0.625f), small, big);
 }
 
+/* Cephes' logf: x = 2ⁿ m with m in [√½, √2), a degree-8 polynomial of m − 1; ≤ 2 ulp. x ≥ the smallest
+ * normal. */
+INLINE vec log_vec(vec x)
+{
+    x = choose(x < splat(1.17549435e-38f), splat(1.17549435e-38f), x);
+    ivec bits = (ivec)x - 0x3f3504f3;
+    ivec n = bits >> 23;
+    vec m = (vec)((bits & 0x7fffff) + 0x3f3504f3) - 1.0f, e = __builtin_convertvector(n, vec), z = m * m;
+    vec p = splat(7.0376836292e-2f);
+    p = p * m + splat(-1.1514610310e-1f);
+    p = p * m + splat(1.1676998740e-1f);
+    p = p * m + splat(-1.2420140846e-1f);
+    p = p * m + splat(1.4249322787e-1f);
+    p = p * m + splat(-1.6668057665e-1f);
+    p = p * m + splat(2.0000714765e-1f);
+    p = p * m + splat(-2.4999993993e-1f);
+    p = p * m + splat(3.3333331174e-1f);
+    vec y = p * m * z + e * splat(-2.12194440e-4f) - z * 0.5f;
+    vec r = m + y + e * splat(0.693359375f);
+    return choose(x > splat(3.4e38f), x, r);
+}
+
+INLINE vec sqrt_vec(vec x)
+{
+    vec r;
+    for (int i = 0; i < LANES; i++)
+        r[i] = __builtin_sqrtf(x[i]);
+    return r;
+}
+
+INLINE vec hard_sigmoid_vec(vec x)
+{
+    x = x + 3.0f;
+    x = choose(x > (vec){0}, x, (vec){0});
+    return choose(x < splat(6), x, splat(6)) / 6.0f;
+}
+
+INLINE vec softplus_vec(vec x)
+{
+    return select_positive(x, (vec){0}) + log_vec(exp_vec(-abs_vec(x)) + 1.0f);
+}
+
 INLINE vec gelu_tanh_vec(vec x)
 {
     vec u = splat(0.79788456f) * (x * x * x * splat(0.044715f) + x);
