@@ -219,9 +219,7 @@ extern "C" long long pz_ck_group_norm_scratch(int b, int groups)
     return (long long)b * groups * (3LL * CHUNKS_MAX + 2) * 4;
 }
 
-#define GROUP_CACHE ((long long)20 << 20) /* bytes read again soon enough to come from the L2 cache */
-
-/* Three passes over some images. */
+/* Three passes. */
 template <typename T, int V>
 static void group_large(const T *x, const T *gamma, const T *beta, float eps, int act, T *out, int b,
                         long long rows, int c, int groups, void *scratch, pz_stream stream)
@@ -244,19 +242,12 @@ static void group_large(const T *x, const T *gamma, const T *beta, float eps, in
         <<<blocks_for(n / V), 256, 0, stream>>>(x, norm, gamma, beta, act, out, rows, c, groups, n);
 }
 
-/* Images at once, so that the second reading finds them in the cache; all where one alone is too large. */
-static int images_of(int b, long long bytes)
-{
-    long long some = bytes > 0 && bytes <= GROUP_CACHE ? GROUP_CACHE / bytes : b;
-    return some < b ? (int)some : b;
-}
-
 template <typename T, int V>
 static int group_norm_as(const T *x, const T *gamma, const T *beta, float eps, int act, T *out, int b,
                          long long rows, int c, int groups, void *scratch, pz_stream stream)
 {
     long long bytes = rows * (c / groups) * (long long)sizeof(T);
-    int per = c / groups / V, some = images_of(b, bytes * groups);
+    int per = c / groups / V;
     if (bytes <= GROUP_SMALL && per <= 512) {
         cudaError_t e =
             cudaFuncSetAttribute(group_small<T, V>, cudaFuncAttributeMaxDynamicSharedMemorySize, GROUP_SMALL);
@@ -267,11 +258,7 @@ static int group_norm_as(const T *x, const T *gamma, const T *beta, float eps, i
             x, gamma, beta, eps, act, out, (int)rows, c, groups);
         return (int)cudaGetLastError();
     }
-    for (int i = 0; i < b; i += some) {
-        long long at = (long long)i * rows * c;
-        group_large<T, V>(x + at, gamma, beta, eps, act, out + at, b - i < some ? b - i : some, rows, c,
-                          groups, scratch, stream);
-    }
+    group_large<T, V>(x, gamma, beta, eps, act, out, b, rows, c, groups, scratch, stream);
     return (int)cudaGetLastError();
 }
 
@@ -324,60 +311,52 @@ static __global__ void layer_norm(const T *x, const T *gamma, const T *beta, flo
     }
 }
 
-/* A warp has R rows that fit its registers, K packs of 16 bytes a lane and row: all are asked for before the
- * first is looked at. */
-template <typename T, int K, int R>
+/* A warp a row that fits its registers: K packs of 16 bytes a lane. (Several rows a warp were slower.) */
+template <typename T, int K>
 static __global__ void layer_norm_warp(const T *x, const T *gamma, const T *beta, float eps, int act, T *out,
                                        int c, long long rows)
 {
     constexpr int V = pack<T>::n;
-    long long row = ((blockIdx.x * (long long)blockDim.x + threadIdx.x) >> 5) * R;
+    long long row = (blockIdx.x * (long long)blockDim.x + threadIdx.x) >> 5;
     int lane = threadIdx.x & 31, packs = c / V;
-    pack<T> v[R][K];
+    if (row >= rows)
+        return;
+    pack<T> v[K];
+    float sum = 0, m2 = 0;
 #pragma unroll
-    for (int r = 0; r < R; r++)
+    for (int k = 0; k < K; k++)
+        if (lane + 32 * k < packs) {
+            v[k] = load_pack(x + row * c, lane + 32 * k);
 #pragma unroll
-        for (int k = 0; k < K; k++)
-            if (row + r < rows && lane + 32 * k < packs)
-                v[r][k] = load_pack(x + (row + r) * c, lane + 32 * k);
+            for (int j = 0; j < V; j++)
+                sum += get(v[k].v, j);
+        }
+    float mean = warp_sum(sum) / (float)c;
 #pragma unroll
-    for (int r = 0; r < R; r++) {
-        float sum = 0, m2 = 0;
-        if (row + r >= rows)
-            return;
+    for (int k = 0; k < K; k++)
+        if (lane + 32 * k < packs)
 #pragma unroll
-        for (int k = 0; k < K; k++)
-            if (lane + 32 * k < packs)
-#pragma unroll
-                for (int j = 0; j < V; j++)
-                    sum += get(v[r][k].v, j);
-        float mean = warp_sum(sum) / (float)c;
-#pragma unroll
-        for (int k = 0; k < K; k++)
-            if (lane + 32 * k < packs)
-#pragma unroll
-                for (int j = 0; j < V; j++) {
-                    float d = get(v[r][k].v, j) - mean;
-                    m2 += d * d;
-                }
-        float inv = rsqrtf(warp_sum(m2) / (float)c + eps);
-#pragma unroll
-        for (int k = 0; k < K; k++)
-            if (lane + 32 * k < packs) {
-                pack<T> p = {}, q = {};
-                if (gamma)
-                    p = load_pack(gamma, lane + 32 * k);
-                if (beta)
-                    q = load_pack(beta, lane + 32 * k);
-#pragma unroll
-                for (int j = 0; j < V; j++) {
-                    float t = (get(v[r][k].v, j) - mean) * inv;
-                    t = t * (gamma ? get(p.v, j) : 1.0f) + (beta ? get(q.v, j) : 0.0f);
-                    put(v[r][k].v, j, apply(act, t, 0));
-                }
-                store_pack(out + (row + r) * c, lane + 32 * k, v[r][k]);
+            for (int j = 0; j < V; j++) {
+                float d = get(v[k].v, j) - mean;
+                m2 += d * d;
             }
-    }
+    float inv = rsqrtf(warp_sum(m2) / (float)c + eps);
+#pragma unroll
+    for (int k = 0; k < K; k++)
+        if (lane + 32 * k < packs) {
+            pack<T> p = {}, q = {};
+            if (gamma)
+                p = load_pack(gamma, lane + 32 * k);
+            if (beta)
+                q = load_pack(beta, lane + 32 * k);
+#pragma unroll
+            for (int j = 0; j < V; j++) {
+                float t = (get(v[k].v, j) - mean) * inv;
+                t = t * (gamma ? get(p.v, j) : 1.0f) + (beta ? get(q.v, j) : 0.0f);
+                put(v[k].v, j, apply(act, t, 0));
+            }
+            store_pack(out + row * c, lane + 32 * k, v[k]);
+        }
 }
 
 template <typename T>
@@ -386,17 +365,11 @@ static void layer_norm_as(const void *x, const void *gamma, const void *beta, fl
 {
     const T *p = (const T *)x, *g = (const T *)gamma, *b = (const T *)beta;
     constexpr int V = pack<T>::n;
-    bool many = rows >= 132 * 64; /* enough for every multiprocessor, several rows a warp */
-    unsigned blocks = (unsigned)((rows + 3) / 4), fewer = (unsigned)((rows + 15) / 16),
-             threads = c <= 64    ? 32
-                       : c <= 512 ? 64
-                                  : 128;
-    if (c % V == 0 && c / V <= 64 && many)
-        layer_norm_warp<T, 2, 4><<<fewer, 128, 0, stream>>>(p, g, b, eps, act, (T *)out, c, rows);
-    else if (c % V == 0 && c / V <= 64)
-        layer_norm_warp<T, 2, 1><<<blocks, 128, 0, stream>>>(p, g, b, eps, act, (T *)out, c, rows);
+    unsigned blocks = (unsigned)((rows + 3) / 4), threads = c <= 64 ? 32 : c <= 512 ? 64 : 128;
+    if (c % V == 0 && c / V <= 64)
+        layer_norm_warp<T, 2><<<blocks, 128, 0, stream>>>(p, g, b, eps, act, (T *)out, c, rows);
     else if (c % V == 0 && c / V <= 192)
-        layer_norm_warp<T, 6, 1><<<blocks, 128, 0, stream>>>(p, g, b, eps, act, (T *)out, c, rows);
+        layer_norm_warp<T, 6><<<blocks, 128, 0, stream>>>(p, g, b, eps, act, (T *)out, c, rows);
     else
         layer_norm<<<(unsigned)rows, threads, 0, stream>>>(p, g, b, eps, act, (T *)out, c);
 }
