@@ -5,7 +5,7 @@
  * that --dump leaves.
  *
  *   nn_bench [--net NAME]... [--batch 1,8,20] [--backend cpu|cuda|ref] [--dtype f32|f16|bf16] [--threads N]
- *            [--size S] [--runs N] [--file CHECKPOINT] [--cache DIR] [--dump DIR]
+ *            [--size S] [--runs N] [--file CHECKPOINT] [--cache DIR] [--dump DIR] [--profile DIR]
  *   nn_bench --save FILE --net NAME | --list
  */
 #include "nn_bench.h"
@@ -22,6 +22,7 @@
 #include "base/pool.h"
 #include "tensor/cuda/cuda.h"
 #include "tensor/plan.h"
+#include "tensor/profile.h"
 
 #define MAX_RUNS 101
 #define PRODUCT 2048 /* side of the square product that serves as ceiling */
@@ -30,7 +31,7 @@ struct options {
     bool wanted[16];
     int batches[8], n_batches, size, runs;
     struct pz_plan_params plan;
-    const char *file, *dump, *save;
+    const char *file, *dump, *save, *profile;
     enum pz_dtype type;
     struct pz_log *log;
     struct pz_pool *pool;
@@ -180,6 +181,22 @@ fail:
     return st;
 }
 
+/* Five runs watched step by step: DIR/NAME-bN.json and .json.txt. */
+static enum pz_status watch(const struct options *o, const struct net *net, int batch, struct pz_session *s)
+{
+    char path[1024];
+    struct pz_profile *p = pz_profile_create();
+    enum pz_status st = p ? pz_session_profile(s, p, net->name) : PZ_ERR_NOMEM;
+    for (int i = 0; i < 5 && st >= PZ_OK; i++)
+        st = pz_session_run(s, o->pool);
+    snprintf(path, sizeof path, "%s/%s-b%d.json", o->profile, net->name, batch);
+    if (st >= PZ_OK)
+        st = pz_profile_write(p, o->log, path);
+    enum pz_status done = pz_session_profile(s, NULL, NULL);
+    pz_profile_destroy(&p);
+    return st < PZ_OK ? st : done;
+}
+
 static enum pz_status measure(const struct options *o, const struct net *net, int batch)
 {
     struct ready r = {0};
@@ -212,6 +229,8 @@ static enum pz_status measure(const struct options *o, const struct net *net, in
                (double)pz_peak_rss() / 1e6);
         dump(o, net, batch, r.s);
     }
+    if (st >= PZ_OK && o->profile)
+        st = watch(o, net, batch, r.s);
     fflush(stdout);
     pz_session_destroy(&r.s);
     pz_plan_destroy(&r.plan);
@@ -251,6 +270,8 @@ static bool take(struct options *o, const char *key, const char *value)
         return (o->dump = value) != NULL;
     if (strcmp(key, "--save") == 0)
         return (o->save = value) != NULL;
+    if (strcmp(key, "--profile") == 0)
+        return (o->profile = value) != NULL;
     if (strcmp(key, "--cache") == 0)
         return (o->plan.cache = value) != NULL;
     if (strcmp(key, "--batch") != 0)

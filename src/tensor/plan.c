@@ -620,7 +620,7 @@ static void run_step(struct pz_session *s, int t, struct pz_pool *pool)
         pz_half_after(s, t);
 }
 
-static enum pz_status run_all(struct pz_session *s, struct pz_pool *pool)
+enum pz_status pz_session_run(struct pz_session *s, struct pz_pool *pool)
 {
     if (s->cuda)
         return pz_cuda_session_run(s);
@@ -635,13 +635,4 @@ static enum pz_status run_all(struct pz_session *s, struct pz_pool *pool)
     if (s->host)
         pz_half_bring(s, false);
     return PZ_OK;
-}
-
-enum pz_status pz_session_run(struct pz_session *s, struct pz_pool *pool)
-{
-    double start = s->cuda && s->profile ? pz_now() : 0;
-    enum pz_status st = run_all(s, pool);
-    if (s->cuda && s->profile)
-        pz_profile_add(s->profile, 0, start, pz_now());
-    return st;
 }

@@ -62,7 +62,7 @@ void pz_session_bind(struct pz_session *s);
 /** Where a value lies while the steps run. */
 void *pz_session_place(const struct pz_session *s, int value);
 
-/** One call of a line of a profile: a step, or the whole run on a device. Seconds of pz_now(). */
+/** One call of a line of a profile, a step. Seconds of pz_now(). */
 void pz_profile_add(struct pz_profile_record *r, int line, double start, double end);
 
 /** CPU plans that hold values as BF16 or F16 (plan_half.c). True for such a plan. */

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "tensor/cuda/cuda.h"
 #include "tensor/plan_impl.h"
 
 #define EVENTS 16384
@@ -107,7 +108,7 @@ enum pz_status pz_session_profile(struct pz_session *s, struct pz_profile *p, co
     if (!p)
         return PZ_OK;
     struct pz_profile_record *r = pz_calloc(1, sizeof *r);
-    int n = s->cuda ? 1 : s->plan->n_steps;
+    int n = s->plan->n_steps;
     if (r) {
         r->lines = pz_calloc((size_t)n + 1, sizeof *r->lines);
         r->events = pz_calloc(EVENTS, sizeof *r->events);
@@ -120,12 +121,12 @@ enum pz_status pz_session_profile(struct pz_session *s, struct pz_profile *p, co
     for (char *c = r->network; *c; c++) /* goes into JSON as it is */
         *c = *c == '"' || *c == '\\' || (unsigned char)*c < ' ' ? '_' : *c;
     r->n = n;
-    for (int t = 0; t < n && !s->cuda; t++)
+    for (int t = 0; t < n; t++)
         describe(s, t, &r->lines[t]);
-    if (s->cuda) {
-        snprintf(r->lines[0].op, sizeof r->lines[0].op, "whole run");
-        snprintf(r->lines[0].form, sizeof r->lines[0].form, "captured graph");
-        r->lines[0].flop = 2 * s->plan->cost;
+    enum pz_status st = s->cuda ? pz_cuda_session_watch(s) : PZ_OK;
+    if (st < PZ_OK) {
+        free_record(r);
+        return st;
     }
     pthread_mutex_lock(&p->lock);
     r->next = p->records;

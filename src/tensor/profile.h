@@ -5,7 +5,8 @@
  * sessions may run on several threads while they are watched. Lifetime   it must outlive the runs it watches;
  * what it collected stays when sessions go. Cost   two readings of a clock a step; nothing where no profile
  * is attached. Threads   attaching may happen on any thread; texts are made when no watched session runs.
- * Device a run there is one captured graph and counts as one line.
+ * Device    a watched run is a graph with an event between its steps, a microsecond or two slower each;
+ * transfers are not counted.
  */
 #ifndef PZ_TENSOR_PROFILE_H
 #define PZ_TENSOR_PROFILE_H
@@ -19,7 +20,7 @@ struct pz_profile *pz_profile_create(void);
 void pz_profile_destroy(struct pz_profile **p);
 
 /** Time every later run of `s` under the name `network` (copied; letters, digits, spaces). `profile` NULL: no
- * more. Errors: NOMEM. */
+ * more. Errors: NOMEM, DEVICE. */
 PZ_NODISCARD enum pz_status pz_session_profile(struct pz_session *s, struct pz_profile *profile,
                                                const char *network);
 

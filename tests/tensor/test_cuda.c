@@ -23,6 +23,7 @@
 #include "tensor/cuda/cuda.h"
 #include "tensor/cuda/kernels.h"
 #include "tensor/plan.h"
+#include "tensor/profile.h"
 
 #define SEED 20261122
 #define TOKENS 24
@@ -217,6 +218,53 @@ static void test_streams(void **state)
         pz_plan_destroy(&plans[i]);
 }
 
+/* A watched run computes the same, and says of every step how long it took. */
+static void test_profile(void **state)
+{
+    struct pz_plan *p = plan(PZ_BACKEND_CUDA, PZ_DTYPE_F16, NULL, NULL);
+    struct pz_profile *profile = pz_profile_create();
+    struct pz_session *s = NULL;
+    float *before, *after;
+    assert_non_null(profile);
+    assert_int_equal(pz_session_create(p, NULL, &s), PZ_OK);
+    fill(s, SEED);
+    assert_int_equal(pz_session_run(s, NULL), PZ_OK);
+    size_t n = outputs(s, &before);
+    assert_int_equal(pz_session_profile(s, profile, "net"), PZ_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pz_session_run(s, NULL), PZ_OK);
+    assert_int_equal(pz_session_profile(s, NULL, NULL), PZ_OK);
+    assert_int_equal(pz_session_run(s, NULL), PZ_OK);
+    outputs(s, &after);
+    assert_memory_equal(before, after, n * sizeof *before);
+    char *table = pz_profile_table(profile), *trace = pz_profile_trace(profile);
+    assert_non_null(table);
+    assert_non_null(trace);
+    assert_non_null(strstr(table, "layer_norm"));
+    assert_non_null(strstr(table, "attention"));
+    assert_null(strstr(table, "whole run"));
+    int lines = 0, timed_lines = 0;
+    for (char *l = strtok(table, "\n"); l; l = strtok(NULL, "\n")) {
+        char network[32], op[32], form[32];
+        int calls;
+        double ms;
+        if (sscanf(l, "%31s %31s %31s %d %lf", network, op, form, &calls, &ms) == 5) {
+            lines++;
+            assert_int_equal(calls % 3, 0);
+            timed_lines += ms > 0 && ms < 1000;
+        }
+    }
+    assert_true(lines >= 6);
+    assert_int_equal(timed_lines, lines);
+    pz_free(table);
+    pz_free(trace);
+    free(before);
+    free(after);
+    pz_session_destroy(&s);
+    pz_plan_destroy(&p);
+    pz_profile_destroy(&profile);
+}
+
 struct heard {
     int lines;
     char last[512];
@@ -346,6 +394,7 @@ int main(int argc, char **argv)
         return 1;
     printf("seed %d\n", SEED);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_network), cmocka_unit_test(test_streams),
-                                       cmocka_unit_test(test_choices), cmocka_unit_test(test_lost)};
+                                       cmocka_unit_test(test_profile), cmocka_unit_test(test_choices),
+                                       cmocka_unit_test(test_lost)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

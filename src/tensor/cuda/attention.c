@@ -127,16 +127,19 @@ static float time_flash(const struct pz_op_args *a)
     return t.at[0] ? pz_cuda_time(a->device, run_flash, &t) : -1;
 }
 
-/* Which of the two serves these sizes: 0 ours, 1 cuDNN's. */
+/* Milliseconds of the two products. */
+static float time_products(const struct pz_op_args *a);
+
+/* Which of the two serves these sizes: 0 ours (flash, or else the products), 1 cuDNN's. */
 static int contest(const struct pz_op_args *a, const char *key, const struct pz_dnn_plan *engine)
 {
     struct pz_cuda *d = a->device;
     int known = pz_tune_get(d->tune, key);
-    if (!engine->plan || !flash_fits(a))
-        return engine->plan != NULL;
+    if (!engine->plan)
+        return 0;
     if (known == 0 || known == 1)
         return known;
-    float own = time_flash(a);
+    float own = flash_fits(a) ? time_flash(a) : time_products(a);
     known = own < 0 || engine->ms < own; /* the engine was timed just now: neither was known */
     pz_debug(d->log, "%s: ours %.4f ms, cuDNN's %.4f ms", key, (double)own, (double)engine->ms);
     pz_tune_put(d->tune, key, known);
@@ -162,7 +165,7 @@ static enum pz_status sdpa_prepare(struct pz_log *log, const struct pz_op_args *
     struct pz_dnn_data data = data_of(a, &t.scale);
     cudnnBackendDescriptor_t graph = describe(&m, a);
     if (!m.e)
-        pz_dnn_pick(d, graph, key, a->out.dtype, &data, &t.engine);
+        pz_dnn_pick(d, graph, key, a->out.dtype, 4, &data, &t.engine);
     pz_dnn_drop(&m);
     if (!contest(a, who, &t.engine)) {
         pz_dnn_free(&t.engine);
@@ -297,6 +300,38 @@ static void products_release(void *state)
     pz_lt_free(&t->scores);
     pz_lt_free(&t->values);
     pz_free(t);
+}
+
+static bool run_products(void *user)
+{
+    const struct pz_op_args *a = user;
+    products_run(a);
+    return ((const struct pz_cuda *)a->device)->st >= PZ_OK;
+}
+
+static float time_products(const struct pz_op_args *a)
+{
+    struct pz_op_args b = *a;
+    size_t scratch = 0, part[4], all = 0;
+    float ms = -1;
+    if (products_prepare(NULL, a, &b.state, &scratch) < PZ_OK)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        part[i] = (bytes_of(i < 3 ? &a->in[i] : &a->out) + 255) & ~(size_t)255;
+        all += part[i];
+    }
+    char *room = pz_cuda_ground(a->device, all + scratch);
+    if (room) {
+        for (int i = 0; i < 3; i++) {
+            b.in[i].data = room;
+            room += part[i];
+        }
+        b.out.data = room;
+        b.scratch = room + part[3];
+        ms = pz_cuda_time(a->device, run_products, &b);
+    }
+    products_release(b.state);
+    return ms;
 }
 
 static const struct pz_kernel sdpa = {"cudnn", sdpa_prepare, NULL, sdpa_run, NULL, sdpa_release};

@@ -175,7 +175,7 @@ static void pick(struct pz_cuda *d, struct pz_conv_plan *c, const struct pz_op_a
              k->bias, k->residual, k->act, pz_dtype_name(k->type));
     cudnnBackendDescriptor_t graph = describe(&m, d, k);
     if (!m.e)
-        pz_dnn_pick(d, graph, name, k->type, &data, &c->engine);
+        pz_dnn_pick(d, graph, name, k->type, k->transposed ? 2 : 6, &data, &c->engine);
     pz_dnn_drop(&m);
 }
 

@@ -34,6 +34,8 @@ void pz_cuda_plan_close(struct pz_plan *p);
 /** Device memory, stream and captured graph of a session. */
 PZ_NODISCARD enum pz_status pz_cuda_session_open(struct pz_session *s, struct pz_log *log);
 PZ_NODISCARD enum pz_status pz_cuda_session_run(struct pz_session *s);
+/** Prepare runs that are timed step by step (while the session has a profile). Errors: NOMEM, DEVICE. */
+PZ_NODISCARD enum pz_status pz_cuda_session_watch(struct pz_session *s);
 void pz_cuda_session_close(struct pz_session *s);
 /** Host memory of an input or output value. */
 void *pz_cuda_session_host(const struct pz_session *s, int value);

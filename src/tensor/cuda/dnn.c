@@ -11,7 +11,6 @@
 
 #define WORKSPACE_MAX ((int64_t)512 << 20)
 #define CONFIGS 16 /* engine configurations asked for */
-#define TRIED 6    /* of which so many are timed */
 #define NONE 9999  /* the choice when no engine runs */
 #define MODES 2
 
@@ -227,7 +226,7 @@ static bool again(struct pz_cuda *d, cudnnBackendDescriptor_t graph, enum pz_dty
 }
 
 void pz_dnn_pick(struct pz_cuda *d, cudnnBackendDescriptor_t graph, const char *key, enum pz_dtype type,
-                 const struct pz_dnn_data *data, struct pz_dnn_plan *out)
+                 int tries, const struct pz_dnn_data *data, struct pz_dnn_plan *out)
 {
     int choice = pz_tune_get(d->tune, key), best = NONE;
     *out = (struct pz_dnn_plan){0};
@@ -237,7 +236,7 @@ void pz_dnn_pick(struct pz_cuda *d, cudnnBackendDescriptor_t graph, const char *
         struct pz_dnn m = {0};
         cudnnBackendDescriptor_t configs[CONFIGS];
         int n = list(&m, graph, mode, configs);
-        for (int i = 0; i < n && tried < TRIED; i++) {
+        for (int i = 0; i < n && tried < tries; i++) {
             if (!precise(configs[i], type))
                 continue;
             struct pz_dnn_plan p = finalise(d, configs[i]);

@@ -46,9 +46,10 @@ struct pz_dnn_plan {
 };
 
 /** The quickest of the precise engines: no TF32, F16 sums, FFT, Winograd or nondeterminism. `key` names the
- * shape among the choices; one made before is taken without timing. `data` are the sizes to time with. */
+ * shape among the choices; one made before is taken without timing. `tries` engines are built and timed (some
+ * are compiled for it), with the sizes of `data`. */
 void pz_dnn_pick(struct pz_cuda *d, cudnnBackendDescriptor_t graph, const char *key, enum pz_dtype type,
-                 const struct pz_dnn_data *data, struct pz_dnn_plan *out);
+                 int tries, const struct pz_dnn_data *data, struct pz_dnn_plan *out);
 
 /** Enqueue. Allocates on the host: creation of sessions only. */
 cudnnStatus_t pz_dnn_execute(struct pz_cuda *d, const struct pz_dnn_plan *p, const struct pz_dnn_data *data,

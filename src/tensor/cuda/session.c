@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "tensor/cuda/device.h"
 #include "tensor/cuda/kernels.h"
@@ -18,9 +19,12 @@
 struct pz_cuda_session {
     cudaStream_t stream;
     cudaGraphExec_t run;
-    char *host;  /* page-locked: inputs, then outputs */
-    char *stage; /* the same on the device, in the host's types */
-    size_t *at;  /* per value, offset into both; SIZE_MAX = neither input nor output */
+    cudaGraphExec_t
+        watched;         /* the same with an event before each step and behind the last; NULL: never asked */
+    cudaEvent_t *events; /* n_steps + 1 */
+    char *host;          /* page-locked: inputs, then outputs */
+    char *stage;         /* the same on the device, in the host's types */
+    size_t *at;          /* per value, offset into both; SIZE_MAX = neither input nor output */
     size_t bytes;
     bool lost;
 };
@@ -180,18 +184,28 @@ void *pz_cuda_session_host(const struct pz_session *s, int value)
     return s->cuda->at[value] == SIZE_MAX ? NULL : s->cuda->host + s->cuda->at[value];
 }
 
-static void enqueue_steps(struct pz_session *s)
+/* A reshape whose result lies where its source does. */
+static bool idle(const struct pz_session *s, int t)
 {
     const struct pz_plan *p = s->plan;
-    for (int t = 0; t < p->n_steps && p->device->st >= PZ_OK; t++) {
-        const struct pz_op_args *a = &s->args[t];
-        if (p->nodes[p->steps[t].node].op == PZ_OP_RESHAPE && a->out.data == a->in[0].data)
-            continue;
-        p->steps[t].kernel->run(a);
+    return p->nodes[p->steps[t].node].op == PZ_OP_RESHAPE && s->args[t].out.data == s->args[t].in[0].data;
+}
+
+/* `events`: one is recorded before each step and behind the last; or NULL. */
+static void enqueue_steps(struct pz_session *s, const cudaEvent_t *events)
+{
+    const struct pz_plan *p = s->plan;
+    struct pz_cuda *d = p->device;
+    for (int t = 0; t <= p->n_steps && d->st >= PZ_OK; t++) {
+        if (events)
+            pz_cuda_check(d, cudaEventRecordWithFlags(events[t], d->stream, cudaEventRecordExternal),
+                          "watching a network");
+        if (t < p->n_steps && d->st >= PZ_OK && !idle(s, t))
+            p->steps[t].kernel->run(&s->args[t]);
     }
 }
 
-static bool capture(struct pz_session *s)
+static bool capture(struct pz_session *s, const cudaEvent_t *events, cudaGraphExec_t *run)
 {
     struct pz_cuda *d = s->plan->device;
     struct pz_cuda_session *c = s->cuda;
@@ -199,10 +213,10 @@ static bool capture(struct pz_session *s)
     if (!pz_cuda_check(d, cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal),
                        "starting a capture"))
         return false;
-    enqueue_steps(s);
+    enqueue_steps(s, events);
     cudaError_t e = cudaStreamEndCapture(c->stream, &g);
     if (pz_cuda_check(d, e, "capturing a network"))
-        pz_cuda_check(d, cudaGraphInstantiate(&c->run, g, 0), "making a graph of a network");
+        pz_cuda_check(d, cudaGraphInstantiate(run, g, 0), "making a graph of a network");
     if (g)
         cudaGraphDestroy(g);
     return d->st >= PZ_OK;
@@ -248,10 +262,10 @@ enum pz_status pz_cuda_session_open(struct pz_session *s, struct pz_log *log)
         memset(s->cuda->host, 0, s->cuda->bytes);
         pz_session_bind(s);
         d->stream = s->cuda->stream;
-        enqueue_steps(s);
+        enqueue_steps(s, NULL);
         pz_cuda_check(d, cudaStreamSynchronize(d->stream), "a first run");
         if (d->st >= PZ_OK)
-            capture(s);
+            capture(s, NULL, &s->cuda->run);
     }
     d->stream = before;
     d->log = old;
@@ -260,11 +274,60 @@ enum pz_status pz_cuda_session_open(struct pz_session *s, struct pz_log *log)
     return st;
 }
 
+enum pz_status pz_cuda_session_watch(struct pz_session *s)
+{
+    struct pz_cuda *d = s->plan->device;
+    struct pz_cuda_session *c = s->cuda;
+    enum pz_status st;
+    int n = s->plan->n_steps + 1;
+    if (c->watched)
+        return PZ_OK;
+    if (!c->events)
+        c->events = pz_calloc((size_t)n, sizeof *c->events);
+    if (!c->events)
+        return pz_fail(s->log, PZ_ERR_NOMEM, "no memory for a profile");
+    pthread_mutex_lock(&d->lock);
+    cudaStream_t before = d->stream;
+    struct pz_log *old = d->log;
+    d->log = s->log;
+    d->stream = c->stream;
+    bool ok = pz_cuda_check(d, cudaSetDevice(d->ordinal), "opening the device");
+    for (int i = 0; i < n && ok; i++)
+        ok = c->events[i] || pz_cuda_check(d, cudaEventCreate(&c->events[i]), "making an event");
+    if (ok)
+        capture(s, c->events, &c->watched);
+    d->stream = before;
+    d->log = old;
+    st = d->st;
+    pthread_mutex_unlock(&d->lock);
+    return st;
+}
+
+/* Hand the times of a watched run, begun at `start`, to the profile. */
+static cudaError_t collect(struct pz_session *s, double start)
+{
+    const struct pz_cuda_session *c = s->cuda;
+    cudaError_t e = cudaSuccess;
+    float from = 0, to = 0;
+    for (int t = 0; t < s->plan->n_steps && !e; t++, from = to) {
+        e = cudaEventElapsedTime(&to, c->events[0], c->events[t + 1]);
+        if (!e && !idle(s, t))
+            pz_profile_add(s->profile, t, start + 1e-3 * (double)from, start + 1e-3 * (double)to);
+    }
+    return e;
+}
+
 void pz_cuda_session_close(struct pz_session *s)
 {
     struct pz_cuda_session *c = s->cuda;
     if (!c)
         return;
+    if (c->watched)
+        cudaGraphExecDestroy(c->watched);
+    for (int i = 0; c->events && i <= s->plan->n_steps; i++)
+        if (c->events[i])
+            cudaEventDestroy(c->events[i]);
+    pz_free(c->events);
     if (c->run)
         cudaGraphExecDestroy(c->run);
     if (c->stream)
@@ -314,13 +377,16 @@ enum pz_status pz_cuda_session_run(struct pz_session *s)
 {
     const struct pz_graph *g = s->plan->g;
     struct pz_cuda_session *c = s->cuda;
+    bool watched = s->profile && c->watched;
+    double start = watched ? pz_now() : 0;
     cudaError_t e = c->lost ? cudaErrorDevicesUnavailable : cudaSetDevice(s->plan->device->ordinal);
     for (int i = 0; i < g->n_inputs && !e; i++)
         e = bring(s, g->inputs[i].value, true);
-    e = e ? e : cudaGraphLaunch(c->run, c->stream);
+    e = e ? e : cudaGraphLaunch(watched ? c->watched : c->run, c->stream);
     for (int i = 0; i < g->n_outputs && !e; i++)
         e = bring(s, g->outputs[i].value, false);
     e = e ? e : cudaStreamSynchronize(c->stream);
+    e = e || !watched ? e : collect(s, start);
     if (e == cudaSuccess)
         return PZ_OK;
     if (!c->lost)

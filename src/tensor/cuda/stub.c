@@ -47,6 +47,11 @@ enum pz_status pz_cuda_session_run(struct pz_session *s)
     return PZ_ERR_DEVICE;
 }
 
+enum pz_status pz_cuda_session_watch(struct pz_session *s)
+{
+    return PZ_ERR_DEVICE;
+}
+
 void pz_cuda_session_close(struct pz_session *s)
 {
 }
