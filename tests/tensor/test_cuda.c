@@ -254,7 +254,7 @@ static void test_profile(void **state)
             timed_lines += ms > 0 && ms < 1000;
         }
     }
-    assert_true(lines >= 6);
+    assert_true(lines >= 4); /* equal steps are one line */
     assert_int_equal(timed_lines, lines);
     pz_free(table);
     pz_free(trace);
