@@ -11,6 +11,7 @@
 #include "base/pool.h"
 #include "tensor/cuda/cuda.h"
 #include "tensor/plan.h"
+#include "tensor/profile.h"
 
 #define HEAR_BATCH 8
 
@@ -217,6 +218,7 @@ enum pz_status pz_wav2lip_hear(const struct pz_wav2lip_model *m, const float *sp
     size_t width = (size_t)m->width, window = PZ_WAV2LIP_BANDS * PZ_WAV2LIP_WINDOW;
     PZ_TRY(mel_of(speech, n_speech, job->log, &mel, &frames));
     PZ_TRY(pz_session_create(m->hear, job->log, &s));
+    PZ_TRY(pz_session_profile(s, job->profile, "wav2lip hear"));
     float *in = pz_session_input(s, "mel", 0).data;
     const float *embedding = pz_session_output(s, "embedding", 0).data;
     for (int i = 0; i < n; i += HEAR_BATCH) {
@@ -242,8 +244,10 @@ enum pz_status pz_wav2lip_run_create(const struct pz_wav2lip_model *m, const str
     struct pz_wav2lip_run *r = pz_calloc(1, sizeof *r);
     enum pz_status st = r ? pz_session_create(m->draw, job->log, &r->session) : PZ_ERR_NOMEM;
     *out = NULL;
+    if (st >= PZ_OK)
+        st = pz_session_profile(r->session, job->profile, "wav2lip draw");
     if (st < PZ_OK) {
-        pz_free(r);
+        pz_wav2lip_run_destroy(&r);
         return pz_fail(job->log, st, "no memory to run wav2lip");
     }
     r->m = m;

@@ -147,16 +147,41 @@ fail:
     return st;
 }
 
+/** The published SyncNet, when it is in the models folder; nothing is missed without it. */
+static enum pz_status open_sync(struct pz_evaluate *e)
+{
+    char *path = pz_lse_find(e->p->models_dir);
+    if (!path) {
+        pz_info(e->p->job.log, "no LSE figures: syncnet_v2.model is not in '%s'", e->p->models_dir);
+        return PZ_OK;
+    }
+    enum pz_status st = pz_lse_open(path, &e->p->job, &e->lse);
+    pz_free(path);
+    return st;
+}
+
 /* ---- answer ---- */
+
+/* LSE-D, LSE-C and offset into a row, when there are any. */
+static void add_sync(json_t *row, const struct pz_figures *f)
+{
+    if (!row || !f->has_sync)
+        return;
+    json_object_set_new(row, "lse_d", pz_qc_number(f->sync.distance, 1e3));
+    json_object_set_new(row, "lse_c", pz_qc_number(f->sync.confidence, 1e3));
+    json_object_set_new(row, "lse_offset", json_integer(f->sync.offset));
+}
 
 static json_t *figures_json(const struct pz_figures *f)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "r_aperture",
-                     pz_qc_number(f->r_aperture, 1e4), "lmd", pz_qc_number(f->lmd, 1e3), "psnr_mouth",
-                     pz_qc_number(f->psnr, 1e3), "ssim_mouth", pz_qc_number(f->ssim, 1e4), "sharpness_ratio",
-                     pz_qc_number(f->sharpness, 1e3), "jitter_ratio", pz_qc_number(f->jitter, 1e3),
-                     "seam_delta_e", pz_qc_number(f->seam, 1e3), "fps", pz_qc_number(f->fps, 1e1), "frames",
-                     (json_int_t)f->n_frames, "frames_lost", (json_int_t)f->n_lost);
+    json_t *row = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "r_aperture", pz_qc_number(f->r_aperture, 1e4),
+        "lmd", pz_qc_number(f->lmd, 1e3), "psnr_mouth", pz_qc_number(f->psnr, 1e3), "ssim_mouth",
+        pz_qc_number(f->ssim, 1e4), "sharpness_ratio", pz_qc_number(f->sharpness, 1e3), "jitter_ratio",
+        pz_qc_number(f->jitter, 1e3), "seam_delta_e", pz_qc_number(f->seam, 1e3), "fps",
+        pz_qc_number(f->fps, 1e1), "frames", (json_int_t)f->n_frames, "frames_lost", (json_int_t)f->n_lost);
+    add_sync(row, f);
+    return row;
 }
 
 static const char *device_name(const struct pz_pipeline *p)
@@ -167,12 +192,17 @@ static const char *device_name(const struct pz_pipeline *p)
 static enum pz_status answer(const struct pz_evaluate *e, const struct pz_figures f[PZ_EVALUATE_VARIANTS],
                              char **json)
 {
-    *json = pz_evaluate_text(json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:{s:o, s:o, s:o}}", "clip", pz_evaluate_base(e->r->video),
-        "lip_sync_model", e->engine->name, "device", device_name(e->p), "fit_s", pz_qc_number(e->fit_s, 1e3),
-        "figures", figures_json(&f[PZ_EVALUATE_MODEL]), "controls", "closed",
-        figures_json(&f[PZ_EVALUATE_CLOSED]), "closed_any", figures_json(&f[PZ_EVALUATE_CLOSED_ANY]),
-        "shifted", figures_json(&f[PZ_EVALUATE_SHIFTED])));
+    json_t *root =
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:{s:o, s:o, s:o}}", "clip", pz_evaluate_base(e->r->video),
+                  "lip_sync_model", e->engine->name, "device", device_name(e->p), "fit_s",
+                  pz_qc_number(e->fit_s, 1e3), "figures", figures_json(&f[PZ_EVALUATE_MODEL]), "controls",
+                  "closed", figures_json(&f[PZ_EVALUATE_CLOSED]), "closed_any",
+                  figures_json(&f[PZ_EVALUATE_CLOSED_ANY]), "shifted", figures_json(&f[PZ_EVALUATE_SHIFTED]));
+    if (root && e->truth.has_sync) {
+        json_object_set_new(root, "ground_truth", json_object());
+        add_sync(json_object_get(root, "ground_truth"), &e->truth);
+    }
+    *json = pz_evaluate_text(root);
     return *json ? PZ_OK : PZ_ERR_NOMEM;
 }
 
@@ -180,6 +210,7 @@ static void close_all(struct pz_evaluate *e)
 {
     if (e->state)
         e->engine->close(&e->state);
+    pz_lse_close(&e->lse);
     pz_strip_destroy(&e->strip);
     pz_face_track_close(&e->track);
     pz_film_info_free(&e->info);
@@ -205,6 +236,7 @@ enum pz_status pz_pipeline_evaluate(struct pz_pipeline *p, const struct pz_evalu
     PZ_TRY(pz_pipeline_engine(p, r->engine, &e.engine));
     if (!e.engine)
         return pz_fail(p->job.log, PZ_ERR_USAGE, "a lip-sync model must be named to be evaluated");
+    PZ_TRY(open_sync(&e));
     PZ_TRY(pz_film_info_read(r->video, &p->job, &e.info));
     PZ_TRY(read_sound(&e));
     PZ_TRY(make_temp_dir(&e));

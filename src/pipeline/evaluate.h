@@ -20,6 +20,8 @@
  * true (sums over frames) jitter_ratio     mean absolute second difference of mouth landmarks, made / true
  *   seam_delta_e     pz_metric_seam(), mean of every third frame
  *   fps              frames made a second: draw and paste, not the tracking
+ *   lse_d, lse_c, lse_offset   by the published SyncNet (lipsync/lse.h), only when its weights are in the
+ * models folder: of the made frames and of the displaced control, with the true frames' own as "ground_truth"
  * Figures that cannot be computed are null.
  */
 #ifndef PZ_PIPELINE_EVALUATE_H

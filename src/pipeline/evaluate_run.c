@@ -25,6 +25,7 @@ struct run {
     struct pz_reader *reader;
     struct pz_face_tracker *tracker;
     struct pz_paste *paste;
+    struct pz_lse *sync_made, *sync_true; /* NULL where not asked for */
     struct pz_picture made;
     double *times; /**< relative to the span's sound */
     struct pz_phone_line phones;
@@ -146,6 +147,10 @@ static enum pz_status one_frame(struct run *x, void *session, int i)
     PZ_TRY(pz_paste_draw(x->paste, &x->made, &pp, NULL, 1, e->frames[i], NULL));
     x->seconds += pz_now() - t0;
     PZ_TRY(pz_face_tracker_push(x->tracker, e->frames[i], &x->made));
+    if (x->sync_made)
+        PZ_TRY(pz_lse_push(x->sync_made, x->times[i], &x->made, e->faces[i]));
+    if (x->sync_true)
+        PZ_TRY(pz_lse_push(x->sync_true, x->times[i], truth, e->faces[i]));
     if (pz_mouth_box(e->faces[i], pz_face_track_topology(e->track), BOX_FACTOR, truth->width, truth->height,
                      &box))
         PZ_TRY(measure_box(x, truth, &box));
@@ -240,6 +245,31 @@ fail:
     return st;
 }
 
+/* ---- SyncNet, when its weights are there: the model, the displaced control, and (once) the film itself ----
+ */
+
+static enum pz_status open_sync(struct run *x)
+{
+    struct pz_evaluate *e = x->e;
+    int64_t from = e->fit_end - CONTEXT;
+    enum pz_status st = PZ_OK;
+    if (!e->lse || (x->v != PZ_EVALUATE_MODEL && x->v != PZ_EVALUATE_SHIFTED))
+        return PZ_OK;
+    // Both are held against the sound they shall be shown with, never against the one that drove them.
+    st = pz_lse_create(e->lse, e->speech + from, e->n_speech - from, &e->p->job, &x->sync_made);
+    if (st >= PZ_OK && x->v == PZ_EVALUATE_MODEL)
+        st = pz_lse_create(e->lse, e->speech + from, e->n_speech - from, &e->p->job, &x->sync_true);
+    return st;
+}
+
+static void read_sync(struct run *x, struct pz_figures *f)
+{
+    if (x->sync_made)
+        f->has_sync = pz_lse_score(x->sync_made, &f->sync);
+    if (x->sync_true)
+        x->e->truth.has_sync = pz_lse_score(x->sync_true, &x->e->truth.sync);
+}
+
 static enum pz_status measure_tracks(struct run *x, struct pz_figures *f)
 {
     struct pz_evaluate *e = x->e;
@@ -292,6 +322,7 @@ enum pz_status pz_evaluate_run(struct pz_evaluate *e, enum pz_evaluate_variant v
     }
     PZ_TRY(st);
     x.seconds += pz_now() - t0;
+    PZ_TRY(open_sync(&x));
     for (int i = 0; i < e->n_held; i++) {
         if (pz_job_cancelled(job)) {
             st = PZ_ERR_CANCELLED;
@@ -302,6 +333,7 @@ enum pz_status pz_evaluate_run(struct pz_evaluate *e, enum pz_evaluate_variant v
                         (int64_t)PZ_EVALUATE_VARIANTS * e->n_held);
     }
     PZ_TRY(measure_tracks(&x, f));
+    read_sync(&x, f);
     f->psnr = mean(x.psnr, x.n_box);
     f->ssim = mean(x.ssim, x.n_ssim);
     f->sharpness = x.sharp[0] > 0 ? x.sharp[1] / x.sharp[0] : NAN;
@@ -312,6 +344,8 @@ fail:
         pz_fail(job->log, st, "no memory to evaluate");
     if (session)
         x.engine->end(&session);
+    pz_lse_destroy(&x.sync_made);
+    pz_lse_destroy(&x.sync_true);
     pz_reader_close(&x.reader);
     pz_face_tracker_destroy(&x.tracker);
     pz_paste_destroy(&x.paste);

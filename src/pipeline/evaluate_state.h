@@ -7,6 +7,7 @@
 
 #include "face/track.h"
 #include "image/paste.h"
+#include "lipsync/lse.h"
 #include "pipeline/evaluate.h"
 #include "pipeline/film.h"
 #include "pipeline/qc_mouth.h"
@@ -27,6 +28,8 @@ extern const struct pz_engine_vtable pz_evaluate_hold;
 struct pz_figures {
     double r_aperture, lmd, psnr, ssim, sharpness, jitter, seam, fps;
     int64_t n_frames, n_lost; /**< frames made; those on which the tracker found no face */
+    bool has_sync;            /**< SyncNet's weights are there and the film is long enough */
+    struct pz_syncnet_score sync;
 };
 
 /** Pairs of mouth crops, collected over time. */
@@ -48,7 +51,9 @@ struct pz_evaluate {
     const struct pz_face **faces;
     double *times; /**< seconds from film zero */
     int n_held;
-    struct pz_strip *strip; /**< NULL when none is wanted */
+    struct pz_strip *strip;   /**< NULL when none is wanted */
+    struct pz_lse_model *lse; /**< NULL without weights */
+    struct pz_figures truth;  /**< of the true frames: sync only */
     double fit_s;
 };
 
