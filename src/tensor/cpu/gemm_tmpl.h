@@ -10,7 +10,7 @@ struct gemm_tile {
 };
 
 /* acc = rows of a × one panel; the only place where the multiplications are. */
-INLINE void gemm_sums(const struct gemm_tile *t, vec acc[TILE][2], const int P)
+INLINE void gemm_sums(const struct gemm_tile *t, vec acc[TILE][2], const int P, const int NV)
 {
     const float *a = t->a, *b = t->b, *row[TILE];
 #pragma GCC unroll 16
@@ -19,12 +19,13 @@ INLINE void gemm_sums(const struct gemm_tile *t, vec acc[TILE][2], const int P)
         row[p] = a + (size_t)p * t->lda;
     }
     for (size_t k = 0; k < t->k; k++, b += PANEL) {
-        vec b0 = load(b), b1 = load(b + LANES);
+        vec b0 = load(b), b1 = NV > 1 ? load(b + LANES) : b0;
 #pragma GCC unroll 16
         for (int p = 0; p < P; p++) {
             vec v = splat(row[p][k]);
             acc[p][0] += v * b0;
-            acc[p][1] += v * b1;
+            if (NV > 1)
+                acc[p][1] += v * b1;
         }
     }
 }
@@ -83,7 +84,10 @@ INLINE void gemm_rows(const struct pz_gemm *g, size_t m, size_t panel, const int
     vec acc[TILE][2];
     struct gemm_tile t = {(const float *)g->a + m * g->lda, (const float *)g->b + panel * g->panel, g->lda,
                           g->k};
-    gemm_sums(&t, acc, P);
+    if (g->n - panel * PANEL > LANES)
+        gemm_sums(&t, acc, P, 2);
+    else /* the last columns fill one vector at most */
+        gemm_sums(&t, acc, P, 1);
     gemm_put(g, m, panel, acc, P);
 }
 
@@ -113,10 +117,10 @@ GEMM(gemm, gemm_rows)
 
 #if HAVE_BF16
 /* Pairs of BF16: one instruction multiplies 32 and adds them to 16 sums. */
-INLINE void gemm_rows_bf16(const struct pz_gemm *g, size_t m, size_t panel, const int P)
+INLINE void gemm_sums_bf16(const struct pz_gemm *g, size_t m, size_t panel, vec sums[TILE][2], const int P,
+                           const int NV)
 {
     __m512 acc[TILE][2];
-    vec sums[TILE][2];
     const uint16_t *b = (const uint16_t *)g->b + panel * g->panel, *row[TILE];
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++) {
@@ -124,14 +128,16 @@ INLINE void gemm_rows_bf16(const struct pz_gemm *g, size_t m, size_t panel, cons
         row[p] = (const uint16_t *)g->a + (m + (size_t)p) * g->lda;
     }
     for (size_t k = 0; k < g->k; k += 2, b += 2 * PANEL) {
-        __m512bh b0 = (__m512bh)_mm512_loadu_si512(b), b1 = (__m512bh)_mm512_loadu_si512(b + PANEL);
+        __m512bh b0 = (__m512bh)_mm512_loadu_si512(b);
+        __m512bh b1 = NV > 1 ? (__m512bh)_mm512_loadu_si512(b + PANEL) : b0;
 #pragma GCC unroll 16
         for (int p = 0; p < P; p++) {
             int pair;
             memcpy(&pair, row[p] + k, sizeof pair);
             __m512bh v = (__m512bh)_mm512_set1_epi32(pair);
             acc[p][0] = _mm512_dpbf16_ps(acc[p][0], v, b0);
-            acc[p][1] = _mm512_dpbf16_ps(acc[p][1], v, b1);
+            if (NV > 1)
+                acc[p][1] = _mm512_dpbf16_ps(acc[p][1], v, b1);
         }
     }
 #pragma GCC unroll 16
@@ -139,6 +145,15 @@ INLINE void gemm_rows_bf16(const struct pz_gemm *g, size_t m, size_t panel, cons
         sums[p][0] = (vec)acc[p][0];
         sums[p][1] = (vec)acc[p][1];
     }
+}
+
+INLINE void gemm_rows_bf16(const struct pz_gemm *g, size_t m, size_t panel, const int P)
+{
+    vec sums[TILE][2];
+    if (g->n - panel * PANEL > LANES)
+        gemm_sums_bf16(g, m, panel, sums, P, 2);
+    else
+        gemm_sums_bf16(g, m, panel, sums, P, 1);
     gemm_put(g, m, panel, sums, P);
 }
 
@@ -150,7 +165,7 @@ static double spin_bf16(int rounds)
     __m512bh a = (__m512bh)_mm512_set1_epi32(0x3c003c00), b = (__m512bh)_mm512_set1_epi32(0x3c003c00);
     float s = 0;
     for (int p = 0; p < TILE; p++)
-        acc[p] = _mm512_setzero_ps();
+        acc[p] = _mm512_set1_ps((float)p); /* different, or the compiler makes one of them */
     for (int i = 0; i < rounds; i++) {
 #pragma GCC unroll 16
         for (int p = 0; p < TILE; p++)
@@ -165,7 +180,9 @@ static double spin_bf16(int rounds)
 
 static double spin(int rounds)
 {
-    vec acc[TILE] = {{0}}, a = splat(0.999f), b = splat(0.001f);
+    vec acc[TILE], a = splat(0.999f), b = splat(0.001f);
+    for (int p = 0; p < TILE; p++)
+        acc[p] = splat((float)p); /* different, or the compiler makes one of them */
     for (int i = 0; i < rounds; i++) {
 #pragma GCC unroll 16
         for (int p = 0; p < TILE; p++)

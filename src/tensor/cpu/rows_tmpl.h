@@ -157,11 +157,21 @@ static void blend_row(const float *const *p, const float *w, int many, float *ou
 /* scores: what the last block of keys gave; afterwards their weights. Returns what earlier sums shrink by. */
 static float attend_row(float *scores, size_t n, float scale, const float *mask, float *top, float *sum)
 {
-    vec best = splat(-INFINITY);
-    EACH(n, vec v = load_upto(scores + i, left) * splat(scale); if (mask) v += load_upto(mask + i, left);
-         store_upto(scores + i, v, left); if (left >= LANES) best = choose(v > best, v, best);
-         else for (size_t k = 0; k < left; k++) best[0] = v[k] > best[0] ? v[k] : best[0];)
-    float now = top_of(best), shrink;
+    vec best = splat(-INFINITY), k = splat(scale);
+    float now = -INFINITY, shrink;
+    size_t q = 0;
+    for (; q + LANES <= n; q += LANES) {
+        vec v = load(scores + q) * k;
+        if (mask)
+            v += load(mask + q);
+        store(scores + q, v);
+        best = choose(v > best, v, best);
+    }
+    now = top_of(best);
+    for (; q < n; q++) {
+        scores[q] = scores[q] * scale + (mask ? mask[q] : 0);
+        now = scores[q] > now ? scores[q] : now;
+    }
     now = now > *top ? now : *top;
     if (now == -INFINITY) { /* every key so far is masked: nothing to add */
         memset(scores, 0, n * sizeof *scores);

@@ -11,7 +11,8 @@
 
 #define PLANES 36
 #define ROOM_BYTES ((size_t)4 << 20) /* of both sides together */
-#define MIN_TILES 48                 /* fewer patches do not pay for four times the weights */
+#define MIN_TILES 16                 /* fewer patches do not pay for reading four times the weights … */
+#define MIN_TILES_HALF 48            /* … or where the other form multiplies pairs of BF16 */
 #define PAD 16                       /* floats between rows, against cache lines of one set */
 
 /* In BF16 plans the picture is read and written as BF16, but transforms and products stay F32: with BF16
@@ -106,7 +107,9 @@ static bool suits(const struct pz_op_args *a, const struct pz_cpu_fns *f)
     if (w[1] != 3 || w[2] != 3 || t->stride[0] != 1 || t->stride[1] != 1 || t->dilation[0] != 1 ||
         t->dilation[1] != 1 || w[3] % f->lanes || w[0] % f->lanes || w[3] < 32 || w[0] < 32)
         return false;
-    return (long long)o[0] * ((o[1] + 3) / 4) * ((o[2] + 3) / 4) >= MIN_TILES;
+    long long tiles = (long long)o[0] * ((o[1] + 3) / 4) * ((o[2] + 3) / 4);
+    bool pairs = a->takes_held && a->held == PZ_DTYPE_BF16 && pz_cpu_has_bf16(a->rung);
+    return tiles >= (pairs ? MIN_TILES_HALF : MIN_TILES);
 }
 
 static bool fits(const struct pz_op_args *a)
