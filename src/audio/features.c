@@ -126,16 +126,29 @@ int64_t pz_whisper_mel_frames(int64_t n, int64_t n_zero)
     return (n + n_zero) / 160;
 }
 
-void pz_whisper_mel_run(struct pz_whisper_mel *m, const float *samples, int64_t n, int64_t n_zero, float *out)
+float pz_whisper_mel_part(struct pz_whisper_mel *m, const float *samples, int64_t n, int64_t n_zero,
+                          int64_t t0, int64_t n_t, float *out)
 {
-    int64_t n_t = pz_whisper_mel_frames(n, n_zero), count = n_t * m->bands;
+    int64_t count = n_t * m->bands;
     float top = -INFINITY;
 
-    pz_mel_run(m->mel, samples, n, n_zero, 0, n_t, out);
+    pz_mel_run(m->mel, samples, n, n_zero, t0, n_t, out);
     for (int64_t i = 0; i < count; i++) {
         out[i] = out[i] > 1e-10f ? log10f(out[i]) : -10.0f;
         top = fmaxf(top, out[i]);
     }
+    return top;
+}
+
+void pz_whisper_mel_squeeze(float *x, int64_t count, float top)
+{
     for (int64_t i = 0; i < count; i++)
-        out[i] = (fmaxf(out[i], top - 8.0f) + 4.0f) / 4.0f;
+        x[i] = (fmaxf(x[i], top - 8.0f) + 4.0f) / 4.0f;
+}
+
+void pz_whisper_mel_run(struct pz_whisper_mel *m, const float *samples, int64_t n, int64_t n_zero, float *out)
+{
+    int64_t n_t = pz_whisper_mel_frames(n, n_zero);
+
+    pz_whisper_mel_squeeze(out, n_t * m->bands, pz_whisper_mel_part(m, samples, n, n_zero, 0, n_t, out));
 }
