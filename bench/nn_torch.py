@@ -26,6 +26,12 @@ def uniform(t, first, n, device):
     return h.double() / 2.0**32
 
 
+def skip_init():
+    """Every parameter is given by the rule: no time for random numbers."""
+    for name in ("kaiming_uniform_", "uniform_", "ones_", "zeros_", "xavier_uniform_"):
+        setattr(nn.init, name, lambda t, *a, **k: t)
+
+
 def by_rule(model, device):
     state = model.state_dict()
     names = sorted(k for k in state if not k.endswith(("num_batches_tracked", "pos_encoder.pe", "encoder.positional_embedding")))
@@ -482,6 +488,7 @@ def main():
     args = p.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
+    skip_init()
     torch.backends.cudnn.benchmark = args.device == "cuda"
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     print("torch", torch.__version__, torch.cuda.get_device_name() if args.device == "cuda" else f"{torch.get_num_threads()} threads")

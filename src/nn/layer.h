@@ -26,7 +26,7 @@ struct pz_nn_conv {
     enum pz_act act;  /**< NONE, RELU or RELU6, fused by the operation itself */
     int residual;     /**< value added before the activation when `has_residual` */
     bool has_residual;
-    int shift; /**< value [out], added to the bias when `has_shift` (a time embedding) */
+    int shift; /**< constant [out], added to the bias when `has_shift` (a time embedding) */
     bool has_shift;
 };
 

@@ -24,10 +24,12 @@ int pz_sd_resnet(struct pz_params *p, int x, const struct pz_sd_resnet *r)
     int h = pz_sd_group_norm(p, "norm1", x, r->groups, r->eps, PZ_ACT_SILU, r->frames);
     if (r->time != PZ_NONE) {
         int shift = pz_nn_dense(p, "time_emb_proj", r->time, r->out, true);
+        conv.has_shift = r->time_fixed;
         conv.shift = pz_nn_reshape(p, shift, (struct pz_shape){1, {r->out}});
-        conv.has_shift = true;
     }
     h = pz_nn_conv2d(p, "conv1", h, &conv);
+    if (r->time != PZ_NONE && !r->time_fixed)
+        h = pz_nn_add(p, h, conv.shift);
     h = pz_sd_group_norm(p, "norm2", h, r->groups, r->eps, PZ_ACT_SILU, r->frames);
     conv.has_shift = false;
     conv.has_residual = true;

@@ -14,11 +14,12 @@ struct pz_sd_resnet {
     int groups; /**< of both norms */
     float eps;
     int time; /**< value [1,T]: the time embedding behind its SiLU; PZ_NONE: the block has no time_emb_proj */
+    bool time_fixed; /**< `time` follows from constants: its projection becomes part of conv1's bias */
     int frames; /**< > 1: the norms' statistics run over so many successive pictures (LatentSync); else 0 */
 };
 
-/** norm1, SiLU, conv1 (+ time_emb_proj), norm2, SiLU, conv2, + shortcut. The time projection is added to
- * conv1's bias: folded away when `time` is constant. */
+/** norm1, SiLU, conv1 (+ time_emb_proj), norm2, SiLU, conv2, + shortcut. The time projection is added
+ * behind conv1, or folded into its bias. */
 int pz_sd_resnet(struct pz_params *p, int x, const struct pz_sd_resnet *r);
 
 /** Group norm whose statistics run over `frames` successive pictures, 0 or 1: each picture on its own. */

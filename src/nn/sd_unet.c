@@ -30,16 +30,20 @@ struct unet {
     struct pz_params *p;
     const struct pz_sd_unet_config *c;
     int time, context, frames;
+    bool fixed; /* the timestep is a constant */
     int skips[MAX_SKIPS], n_skips;
 };
 
 static int resnet(struct unet *u, int i, int x, int out)
 {
     pz_params_push(u->p, "resnets.%d", i);
-    x = pz_sd_resnet(
-        u->p, x,
-        &(struct pz_sd_resnet){
-            .out = out, .groups = u->c->groups, .eps = EPS, .time = u->time, .frames = u->frames});
+    x = pz_sd_resnet(u->p, x,
+                     &(struct pz_sd_resnet){.out = out,
+                                            .groups = u->c->groups,
+                                            .eps = EPS,
+                                            .time = u->time,
+                                            .time_fixed = u->fixed,
+                                            .frames = u->frames});
     pz_params_tap(u->p, x);
     pz_params_pop(u->p);
     return x;
@@ -124,6 +128,7 @@ int pz_sd_unet(struct pz_params *p, const struct pz_sd_unet_config *c, int x, in
                int frames)
 {
     struct unet u = {.p = p, .c = c, .context = context, .frames = frames};
+    u.fixed = pz_graph_view(pz_params_graph(p), time).data != NULL;
     pz_params_push(p, "time_embedding");
     u.time = pz_nn_unary(p, PZ_OP_SILU, pz_nn_dense(p, "linear_1", time, 4 * c->channels[0], true));
     u.time = pz_nn_dense(p, "linear_2", u.time, 4 * c->channels[0], true);
