@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "image/warp.h"
+#include "image/area.h"
 #include "lipsync/wav2lip_face.h"
 #include "lipsync/wav2lip_model.h"
 #include "lipsync/wav2lip_texture.h"
@@ -28,7 +28,7 @@ struct w2l_session {
     float *embedding; /* [n_frames][width] */
     struct pz_wav2lip_run *run;
     struct pz_wav2lip_detail *detail;
-    struct pz_rgb seen, made, frame, patch;
+    struct pz_rgb seen, made, patch;
 };
 
 static enum pz_status check(const struct pz_engine_open_params *p, const struct pz_job *job)
@@ -115,7 +115,6 @@ static void end(void **session)
     pz_wav2lip_detail_destroy(&s->detail);
     pz_rgb_free(&s->seen);
     pz_rgb_free(&s->made);
-    pz_rgb_free(&s->frame);
     pz_rgb_free(&s->patch);
     pz_free(s->boxes);
     pz_free(s->embedding);
@@ -132,9 +131,7 @@ static enum pz_status furnish(struct w2l_session *s, const struct pz_job *job)
     s->embedding = pz_calloc(n + 1, (size_t)pz_wav2lip_model_width(e->model) * sizeof *s->embedding);
     s->detail = pz_wav2lip_detail_create(e->texture);
     if (!s->boxes || !s->embedding || !s->detail || pz_rgb_alloc(&s->seen, s->size, s->size) < PZ_OK ||
-        pz_rgb_alloc(&s->made, s->size, s->size) < PZ_OK ||
-        pz_rgb_alloc(&s->frame, s->side, s->side) < PZ_OK ||
-        pz_rgb_alloc(&s->patch, s->side, s->side) < PZ_OK)
+        pz_rgb_alloc(&s->made, s->size, s->size) < PZ_OK || pz_rgb_alloc(&s->patch, s->side, s->side) < PZ_OK)
         return pz_fail(job->log, PZ_ERR_NOMEM, "no memory for %d mouths", s->n_frames);
     return pz_wav2lip_run_create(e->model, job, &s->run);
 }
@@ -175,17 +172,17 @@ static enum pz_status draw(void *session, int i, const struct pz_picture *src, s
     *out = (struct pz_patch){0};
     if (i < 0 || i >= s->n_frames)
         return PZ_ERR_USAGE;
-    struct pz_affine small = pz_wav2lip_to_frame(&s->boxes[i], s->size);
-    struct pz_affine large = pz_wav2lip_to_frame(&s->boxes[i], s->side);
-    pz_warp_picture_to_rgb(src, &small, PZ_FILTER_BILINEAR, PZ_BORDER_REPLICATE, &s->seen);
-    pz_warp_picture_to_rgb(src, &large, PZ_FILTER_CUBIC, PZ_BORDER_REPLICATE, &s->frame);
-    const float *reference = s->own ? s->seen.data : pz_wav2lip_texture_reference(e->texture, s->faces[i]);
-    enum pz_status st =
-        pz_wav2lip_draw(s->run, s->embedding + (size_t)i * (size_t)pz_wav2lip_model_width(e->model),
-                        s->seen.data, reference, s->made.data);
+    const struct pz_wav2lip_box *b = &s->boxes[i];
+    struct pz_affine large = pz_wav2lip_to_frame(b, s->side);
+    enum pz_status st = pz_area_picture_to_rgb(src, b->x0, b->y0, b->x1, b->y1, &s->seen);
     if (st < PZ_OK)
         return st;
-    pz_wav2lip_detail_apply(s->detail, s->made.data, s->seen.data, s->own ? s->frame.data : NULL, i,
+    const float *reference = s->own ? s->seen.data : pz_wav2lip_texture_reference(e->texture, s->faces[i]);
+    st = pz_wav2lip_draw(s->run, s->embedding + (size_t)i * (size_t)pz_wav2lip_model_width(e->model),
+                         s->seen.data, reference, s->made.data);
+    if (st < PZ_OK)
+        return st;
+    pz_wav2lip_detail_apply(s->detail, s->made.data, s->seen.data, s->own ? src : NULL, &large, i,
                             s->patch.data);
     // How far the lips are open nobody asked the network: it was told a sound.
     *out = (struct pz_patch){.rgb = s->patch, .alpha = e->alpha, .to_frame = large, .lip_gap = NAN};

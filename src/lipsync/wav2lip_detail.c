@@ -5,7 +5,6 @@
 
 #include "base/mem.h"
 #include "image/filter.h"
-#include "image/warp.h"
 #include "lipsync/wav2lip_texture_impl.h"
 
 #define BEST 3 /* moments that share a mouth */
@@ -20,10 +19,12 @@ struct pz_wav2lip_detail {
     float *scratch;    /* [size][size] */
     float *weight;     /* [n] of the moments, smoothed over frames */
     float *distance;   /* [n] */
-    float *film_high;  /* [2][high]: result and room */
-    float *sum_high;   /* [high] */
-    float *large_map;  /* [high] a map enlarged */
-    int last;          /* index of the frame before; −2 = none */
+    float *film_high;  /* [high] */
+    struct pz_wav2lip_high_work work;
+    struct pz_enlarge *cubic, *linear; /* whole patches; maps below the first row */
+    float *sum_high;                   /* [high] */
+    float *large_map;                  /* [high] a map enlarged */
+    int last;                          /* index of the frame before; −2 = none */
 };
 
 struct pz_wav2lip_detail *pz_wav2lip_detail_create(const struct pz_wav2lip_texture *t)
@@ -39,11 +40,14 @@ struct pz_wav2lip_detail *pz_wav2lip_detail_create(const struct pz_wav2lip_textu
     d->scratch = pz_calloc(n, sizeof *d->scratch);
     d->weight = pz_calloc((size_t)t->n, sizeof *d->weight);
     d->distance = pz_calloc((size_t)t->n, sizeof *d->distance);
-    d->film_high = pz_calloc(high, 2 * sizeof *d->film_high);
+    d->film_high = pz_calloc(high, sizeof *d->film_high);
+    d->cubic = pz_enlarge_create(t->size, t->side, 0, true);
+    d->linear = pz_enlarge_create(t->size, t->side, t->row, false);
+    enum pz_status st = pz_wav2lip_high_open(&d->work, t->size, t->side, t->row);
     d->sum_high = pz_calloc(high, sizeof *d->sum_high);
     d->large_map = pz_calloc(high, sizeof *d->large_map);
     if (!d->film_map || !d->moment_map || !d->scratch || !d->weight || !d->distance || !d->film_high ||
-        !d->sum_high || !d->large_map)
+        !d->sum_high || !d->large_map || !d->cubic || !d->linear || st < PZ_OK)
         pz_wav2lip_detail_destroy(&d);
     return d;
 }
@@ -61,6 +65,9 @@ void pz_wav2lip_detail_destroy(struct pz_wav2lip_detail **dp)
     pz_free(d->film_high);
     pz_free(d->sum_high);
     pz_free(d->large_map);
+    pz_wav2lip_high_close(&d->work);
+    pz_enlarge_destroy(&d->cubic);
+    pz_enlarge_destroy(&d->linear);
     pz_free(d);
     *dp = NULL;
 }
@@ -141,16 +148,6 @@ static void weigh(struct pz_wav2lip_detail *d, const float *made, float past)
         d->weight[order[i]] += (1 - past) * w[i] / total;
 }
 
-/* A map of the network's size onto the fine layer's rows. */
-static void enlarge(struct pz_wav2lip_detail *d, const float *map)
-{
-    const struct pz_wav2lip_texture *t = d->t;
-    float scale = (float)t->size / (float)t->side;
-    struct pz_affine m = {scale, 0, 0, 0, scale, scale * (float)t->row};
-    pz_warp_plane(map, t->size, t->size, &m, PZ_FILTER_BILINEAR, PZ_BORDER_REPLICATE, d->large_map, t->side,
-                  t->side - t->row);
-}
-
 static void add_moments(struct pz_wav2lip_detail *d, const float *made)
 {
     const struct pz_wav2lip_texture *t = d->t;
@@ -161,45 +158,43 @@ static void add_moments(struct pz_wav2lip_detail *d, const float *made)
         if (d->weight[m] < 0.01f)
             continue;
         likeness(d, made, t->crop + (size_t)m * pz_wav2lip_crop_floats(t), MOMENT_TOLERANCE, d->moment_map);
-        enlarge(d, d->moment_map);
+        pz_enlarge_run(d->linear, d->moment_map, d->large_map);
         for (size_t i = 0; i < high; i++)
             d->sum_high[i] += d->weight[m] * d->large_map[i] * layer[i];
     }
 }
 
 /* The frame's own layer where it agrees, in place of the moments'. */
-static void add_film(struct pz_wav2lip_detail *d, const float *made, const float *seen, const float *frame,
-                     float past)
+static void add_film(struct pz_wav2lip_detail *d, const float *made, const float *seen,
+                     const struct pz_picture *frame, const struct pz_affine *to_frame, float past)
 {
     const struct pz_wav2lip_texture *t = d->t;
     size_t n = (size_t)t->size * (size_t)t->size, high = pz_wav2lip_high_floats(t);
     likeness(d, made, seen, FILM_TOLERANCE, d->moment_map);
     for (size_t i = 0; i < n; i++)
         d->film_map[i] = past * d->film_map[i] + (1 - past) * d->moment_map[i];
-    enlarge(d, d->film_map);
-    pz_wav2lip_high(seen, t->size, frame, t->side, t->row, d->film_high);
+    pz_enlarge_run(d->linear, d->film_map, d->large_map);
+    pz_wav2lip_high(&d->work, seen, t->size, frame, to_frame, t->side, t->row, d->film_high);
     for (size_t i = 0; i < high; i++)
         d->sum_high[i] += d->large_map[i] * (d->film_high[i] - d->sum_high[i]);
 }
 
 void pz_wav2lip_detail_apply(struct pz_wav2lip_detail *d, const float *made, const float *seen,
-                             const float *frame, int index, float *out)
+                             const struct pz_picture *frame, const struct pz_affine *to_frame, int index,
+                             float *out)
 {
     const struct pz_wav2lip_texture *t = d->t;
-    struct pz_rgb small = {t->size, t->size, NULL}, large = {t->side, t->side, out};
     size_t n = (size_t)t->side * (size_t)t->side, first = (size_t)t->row * (size_t)t->side;
-    struct pz_affine scale = {(float)t->size / (float)t->side, 0, 0, 0, (float)t->size / (float)t->side, 0};
     float past = index == d->last + 1 ? PAST : 0;
     for (size_t k = 0; k < 3; k++)
-        pz_warp_plane(made + k * (size_t)t->size * (size_t)t->size, small.width, small.height, &scale,
-                      PZ_FILTER_CUBIC, PZ_BORDER_REPLICATE, large.data + k * n, t->side, t->side);
+        pz_enlarge_run(d->cubic, made + k * (size_t)t->size * (size_t)t->size, out + k * n);
     d->last = index;
     if (t->side <= t->size)
         return; // nothing was lost
     weigh(d, made, past);
     add_moments(d, made);
     if (frame)
-        add_film(d, made, seen, frame, past);
+        add_film(d, made, seen, frame, to_frame, past);
     for (size_t k = 0; k < 3; k++)
         for (size_t i = first; i < n; i++)
             out[k * n + i] += d->sum_high[i - first];

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "image/color.h"
 #include "image/warp.h"
 #include "lipsync/wav2lip_texture_impl.h"
 #include "tensor/half.h"
@@ -133,38 +134,55 @@ void pz_wav2lip_texture_free(struct pz_wav2lip_texture **t)
     *t = NULL;
 }
 
-void pz_wav2lip_high(const float *seen, int size, const float *frame, int side, int row, float *out)
+enum pz_status pz_wav2lip_high_open(struct pz_wav2lip_high_work *w, int size, int side, int row)
 {
-    static const float weight[3] = {0.299f, 0.587f, 0.114f};
-    struct pz_affine scale = {(float)size / (float)side, 0, 0, 0, (float)size / (float)side, 0};
-    size_t n = (size_t)side * (size_t)side, first = (size_t)row * (size_t)side,
-           ns = (size_t)size * (size_t)size;
-    scale.f = scale.e * (float)row;
-    memset(out, 0, (n - first) * sizeof *out);
-    for (int k = 0; k < 3; k++) {
-        float *room = out + (n - first); // the caller gives twice the size
-        pz_warp_plane(seen + (size_t)k * ns, size, size, &scale, PZ_FILTER_CUBIC, PZ_BORDER_REPLICATE, room,
-                      side, side - row);
-        for (size_t i = 0; i < n - first; i++)
-            out[i] += weight[k] * (frame[(size_t)k * n + first + i] - room[i]);
-    }
+    *w = (struct pz_wav2lip_high_work){.cubic = pz_enlarge_create(size, side, row, true),
+                                       .luma = pz_calloc((size_t)size * (size_t)size, sizeof *w->luma),
+                                       .room =
+                                           pz_calloc((size_t)(side - row), (size_t)side * sizeof *w->room)};
+    return w->cubic && w->luma && w->room ? PZ_OK : PZ_ERR_NOMEM;
 }
 
-/* Cut one moment out of its frame. `patch` [3][side][side] and `room` [2·high] are work memory. */
+void pz_wav2lip_high_close(struct pz_wav2lip_high_work *w)
+{
+    pz_enlarge_destroy(&w->cubic);
+    pz_free(w->luma);
+    pz_free(w->room);
+    *w = (struct pz_wav2lip_high_work){0};
+}
+
+void pz_wav2lip_high(struct pz_wav2lip_high_work *w, const float *seen, int size,
+                     const struct pz_picture *frame, const struct pz_affine *to_frame, int side, int row,
+                     float *out)
+{
+    struct pz_color c = pz_color_of(frame->matrix, frame->full_range);
+    const float *k = c.to_ycc[0]; // luma of R'G'B' in code values, as the frame has it
+    size_t n = (size_t)size * (size_t)size, high = (size_t)(side - row) * (size_t)side;
+    struct pz_affine m = *to_frame;
+    m.c += m.b * (float)row;
+    m.f += m.e * (float)row;
+    pz_warp_luma(frame, &m, PZ_FILTER_CUBIC, PZ_BORDER_REPLICATE, out, side, side - row);
+    for (size_t i = 0; i < n; i++)
+        w->luma[i] = k[0] * seen[i] + k[1] * seen[n + i] + k[2] * seen[2 * n + i] + c.zero[0];
+    pz_enlarge_run(w->cubic, w->luma, w->room);
+    for (size_t i = 0; i < high; i++)
+        out[i] = (out[i] - w->room[i]) * c.to_rgb[0][0];
+}
+
+/* Cut one moment out of its frame. */
 static enum pz_status cut(const struct pz_film *film, const struct candidate *c, struct pz_wav2lip_texture *t,
-                          int i, struct pz_rgb *patch, float *room)
+                          int i, struct pz_wav2lip_high_work *work)
 {
     const struct pz_picture *pic;
+    struct pz_rgb crop = {t->size, t->size, t->crop + (size_t)i * pz_wav2lip_crop_floats(t)};
+    struct pz_affine to_frame = pz_wav2lip_to_frame(&c->box, t->side);
     enum pz_status st = film->picture(film->user, c->frame, &pic);
+    if (st >= PZ_OK)
+        st = pz_area_picture_to_rgb(pic, c->box.x0, c->box.y0, c->box.x1, c->box.y1, &crop);
     if (st < PZ_OK)
         return st;
-    struct pz_rgb crop = {t->size, t->size, t->crop + (size_t)i * pz_wav2lip_crop_floats(t)};
-    struct pz_affine to_small = pz_wav2lip_to_frame(&c->box, t->size),
-                     to_large = pz_wav2lip_to_frame(&c->box, t->side);
-    pz_warp_picture_to_rgb(pic, &to_small, PZ_FILTER_BILINEAR, PZ_BORDER_REPLICATE, &crop);
-    pz_warp_picture_to_rgb(pic, &to_large, PZ_FILTER_CUBIC, PZ_BORDER_REPLICATE, patch);
-    pz_wav2lip_high(crop.data, t->size, patch->data, t->side, t->row, room);
-    memcpy(t->high + (size_t)i * pz_wav2lip_high_floats(t), room, pz_wav2lip_high_floats(t) * sizeof *room);
+    pz_wav2lip_high(work, crop.data, t->size, pic, &to_frame, t->side, t->row,
+                    t->high + (size_t)i * pz_wav2lip_high_floats(t));
     t->pose[2 * i] = c->feature[1] * 10;
     t->pose[2 * i + 1] = c->feature[2] * 10;
     return PZ_OK;
@@ -175,17 +193,14 @@ enum pz_status pz_wav2lip_texture_fit(const struct pz_film *film, int size, cons
 {
     enum pz_status st = PZ_OK;
     struct candidates c = {0};
-    struct pz_rgb patch = {0};
+    struct pz_wav2lip_high_work work = {0};
     struct pz_wav2lip_texture *t = NULL;
-    float *room = NULL;
     *out = NULL;
     PZ_TRY(gather(film, job->log, &c));
     int side = (int)(c.median_height / 32 + 0.5f) * 32, n = choose(&c, size > 96 ? MOMENTS_LARGE : MOMENTS);
-    side = side < 96 ? 96 : side > 512 ? 512 : side;
+    side = side < 96 ? 96 : side > 768 ? 768 : side;
     t = create(size, side, n);
-    st = pz_rgb_alloc(&patch, side, side);
-    room = t ? pz_calloc(pz_wav2lip_high_floats(t), 2 * sizeof *room) : NULL;
-    if (!t || st < PZ_OK || !room) {
+    if (!t || pz_wav2lip_high_open(&work, size, side, t->row) < PZ_OK) {
         st = pz_fail(job->log, PZ_ERR_NOMEM, "no memory for the speaker's texture");
         goto fail;
     }
@@ -194,15 +209,14 @@ enum pz_status pz_wav2lip_texture_fit(const struct pz_film *film, int size, cons
             st = PZ_ERR_CANCELLED;
             goto fail;
         }
-        PZ_TRY(cut(film, &c.list[i], t, i, &patch, room));
+        PZ_TRY(cut(film, &c.list[i], t, i, &work));
         pz_job_progress(job, "fit", i + 1, n);
     }
     *out = t;
     t = NULL;
 fail:
     pz_wav2lip_texture_free(&t);
-    pz_rgb_free(&patch);
-    pz_free(room);
+    pz_wav2lip_high_close(&work);
     pz_free(c.list);
     return st;
 }
@@ -256,7 +270,7 @@ enum pz_status pz_wav2lip_texture_load(const char *path, int size, struct pz_log
                      path, (long long)made_for, size);
         goto fail;
     }
-    if (n < 1 || n > 256 || side < 96 || side > 512 ||
+    if (n < 1 || n > 256 || side < 96 || side > 768 ||
         high->shape[1] != side - pz_wav2lip_first_row((int)side)) {
         st = pz_fail(log, PZ_ERR_FORMAT, "'%s' is not a texture: impossible sizes", path);
         goto fail;

@@ -28,7 +28,7 @@ PZ_NODISCARD enum pz_status pz_wav2lip_texture_load(const char *path, int size, 
                                                     struct pz_wav2lip_texture **t);
 void pz_wav2lip_texture_free(struct pz_wav2lip_texture **t);
 
-/** Side of patches, px: the median height of the face in the film, in steps of 32 from 96 to 512. */
+/** Side of patches, px: the median height of the face in the film, in steps of 32 from 96 to 768. */
 int pz_wav2lip_texture_side(const struct pz_wav2lip_texture *t);
 
 /** The kept moment, [3][size][size], whose head pose is most like this face's: a reference for the network
@@ -45,11 +45,13 @@ void pz_wav2lip_detail_destroy(struct pz_wav2lip_detail **d);
  * Enlarge a made picture to a patch and put texture back.
  *
  * made, seen   [3][size][size]: what the network made, and the frame as it saw it
- * frame        the frame's patch [3][side][side], or NULL: no texture of the frame itself (self-reenactment)
+ * frame        the frame, or NULL: no texture of the frame itself (self-reenactment)
+ * to_frame     patch px → frame px
  * index        number of the frame; weights are smoothed when it is the last one plus one
  * out          [3][side][side]
  */
 void pz_wav2lip_detail_apply(struct pz_wav2lip_detail *d, const float *made, const float *seen,
-                             const float *frame, int index, float *out);
+                             const struct pz_picture *frame, const struct pz_affine *to_frame, int index,
+                             float *out);
 
 #endif

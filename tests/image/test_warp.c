@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "image/area.h"
 #include "image/color.h"
 #include "image/filter.h"
 #include "image/mask.h"
@@ -378,9 +379,69 @@ static void png_is_well_formed(void **state)
     unlink(path);
 }
 
+static void boxes_are_means(void **state)
+{
+    // A ramp's mean is its value in the middle; edges repeat; small boxes are interpolated.
+    struct pz_picture p;
+    struct pz_rgb a = {0}, b = {0};
+    assert_int_equal(pz_picture_alloc(&p, 200, 160), PZ_OK);
+    p.full_range = true;
+    for (int y = 0; y < 160; y++)
+        for (int x = 0; x < 200; x++)
+            p.plane[0][y * p.stride[0] + x] = (uint8_t)(20 + x);
+    for (int y = 0; y < 80; y++)
+        for (int x = 0; x < 100; x++) {
+            p.plane[1][y * p.stride[1] + x] = (uint8_t)(100 + x / 2);
+            p.plane[2][y * p.stride[2] + x] = 128;
+        }
+    assert_int_equal(pz_rgb_alloc(&a, 16, 12), PZ_OK);
+    assert_int_equal(pz_rgb_alloc(&b, 16, 12), PZ_OK);
+    float box[4] = {13.3f, 7.9f, 141.7f, 120.2f}, w = (box[2] - box[0]) / 16;
+    assert_int_equal(pz_area_picture_to_rgb(&p, box[0], box[1], box[2], box[3], &a), PZ_OK);
+    for (int x = 0; x < 16; x++)
+        NEAR(a.data[3 * 16 + x], (20 + box[0] + (x + 0.5) * w - 0.5) / 255,
+             1e-4); // red: no blue-difference in it
+    struct pz_affine m = {w, 0, box[0], 0, (box[3] - box[1]) / 12, box[1]};
+    pz_warp_picture_to_rgb(&p, &m, PZ_FILTER_BILINEAR, PZ_BORDER_REPLICATE, &b);
+    assert_true(interior_psnr(&a, &b, 1) > 45); // the general warp's grid of samples says nearly the same
+    assert_int_equal(pz_area_picture_to_rgb(&p, -100, -50, -20, 30, &a), PZ_OK);
+    for (int i = 0; i < 16 * 12; i++)
+        NEAR(a.data[i], 20 / 255.0, 1e-5);
+    assert_int_equal(pz_area_picture_to_rgb(&p, 50, 50, 58, 56, &a), PZ_OK);
+    NEAR(a.data[5 * 16 + 8], (20 + 50 + 8.5 * 0.5 - 0.5) / 255, 1e-4);
+    assert_int_equal(pz_area_picture_to_rgb(&p, 50, 50, 50, 56, &a), PZ_ERR_USAGE);
+    assert_int_equal(pz_area_picture_to_rgb(&p, 50, 50, NAN, 56, &a), PZ_ERR_USAGE);
+    assert_int_equal(pz_area_picture_to_rgb(&p, 0, 0, 1e30f, 56, &a), PZ_ERR_USAGE);
+    pz_picture_free(&p);
+    pz_rgb_free(&a);
+    pz_rgb_free(&b);
+}
+
+static void enlarging_is_the_warp(void **state)
+{
+    float src[24 * 24], want[70 * 70], got[70 * 70];
+    for (int i = 0; i < 24 * 24; i++)
+        src[i] = sinf(0.7f * (float)(i % 24)) * cosf(0.5f * (float)(i / 24));
+    for (int cubic = 0; cubic < 2; cubic++) {
+        struct pz_affine m = {24 / 70.0f, 0, 0, 0, 24 / 70.0f, 24 / 70.0f * 31};
+        struct pz_enlarge *e = pz_enlarge_create(24, 70, 31, cubic);
+        assert_non_null(e);
+        pz_enlarge_run(e, src, got);
+        pz_warp_plane(src, 24, 24, &m, cubic ? PZ_FILTER_CUBIC : PZ_FILTER_BILINEAR, PZ_BORDER_REPLICATE,
+                      want, 70, 39);
+        for (int i = 0; i < 39 * 70; i++)
+            NEAR(got[i], want[i], 2e-5);
+        pz_enlarge_destroy(&e);
+    }
+    assert_null(pz_enlarge_create(0, 70, 0, true));
+    assert_null(pz_enlarge_create(24, 70, 70, true));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(boxes_are_means),
+        cmocka_unit_test(enlarging_is_the_warp),
         cmocka_unit_test(matrices_invert),
         cmocka_unit_test(picture_round_trip),
         cmocka_unit_test(sizes_are_checked),

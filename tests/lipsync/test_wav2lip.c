@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "image/affine.h"
+#include "image/area.h"
 #include "image/filter.h"
 #include "image/paste.h"
 #include "image/warp.h"
@@ -378,17 +379,18 @@ static void texture_comes_back(void **state)
     double lost = 0, moments = 0, film_too = 0;
     for (int i = FRAMES - 8; i < FRAMES; i += 2) {
         const struct pz_picture *pic;
-        struct pz_affine small = pz_wav2lip_to_frame(&box[i], 96), large = pz_wav2lip_to_frame(&box[i], side);
+        struct pz_affine large = pz_wav2lip_to_frame(&box[i], side);
         assert_int_equal(stage_picture(&s, i, &pic), PZ_OK);
-        pz_warp_picture_to_rgb(pic, &small, PZ_FILTER_BILINEAR, PZ_BORDER_REPLICATE, &seen);
+        assert_int_equal(pz_area_picture_to_rgb(pic, box[i].x0, box[i].y0, box[i].x1, box[i].y1, &seen),
+                         PZ_OK);
         pz_warp_picture_to_rgb(pic, &large, PZ_FILTER_CUBIC, PZ_BORDER_REPLICATE, &frame);
         struct pz_affine up = {96.0f / (float)side, 0, 0, 0, 96.0f / (float)side, 0};
         pz_warp_rgb(&seen, &up, PZ_FILTER_CUBIC, PZ_BORDER_REPLICATE, &plain);
         size_t green = (size_t)side * (size_t)side;
         lost += difference(plain.data + green, frame.data + green, side, row);
-        pz_wav2lip_detail_apply(d, seen.data, seen.data, NULL, i, out.data);
+        pz_wav2lip_detail_apply(d, seen.data, seen.data, NULL, &large, i, out.data);
         moments += difference(out.data + green, frame.data + green, side, row);
-        pz_wav2lip_detail_apply(d, seen.data, seen.data, frame.data, i, out.data);
+        pz_wav2lip_detail_apply(d, seen.data, seen.data, pic, &large, i, out.data);
         film_too += difference(out.data + green, frame.data + green, side, row);
     }
     print_message("patch %d px: lost %.3f, with moments %.3f, with the film %.3f\n", side, lost, moments,
@@ -401,7 +403,8 @@ static void texture_comes_back(void **state)
     struct pz_affine up = {96.0f / (float)side, 0, 0, 0, 96.0f / (float)side, 0};
     pz_warp_rgb(&seen, &up, PZ_FILTER_CUBIC, PZ_BORDER_REPLICATE, &plain);
     float *made = seen.data, *film_seen = pz_calloc(3 * 96 * 96, sizeof *film_seen);
-    pz_wav2lip_detail_apply(d, made, film_seen, frame.data, 1000, out.data);
+    struct pz_affine large = pz_wav2lip_to_frame(&box[0], side);
+    pz_wav2lip_detail_apply(d, made, film_seen, &s.pic, &large, 1000, out.data);
     for (int i = 0; i < 3 * side * side; i++)
         assert_true(fabsf(out.data[i] - plain.data[i]) < 0.01f);
     pz_free(film_seen);
