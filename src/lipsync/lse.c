@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "image/warp.h"
 #include "tensor/plan.h"
+#include "tensor/profile.h"
 
 #define SIDE PZ_SYNCNET_SIDE
 #define PIXELS ((size_t)SIDE * SIDE)
@@ -157,6 +158,8 @@ enum pz_status pz_lse_create(const struct pz_lse_model *m, const float *speech, 
     PZ_TRY(hear(l, speech, n_speech, job->log));
     PZ_TRY(pz_session_create(m->audio, job->log, &l->audio));
     PZ_TRY(pz_session_create(m->lip, job->log, &l->lip));
+    PZ_TRY(pz_session_profile(l->audio, job->profile, "syncnet sound"));
+    PZ_TRY(pz_session_profile(l->lip, job->profile, "syncnet lips"));
     *out = l;
     return PZ_OK;
 fail:

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tensor/profile.h"
 
 #define CHUNK 32                   /* tokens at once where many are known */
 #define LARGE ((int64_t)250 << 20) /* parameters of a decoder that is held once only */
@@ -101,6 +102,8 @@ static enum pz_status open_encoder(struct pz_whisper *w, const struct pz_whisper
         }
     }
     enum pz_status st = make(g, p, o, w->job->log, &w->encoder_plan, &w->encoder);
+    if (st >= PZ_OK)
+        st = pz_session_profile(w->encoder, w->job->profile, "whisper encoder");
     if (st < PZ_OK)
         return st;
     w->mel = pz_session_input(w->encoder, "mel", 0).data;
@@ -152,6 +155,8 @@ static enum pz_status open_decoder(struct pz_whisper *w, const struct pz_whisper
     struct pz_params *p = NULL;
     struct pz_graph *g = decoder_graph(w, o, width, &p);
     enum pz_status st = make(g, p, o, w->job->log, &k->plan, &k->s);
+    if (st >= PZ_OK)
+        st = pz_session_profile(k->s, w->job->profile, "whisper decoder");
     if (st < PZ_OK)
         return st;
     k->width = width;
