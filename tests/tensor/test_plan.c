@@ -191,12 +191,57 @@ static void narrow_plans_round_what_they_store(void **state)
     assert_int_equal(pz_plan_create(&g, &params, NULL, &p), PZ_ERR_UNSUPPORTED);
 }
 
+/* Whole networks: steps that take the type as it is beside steps that do not, results in place, on both
+ * narrow types, against F32 node by node. */
+static void narrow_networks_stay_near(void **state)
+{
+    static const struct {
+        enum pz_dtype dtype;
+        float near;
+    } types[] = {{PZ_DTYPE_BF16, 0.05f}, {PZ_DTYPE_F16, 0.006f}};
+    for (uint64_t seed = 1; seed <= 12; seed++)
+        for (int t = 0; t < 2; t++) {
+            struct pz_plan_params narrow = pz_plan_default;
+            struct pz_plan *pa, *pb;
+            narrow.dtype = types[t].dtype;
+            struct pz_session *a =
+                session(seed, (struct pz_plan_params){.backend = PZ_BACKEND_REF, .keep_all = true}, &pa);
+            struct pz_session *b = session(seed, narrow, &pb);
+            struct pz_rng r;
+            pz_rng_init(&r, seed, 3);
+            struct pz_view in = pz_session_input(a, "x", 0), jn = pz_session_input(b, NULL, 0);
+            for (size_t i = 0; i < pz_shape_count(&in.shape); i++)
+                ((float *)in.data)[i] = ((float *)jn.data)[i] = pz_rng_normal(&r);
+            assert_int_equal(pz_session_run(a, NULL), PZ_OK);
+            assert_int_equal(pz_session_run(b, NULL), PZ_OK);
+            for (int o = 0; o < 2; o++) {
+                struct pz_view u = pz_session_output(a, NULL, o), v = pz_session_output(b, NULL, o);
+                float top = 1, differ = 0;
+                for (size_t i = 0; i < pz_shape_count(&u.shape); i++) {
+                    top = fmaxf(top, fabsf(((float *)u.data)[i]));
+                    float d = fabsf(((float *)u.data)[i] - ((float *)v.data)[i]);
+                    differ = d > differ || isnan(d) ? d : differ;
+                }
+                assert_true(differ > 0); /* it was narrow indeed */
+                if (!(differ <= types[t].near * top))
+                    fail_msg("seed %llu, %s: off by %g of %g", (unsigned long long)seed,
+                             pz_dtype_name(types[t].dtype), (double)differ, (double)top);
+            }
+            assert_true(pz_plan_arena_bytes(pb) > 0);
+            pz_session_destroy(&a);
+            pz_session_destroy(&b);
+            pz_plan_destroy(&pa);
+            pz_plan_destroy(&pb);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fused_equals_plain),
         cmocka_unit_test(bad_graphs_are_refused),
         cmocka_unit_test(narrow_plans_round_what_they_store),
+        cmocka_unit_test(narrow_networks_stay_near),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
