@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "image/mask.h"
-#include "lipsync/gs_view.h"
+#include "lipsync/gs_skin.h"
 
 #define FEATHER 0.055f /* head units */
 
@@ -17,6 +17,7 @@ struct pz_gs_canvas {
     float *block;
     float *inner, *back; /* [3][H][W] */
     float *hole, *alpha, *through;
+    float (*nodes)[2]; /* the skin's net */
     struct pz_rgb rgb;
 };
 
@@ -27,6 +28,7 @@ void pz_gs_canvas_destroy(struct pz_gs_canvas **c)
     pz_splat_work_destroy(&(*c)->face);
     pz_splat_work_destroy(&(*c)->mouth);
     pz_free((*c)->block);
+    pz_free((*c)->nodes);
     pz_rgb_free(&(*c)->rgb);
     pz_free(*c);
     *c = NULL;
@@ -46,7 +48,8 @@ enum pz_status pz_gs_canvas_create(const struct pz_gs_model *m, enum pz_splat_ru
     PZ_TRY(pz_splat_work_create(m->mouth.cap, m->width, m->height, rung, &c->mouth));
     PZ_TRY(pz_rgb_alloc(&c->rgb, m->width, m->height));
     c->block = pz_calloc(area * 9, sizeof(float));
-    st = c->block ? PZ_OK : PZ_ERR_NOMEM;
+    c->nodes = pz_calloc((size_t)m->skin.net.n + 1, sizeof *c->nodes);
+    st = c->block && c->nodes ? PZ_OK : PZ_ERR_NOMEM;
     PZ_TRY(st);
     c->inner = c->block;
     c->back = c->block + 3 * area;
@@ -102,20 +105,6 @@ static enum pz_status draw_outline(struct pz_gs_canvas *c, const struct pz_splat
     return pz_mask_feather(c->alpha, g->width, g->height, FEATHER * cam->scale);
 }
 
-/** Add the finest detail of the luma to all channels. */
-static void sharpen(struct pz_gs_canvas *c)
-{
-    const int w = c->m->width, h = c->m->height;
-    const int64_t area = (int64_t)w * h;
-    float *rgb = c->rgb.data, *luma = c->inner, *detail = c->inner + area, *tmp = c->inner + 2 * area;
-    for (int64_t i = 0; i < area; i++)
-        luma[i] = 0.299f * rgb[i] + 0.587f * rgb[area + i] + 0.114f * rgb[2 * area + i];
-    pz_gs_detail(luma, tmp, detail, w, h);
-    for (int ch = 0; ch < 3; ch++)
-        for (int64_t i = 0; i < area; i++)
-            rgb[ch * area + i] = fminf(fmaxf(rgb[ch * area + i] + c->m->crisp * detail[i], 0.0f), 1.0f);
-}
-
 enum pz_status pz_gs_draw(struct pz_gs_canvas *c, const struct pz_face *face, const float *m,
                           const float *film_m, struct pz_pool *pool, struct pz_patch *patch)
 {
@@ -142,8 +131,9 @@ enum pz_status pz_gs_draw(struct pz_gs_canvas *c, const struct pz_face *face, co
         }
         c->alpha[i] *= fminf(fmaxf((cover - 0.3f) * (1.0f / 0.6f), 0.0f), 1.0f);
     }
-    if (g->crisp > 0.0f)
-        sharpen(c);
+    const struct pz_gs_skin_map map = {c->back, c->back + area};
+    pz_gs_skin_lay(g, &v.cam, to, c->nodes, &map);
+    pz_gs_skin_apply(g, &map, c->hole, g->crisp, c->rgb.data, c->inner, c->inner + area, c->inner + 2 * area);
     patch->rgb = c->rgb;
     patch->alpha = c->alpha;
     patch->to_frame = v.to_frame;

@@ -18,7 +18,7 @@
 #define DENSIFY_TO 0.60
 #define DENSIFY_EVERY 60
 #define MAX_SIDE 320
-#define CRISP_TARGET 0.55 /* of the film's variance of the Laplacian, part of which is codec noise */
+#define MOTION_NOISE 0.2f /* of a deviation: motion from sound is not exact, and the head must bear that */
 
 struct fit {
     struct pz_gs_model *m;
@@ -31,6 +31,7 @@ struct fit {
     float *blended[BATCH][2]; /* gradients, face and mouth */
     float *screen[BATCH][2];
     float g_m[BATCH][PZ_MOTION_MAX], g_pose[BATCH][PZ_GS_POSE];
+    float drawn[BATCH][PZ_MOTION_MAX]; /* the motion each picture is drawn with */
     double loss[BATCH];
     enum pz_status status[BATCH];
     struct pz_gs_sample *pick[BATCH];
@@ -125,7 +126,10 @@ static void picture_task(void *user, int index, int worker)
     const float behind[3] = {pz_rng_uniform(&rng), pz_rng_uniform(&rng), pz_rng_uniform(&rng)};
     struct pz_splat_camera cam;
     pz_gs_sample_camera(s, &cam);
-    f->status[index] = pz_gs_bench_draw(b, m, s, &cam, s->m, behind);
+    float *motion = f->drawn[index];
+    for (int k = 0; k < m->k; k++)
+        motion[k] = s->m[k] + MOTION_NOISE * m->unit[k] * pz_rng_normal(&rng);
+    f->status[index] = pz_gs_bench_draw(b, m, s, &cam, motion, behind);
     if (f->status[index] < PZ_OK)
         return;
     for (int64_t i = 0; i < 3 * area; i++)
@@ -136,7 +140,7 @@ static void picture_task(void *user, int index, int worker)
     float gm[PZ_MOTION_MAX];
     struct pz_splat_gradient face = {
         .blended = f->blended[index][0], .m = gm, .bg = b->g_back, .screen = f->screen[index][0]};
-    pz_splat_gradient(b->face, &m->face, &cam, s->m, b->back, b->g_rgb, NULL, &face);
+    pz_splat_gradient(b->face, &m->face, &cam, motion, b->back, b->g_rgb, NULL, &face);
     for (int c = 0; c < 3; c++)
         for (int64_t i = 0; i < area; i++)
             b->g_back[c * area + i] *= b->hole[i];
@@ -145,7 +149,7 @@ static void picture_task(void *user, int index, int worker)
             b->back[c * area + i] = m->cavity[c];
     struct pz_splat_gradient mouth = {
         .blended = f->blended[index][1], .m = f->g_m[index], .screen = f->screen[index][1]};
-    pz_splat_gradient(b->mouth, &m->mouth, &cam, s->m, b->back, b->g_back, NULL, &mouth);
+    pz_splat_gradient(b->mouth, &m->mouth, &cam, motion, b->back, b->g_back, NULL, &mouth);
     for (int k = 0; k < m->k; k++)
         f->g_m[index][k] += gm[k];
     for (int j = 0; j < PZ_GS_POSE; j++)
@@ -221,7 +225,8 @@ static struct pz_splat_rates rates_at(const struct fit *f, double at, bool mouth
     if (mouth) {
         r.pos *= 0.5f;
         r.move_color *= 1.5f;
-        r.move_pos_k = r.move_color_k = 3; /* teeth know open, wide and round; more is noise that flickers */
+        r.move_color_k = 3; /* teeth know open, wide and round; more is noise that flickers */
+        r.move_pos = 0.0f;  /* and they are rigid: what was sown, head or jaw, moves them */
     }
     return r;
 }
@@ -280,7 +285,7 @@ static enum pz_status one_step(struct fit *f)
     f->running = f->step ? 0.98 * f->running + 0.02 * sum : sum;
     const float *motion[BATCH], *grad[2][BATCH];
     for (int b = 0; b < BATCH; b++) {
-        motion[b] = f->pick[b]->m;
+        motion[b] = f->drawn[b];
         grad[0][b] = f->blended[b][0];
         grad[1][b] = f->blended[b][1];
     }
@@ -318,53 +323,6 @@ static double heldout_psnr(struct fit *f)
 
 /* ---- the whole
  * ----------------------------------------------------------------------------------------------- */
-
-/**
- * How much fine detail drawing must add so that held-out mouths are as sharp as the film: the variance of the
- * Laplacian is quadratic in that share, so the share is the root of a quadratic.
- */
-static void measure_crispness(struct fit *f)
-{
-    const struct pz_gs_model *m = f->m;
-    struct pz_gs_bench *b = &f->bench[0];
-    const int w = m->width, area = w * m->height;
-    float *made = b->g_rgb, *film = b->g_rgb + area, *detail = b->g_rgb + 2 * area, *tmp = b->g_back;
-    double vt = 0, va = 0, vab = 0, vb = 0;
-    static const float grey[3] = {0.5f, 0.5f, 0.5f};
-    for (int q = 0; q < f->samples.n; q++) {
-        const struct pz_gs_sample *s = &f->samples.s[q];
-        if (!s->held || pz_gs_bench_draw(b, m, s, &s->tracked, s->tracked_m, grey) < PZ_OK)
-            continue;
-        for (int i = 0; i < area; i++) {
-            made[i] = 0.299f * b->rgb[i] + 0.587f * b->rgb[area + i] + 0.114f * b->rgb[2 * area + i];
-            film[i] = (0.299f * (float)s->rgb[i] + 0.587f * (float)s->rgb[area + i] +
-                       0.114f * (float)s->rgb[2 * area + i]) /
-                      255.0f;
-        }
-        pz_gs_detail(made, tmp, detail, w, m->height);
-        for (int y = s->box[1] + 3; y < s->box[3] - 3; y++)
-            for (int x = s->box[0] + 3; x < s->box[2] - 3; x++) {
-                const int i = y * w + x;
-                double l[3];
-                const float *plane[3] = {film, made, detail};
-                for (int c = 0; c < 3; c++) {
-                    const float *p = plane[c] + i;
-                    l[c] = (double)(p[-1] + p[1] + p[-w] + p[w] - 4.0f * p[0]);
-                }
-                vt += l[0] * l[0];
-                va += l[1] * l[1];
-                vab += l[1] * l[2];
-                vb += l[2] * l[2];
-            }
-    }
-    const double want = CRISP_TARGET * vt, root = vab * vab - vb * (va - want);
-    const double share = vb > 0 && root > 0 ? (sqrt(root) - vab) / vb : 0.0;
-    f->m->crisp = (float)fmin(fmax(share, 0.0), (double)PZ_GS_CRISP_MAX);
-    if (vt > 0)
-        pz_info(f->job ? f->job->log : NULL,
-                "gaussian head: sharpness %.2f of the film, drawn with %.2f of detail added", va / vt,
-                (double)f->m->crisp);
-}
 
 static enum pz_status allocate(struct fit *f)
 {
@@ -470,7 +428,7 @@ static enum pz_status train(struct fit *f)
                     f->m->mouth.n, pz_now() - start);
     }
     f->m->heldout_psnr = (float)heldout_psnr(f);
-    measure_crispness(f);
+    st = pz_gs_choose_skin(f->m, &f->samples, &f->bench[0], log);
     pz_info(log, "gaussian head: %d pictures in %.1f s, loss %.4f, held-out mouth %.2f dB, %d + %d gaussians",
             images, pz_now() - start, f->running, (double)f->m->heldout_psnr, f->m->face.n, f->m->mouth.n);
     return st;

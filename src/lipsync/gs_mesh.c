@@ -9,13 +9,14 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "lipsync/gs_view.h"
+#include "lipsync/gs_skin.h"
 
 #define RINGS 3
 #define OUTLINE_POINTS 56
 #define SKIN_PX 2.5f
 #define LIP_PX 1.5f
 #define TEETH_PX 2.0f
+#define NET_PX 5.0f
 
 static const float ring_out[RINGS] = {1.10f, 1.24f, 1.45f}; /* distance from the mouth, the jaw line is 1 */
 static const float ring_back[RINGS] = {0.05f, 0.14f, 0.22f};
@@ -284,6 +285,35 @@ static enum pz_status make_curves(struct mesh *h, struct pz_gs_model *m)
     return PZ_OK;
 }
 
+/** The net that carries real skin, over all of the mesh that a patch may show. */
+static enum pz_status make_net(const struct mesh *h, struct pz_gs_model *m, float px_per_unit)
+{
+    const struct pz_face_topology *t = h->topo;
+    struct pz_gs_skin *s = &m->skin;
+    const float step = fmaxf(NET_PX / px_per_unit, 0.02f), half = 2.2f * h->half_width;
+    const float top = h->mouth[1] + 0.8f * (h->nose_y - h->mouth[1]), bottom = h->chin_y - 0.24f;
+    const int columns = (int)(2.0f * half / step) + 1, rows = (int)((top - bottom) / step) + 1;
+    if (columns < 4 || rows < 4 || columns > 512 || rows > 512 || columns * rows > PZ_GS_SKIN_MAX)
+        return PZ_OK; /* a face of no such shape does without */
+    const enum pz_status st = pz_gs_curve_alloc(&s->net, columns * rows, h->k);
+    s->on = pz_calloc((size_t)columns * (size_t)rows, 1);
+    if (st < PZ_OK || !s->on)
+        return PZ_ERR_NOMEM;
+    s->columns = columns;
+    for (int i = 0; i < s->net.n; i++) {
+        const float x = h->mouth[0] - half + step * (float)(i % columns),
+                    y = top - step * (float)(i / columns);
+        struct place pl;
+        if (inside(h->p, 3, t->inner_lip, t->n_inner_lip, x, y) || !locate(h, x, y, &pl))
+            continue;
+        s->on[i] = 1;
+        place_point(h, &pl, s->net.mean + (ptrdiff_t)3 * i);
+        for (int k = 0; k < h->k; k++)
+            place_motion(h, &pl, k, s->net.basis + ((ptrdiff_t)k * s->net.n + i) * 3);
+    }
+    return PZ_OK;
+}
+
 static void sow_face(const struct mesh *h, struct pz_gs_model *m, float px_per_unit)
 {
     const struct pz_face_topology *t = h->topo;
@@ -378,6 +408,7 @@ enum pz_status pz_gs_mesh_sow(struct pz_gs_model *m, const struct pz_motion_spac
     h.unit = m->unit;
     PZ_TRY(build_mesh(&h));
     PZ_TRY(make_curves(&h, m));
+    PZ_TRY(make_net(&h, m, px_per_unit));
     PZ_TRY(pz_splat_set_alloc(&m->face, max_face, m->k));
     PZ_TRY(pz_splat_set_alloc(&m->mouth, 2600, m->k));
     sow_face(&h, m, px_per_unit);

@@ -12,14 +12,15 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "lipsync/gs_view.h"
+#include "lipsync/gs_skin.h"
 #include "tensor/half.h"
 #include "weights/safetensors.h"
 
 #define FILE_NAME "gaussians.safetensors"
-#define FORMAT_NAME "pz-gaussian-head-1"
+#define FORMAT_NAME "pz-gaussian-head-2"
 #define HEAD_VALUES 13
 #define MAX_GAUSSIANS 65536
+#define SKIN_TENSORS 4 /* the last of the file; a head may have no skin */
 
 void pz_gs_model_free(struct pz_gs_model **m)
 {
@@ -29,6 +30,10 @@ void pz_gs_model_free(struct pz_gs_model **m)
     pz_splat_set_free(&(*m)->mouth);
     pz_gs_curve_free(&(*m)->outline);
     pz_gs_curve_free(&(*m)->lips);
+    pz_gs_curve_free(&(*m)->skin.net);
+    pz_free((*m)->skin.on);
+    pz_free((*m)->skin.at);
+    pz_free((*m)->skin.detail);
     pz_free(*m);
     *m = NULL;
 }
@@ -71,13 +76,27 @@ static void free_packed(struct packed *p)
     pz_free(p->half);
 }
 
+static uint16_t *half_of(const float *p, size_t n)
+{
+    uint16_t *out = pz_calloc(n + 1, sizeof *out);
+    for (size_t i = 0; out && i < n; i++)
+        out[i] = pz_f32_to_f16(p[i]);
+    return out;
+}
+
 enum pz_status pz_gs_model_save(const struct pz_gs_model *m, const char *dir, struct pz_log *log)
 {
     enum pz_status st;
     struct packed face = {0}, mouth = {0};
+    const size_t n_net = (size_t)m->k * 3 * (size_t)m->skin.net.n,
+                 area = (size_t)m->width * (size_t)m->height;
+    const int columns = m->skin.columns > 0 ? m->skin.columns : 1;
+    const bool skin = m->skin.detail && m->skin.at;
+    uint16_t *net = half_of(m->skin.net.basis, skin ? n_net : 0),
+             *detail = half_of(m->skin.detail, skin ? area : 0);
     char *path = pz_path_join(dir, FILE_NAME);
-    if (!path)
-        return PZ_ERR_NOMEM;
+    st = path && net && detail ? PZ_OK : PZ_ERR_NOMEM;
+    PZ_TRY(st);
     PZ_TRY(pack_set(&m->face, &face));
     PZ_TRY(pack_set(&m->mouth, &mouth));
     const float head[HEAD_VALUES] = {
@@ -136,14 +155,33 @@ enum pz_status pz_gs_model_save(const struct pz_gs_model *m, const char *dir, st
          .rank = 3,
          .shape = {k, m->lips.n, 3},
          .data = m->lips.basis},
+        {.name = "skin.mean",
+         .dtype = PZ_DTYPE_F32,
+         .rank = 2,
+         .shape = {m->skin.net.n, 3},
+         .data = m->skin.net.mean},
+        {.name = "skin.basis", .dtype = PZ_DTYPE_F16, .rank = 3, .shape = {k, m->skin.net.n, 3}, .data = net},
+        {.name = "skin.at",
+         .dtype = PZ_DTYPE_F32,
+         .rank = 3,
+         .shape = {m->skin.net.n / columns, columns, 2},
+         .data = m->skin.at},
+        {.name = "skin.detail",
+         .dtype = PZ_DTYPE_F16,
+         .rank = 2,
+         .shape = {m->height, m->width},
+         .data = detail},
     };
     char n_points[16], psnr[16];
     snprintf(n_points, sizeof(n_points), "%d", m->n_points);
     snprintf(psnr, sizeof(psnr), "%.3f", (double)m->heldout_psnr);
     const struct pz_stored_text meta[] = {
         {"format", FORMAT_NAME}, {"topology", m->topology}, {"n_points", n_points}, {"heldout_psnr", psnr}};
-    st = pz_safetensors_write(log, path, t, (int)(sizeof(t) / sizeof(t[0])), meta, 4);
+    const int n_tensors = (int)(sizeof(t) / sizeof(t[0])) - (skin ? 0 : SKIN_TENSORS);
+    st = pz_safetensors_write(log, path, t, n_tensors, meta, 4);
 fail:
+    pz_free(net);
+    pz_free(detail);
     free_packed(&face);
     free_packed(&mouth);
     pz_free(path);
@@ -279,6 +317,44 @@ static enum pz_status load_motion(struct pz_log *log, const struct pz_safetensor
     return PZ_OK;
 }
 
+static enum pz_status load_skin(struct pz_log *log, const struct pz_safetensors *f, struct pz_gs_model *m)
+{
+    struct pz_gs_skin *s = &m->skin;
+    const struct pz_stored_tensor *tm, *tb, *ta = pz_safetensors_find(f, "skin.at"), *td;
+    if (!ta)
+        return PZ_OK;
+    const int64_t any[3] = {-1, -1, 2}, size[2] = {m->height, m->width};
+    enum pz_status st = pz_safetensors_expect(log, f, "skin.at", PZ_DTYPE_F32, 3, any, &ta);
+    if (st < PZ_OK)
+        return st;
+    const int64_t rows = ta->shape[0], columns = ta->shape[1];
+    if (rows < 2 || columns < 2 || rows > PZ_GS_SKIN_MAX || columns > PZ_GS_SKIN_MAX ||
+        rows * columns > PZ_GS_SKIN_MAX)
+        return pz_fail(log, PZ_ERR_FORMAT, "%s: the skin's net has an impossible size", FILE_NAME);
+    const int64_t n = rows * columns, mean[2] = {n, 3}, basis[3] = {m->k, n, 3}, n_basis = 3 * n * m->k,
+                  area = (int64_t)m->width * m->height;
+    PZ_TRY(pz_safetensors_expect(log, f, "skin.mean", PZ_DTYPE_F32, 2, mean, &tm));
+    PZ_TRY(pz_safetensors_expect(log, f, "skin.basis", PZ_DTYPE_F16, 3, basis, &tb));
+    PZ_TRY(pz_safetensors_expect(log, f, "skin.detail", PZ_DTYPE_F16, 2, size, &td));
+    PZ_TRY(pz_gs_curve_alloc(&s->net, (int)n, m->k));
+    s->columns = (int)columns;
+    s->at = pz_calloc((size_t)n * 2, sizeof(float));
+    s->detail = pz_calloc((size_t)area, sizeof(float));
+    st = s->at && s->detail ? PZ_OK : PZ_ERR_NOMEM;
+    PZ_TRY(st);
+    memcpy(s->net.mean, tm->data, sizeof(float) * 3 * (size_t)n);
+    memcpy(s->at, ta->data, sizeof(float) * 2 * (size_t)n);
+    for (int64_t i = 0; i < n_basis; i++)
+        s->net.basis[i] = pz_f16_to_f32(((const uint16_t *)tb->data)[i]);
+    for (int64_t i = 0; i < area; i++)
+        s->detail[i] = pz_f16_to_f32(((const uint16_t *)td->data)[i]);
+    if (!all_finite(s->net.mean, 3 * (size_t)n) || !all_finite(s->net.basis, (size_t)n_basis) ||
+        !all_finite(&s->at[0][0], 2 * (size_t)n) || !all_finite(s->detail, (size_t)area))
+        st = pz_fail(log, PZ_ERR_FORMAT, "%s: the skin holds values that are not finite", FILE_NAME);
+fail:
+    return st;
+}
+
 enum pz_status pz_gs_model_load(const char *dir, struct pz_log *log, struct pz_gs_model **out)
 {
     enum pz_status st;
@@ -295,6 +371,7 @@ enum pz_status pz_gs_model_load(const char *dir, struct pz_log *log, struct pz_g
     PZ_TRY(load_motion(log, f, m));
     PZ_TRY(load_curve(log, f, "outline.mean", "outline.basis", m->k, &m->outline));
     PZ_TRY(load_curve(log, f, "lips.mean", "lips.basis", m->k, &m->lips));
+    PZ_TRY(load_skin(log, f, m));
     *out = m;
     m = NULL;
 fail:

@@ -27,6 +27,15 @@ struct pz_gs_curve {
     float *basis; /**< [k][n][3] */
 };
 
+/** Finest detail of one frame on a net of nodes: gs_skin.h. */
+struct pz_gs_skin {
+    struct pz_gs_curve net; /**< nodes, row by row; n = 0: no skin */
+    int columns;
+    uint8_t *on;    /**< [n]: the node lies on the mesh */
+    float (*at)[2]; /**< [n]: px in `detail`; negative = not seen there */
+    float *detail;  /**< [height][width] of luma; NULL = none taken */
+};
+
 struct pz_gs_model {
     char topology[32];
     int k; /**< motion components */
@@ -46,12 +55,13 @@ struct pz_gs_model {
     struct pz_splat_set face, mouth;
     struct pz_gs_curve outline; /**< closed: what is pasted */
     struct pz_gs_curve lips;    /**< closed: inner lip line */
-    float crisp; /**< share of the finest detail added when drawing, so that it is as sharp as the film */
+    struct pz_gs_skin skin;
+    float crisp; /**< share of the skin's detail in a drawing, so that it is as sharp as the film */
     float
         heldout_psnr; /**< dB in the mouth box on frames kept out of the fit, tracked motion; 0 = none kept */
 };
 
-#define PZ_GS_CRISP_MAX 2.0f
+#define PZ_GS_CRISP_MAX 1.2f
 
 struct pz_gs_fit_params {
     int images;        /**< pictures looked at in training; 0 = chosen from the film's length */

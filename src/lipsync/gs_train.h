@@ -63,6 +63,11 @@ PZ_NODISCARD enum pz_status pz_gs_bench_draw(struct pz_gs_bench *b, const struct
                                              const struct pz_gs_sample *s, const struct pz_splat_camera *cam,
                                              const float *motion, const float behind[3]);
 
+/** Take the skin of the fitted model from its sharpest frame near the middle of poses and motions, and
+ * measure how much of it makes held-out mouths as sharp as the film (crisp). Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_gs_choose_skin(struct pz_gs_model *m, const struct pz_gs_samples *all,
+                                              struct pz_gs_bench *b, struct pz_log *log);
+
 /** Squared error and count inside the mouth box of the last draw against the sample. */
 void pz_gs_bench_error(const struct pz_gs_bench *b, const struct pz_gs_model *m, const struct pz_gs_sample *s,
                        double *sse, double *count);

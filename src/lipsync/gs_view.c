@@ -83,10 +83,9 @@ bool pz_gs_view_of(const struct pz_gs_model *m, const struct pz_face *face, stru
     return true;
 }
 
-void pz_gs_curve_px(const struct pz_gs_curve *c, int k, const float *m, const struct pz_splat_camera *cam,
-                    float grow, float grow_px, float (*out)[2])
+void pz_gs_curve_project(const struct pz_gs_curve *c, int k, const float *m,
+                         const struct pz_splat_camera *cam, float (*out)[2])
 {
-    float mid[2] = {0};
     for (int i = 0; i < c->n; i++) {
         float p[3];
         for (int a = 0; a < 3; a++) {
@@ -95,6 +94,15 @@ void pz_gs_curve_px(const struct pz_gs_curve *c, int k, const float *m, const st
                 p[a] += m[kk] * c->basis[((size_t)kk * (size_t)c->n + (size_t)i) * 3 + (size_t)a];
         }
         pz_gs_project(cam, p, out[i]);
+    }
+}
+
+void pz_gs_curve_px(const struct pz_gs_curve *c, int k, const float *m, const struct pz_splat_camera *cam,
+                    float grow, float grow_px, float (*out)[2])
+{
+    float mid[2] = {0};
+    pz_gs_curve_project(c, k, m, cam, out);
+    for (int i = 0; i < c->n; i++) {
         mid[0] += out[i][0] / (float)c->n;
         mid[1] += out[i][1] / (float)c->n;
     }

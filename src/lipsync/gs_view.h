@@ -28,6 +28,10 @@ void pz_gs_project(const struct pz_splat_camera *cam, const float p[3], float ou
 void pz_gs_curve_px(const struct pz_gs_curve *c, int k, const float *m, const struct pz_splat_camera *cam,
                     float grow, float grow_px, float (*out)[2]);
 
+/** Points at motion `m` in px, as they are. out [n][2]. */
+void pz_gs_curve_project(const struct pz_gs_curve *c, int k, const float *m,
+                         const struct pz_splat_camera *cam, float (*out)[2]);
+
 PZ_NODISCARD enum pz_status pz_gs_curve_alloc(struct pz_gs_curve *c, int n, int k);
 void pz_gs_curve_free(struct pz_gs_curve *c);
 

@@ -11,7 +11,7 @@
 #include "lipsync/motion_model.h"
 #include "weights/safetensors.h"
 
-#define VERSION "pz-motion-1"
+#define VERSION "pz-motion-2"
 #define MAX_TENSORS 32
 #define LIMIT 1e6f /* no honest number in the file is larger */
 
@@ -57,6 +57,7 @@ static int list(struct pz_motion_space *s, struct pz_motion_model *m, struct ent
         {"model.cep_std", m->cep_std, {PZ_SOUND_CEPSTRA}, 1, false},
         {"model.pose_mean", m->pose_mean, {3}, 1, false},
         {"model.pose_gain", m->pose_gain, {3, PZ_MOTION_MAX}, 2, false},
+        {"model.anchored", &m->anchored, {1}, 1, false},
         {"model.rest", m->rest, {PZ_MOTION_MAX}, 1, false},
         {"model.quiet", &m->quiet, {3}, 1, false}, /* quiet, cv_r, cv_error */
     };

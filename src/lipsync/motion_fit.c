@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "lipsync/kernel.h"
 #include "lipsync/linalg.h"
+#include "lipsync/motion_anchor.h"
 #include "lipsync/motion_model.h"
 #include "lipsync/motion_path.h"
 
@@ -27,8 +28,10 @@
 
 struct sample {
     double t;
+    int64_t frame;
     float m[PZ_MOTION_MAX];
     float pose[3];
+    float hang[PZ_MOTION_MAX]; /* what the anchor adds to m, averaged over time */
 };
 
 /* Everything that calibration works on. */
@@ -104,6 +107,7 @@ static enum pz_status collect(struct calib *c)
         s->t = film->frame_time(film->user, film->fit_frames[i]);
         if (!take || !isfinite(s->t) || !pz_motion_space_project(c->space, f, s->m))
             continue;
+        s->frame = film->fit_frames[i];
         s->pose[0] = f->pose.yaw;
         s->pose[1] = f->pose.pitch;
         s->pose[2] = f->pose.roll;
@@ -413,6 +417,42 @@ static bool solve_pose(const struct calib *c, int skip_from, int skip_to, double
     return true;
 }
 
+/* What the anchor would add to every sample. */
+static enum pz_status measure_anchor(struct calib *c)
+{
+    struct pz_motion_anchor anchor;
+    float(*offset)[2] = pz_calloc((size_t)c->n, 2 * sizeof *offset);
+    double *times = pz_calloc((size_t)c->n, sizeof *times);
+    bool *known = pz_calloc((size_t)c->n, sizeof *known);
+    enum pz_status st = offset && times && known ? PZ_OK : PZ_ERR_NOMEM;
+    if (st == PZ_OK && pz_motion_anchor_make(c->space, &anchor)) {
+        for (int i = 0; i < c->n; i++) {
+            times[i] = c->s[i].t;
+            known[i] = pz_motion_anchor_offset(c->space, &anchor, c->film->face(c->film->user, c->s[i].frame),
+                                               offset[i]);
+        }
+        pz_motion_anchor_smooth(times, known, c->n, offset, offset + c->n);
+        for (int i = 0; i < c->n; i++)
+            pz_motion_anchor_add(c->space, &anchor, offset[i], c->s[i].hang);
+    }
+    pz_free(offset);
+    pz_free(times);
+    pz_free(known);
+    return st;
+}
+
+/* Let the lower face hang on the anchor when that predicts blocks it has not seen. */
+static void choose_anchor(struct calib *c)
+{
+    for (int i = 0; i < c->n; i++)
+        for (int k = 0; k < c->k; k++)
+            c->cv[(size_t)i * c->k + k] = c->best[(size_t)i * c->k + k] + (double)c->s[i].hang[k];
+    if (!(error_of(c, c->cv) < error_of(c, c->best)))
+        return;
+    memcpy(c->best, c->cv, (size_t)c->n * c->k * sizeof *c->best);
+    c->model->anchored = 1;
+}
+
 /* A posture that goes with the turn of the head: partly real, partly what perspective does to a landmarker.
  * Kept when it predicts blocks it has not seen. */
 static void choose_pose(struct calib *c)
@@ -464,7 +504,7 @@ static void choose_rest(struct calib *c, const float *weight, float *gaps)
         for (int i = 0; i < c->n; i++)
             for (int k = 0; k < c->k; k++)
                 if (weight[i] > 0.7f && pz_motion_space_gap_linear(c->space, c->s[i].m) <= middle)
-                    m->rest[k] += c->s[i].m[k] / (float)used;
+                    m->rest[k] += (c->s[i].m[k] - m->anchored * c->s[i].hang[k]) / (float)used;
     } else {
         for (int k = 0; k < c->k; k++)
             m->rest[k] = m->targets[PZ_VIS_SIL][k];
@@ -568,6 +608,8 @@ enum pz_status pz_motion_model_fit(const struct pz_film *film, const struct pz_m
     PZ_TRY(choose_lag(&c));
     PZ_TRY(choose_heads(&c, &full, &phone));
     choose_gain(&c);
+    PZ_TRY(measure_anchor(&c));
+    choose_anchor(&c);
     choose_pose(&c);
     PZ_TRY(finish(&c, &full, &phone));
     PZ_TRY(measure_rest(&c));

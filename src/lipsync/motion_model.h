@@ -43,7 +43,8 @@ struct pz_motion_model {
     float cep_mean[PZ_SOUND_CEPSTRA], cep_std[PZ_SOUND_CEPSTRA];
     float pose_mean[3],
         pose_gain[3][PZ_MOTION_MAX]; /**< degrees; m per 5 degrees; all zero when it did not help */
-    float rest[PZ_MOTION_MAX];       /**< posture in silence */
+    float anchored;                  /**< 1: the lower face follows motion_anchor.h, 0: that did not help */
+    float rest[PZ_MOTION_MAX];       /**< posture in silence, anchor not counted */
     float quiet;                     /**< energy below which sound may be silence */
     float cv_r, cv_error;            /**< of the fit: correlation of the gap; rms error over rms motion */
 };

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "lipsync/kernel.h"
+#include "lipsync/motion_anchor.h"
 #include "lipsync/motion_model.h"
 #include "lipsync/motion_path.h"
 
@@ -79,6 +80,9 @@ struct work {
     struct pz_sound_track sound;
     struct pz_viseme_line line;
     float *rest, *own, *strength; /* [n], [n][k], [n] */
+    float (*hang)[2];             /* [2 n]: the anchor's offsets and scratch */
+    bool *known;                  /* [n] */
+    struct pz_motion_anchor anchor;
     double *row;
 };
 
@@ -124,6 +128,20 @@ static void aim(const struct pz_motion_model *model, const struct pz_speech_span
             v += pose[a] * model->pose_gain[a][k];
         m[k] = (float)v;
     }
+}
+
+/* Add what the head's pose leaves open at the nose. */
+static bool hang(const struct pz_motion_model *model, const struct pz_motion_space *space,
+                 const struct pz_speech_span *span, struct work *w, float *m)
+{
+    if (!(model->anchored > 0) || !span->faces || !pz_motion_anchor_make(space, &w->anchor))
+        return false;
+    for (int i = 0; i < span->n_frames; i++)
+        w->known[i] = pz_motion_anchor_offset(space, &w->anchor, span->faces[i], w->hang[i]);
+    pz_motion_anchor_smooth(span->frame_times, w->known, span->n_frames, w->hang, w->hang + span->n_frames);
+    for (int i = 0; i < span->n_frames; i++)
+        pz_motion_anchor_add(space, &w->anchor, w->hang[i], m + (size_t)i * model->k);
+    return true;
 }
 
 static double joint_weight(const struct pz_speech_span *span, int i)
@@ -189,16 +207,22 @@ static enum pz_status shape_path(const struct pz_motion_model *model, const stru
 {
     enum pz_status st = PZ_OK;
     int n = span->n_frames, k = model->k;
-    bool joined = span->blend_s > 0 && own_motion(space, span, w->own);
+    bool joined = span->blend_s > 0 && own_motion(space, span, w->own),
+         hangs = hang(model, space, span, w, m);
     if (joined) {
         /* tracked motion shakes more than made motion: calm it before the two are joined */
         PZ_TRY(pz_motion_smooth(span->frame_times, n, k, LAMBDA_1, LAMBDA_2, w->own));
         add_posture(space, span, w->own, m);
     }
     pz_motion_rest_weights(&w->line, &w->sound, model->quiet, span->frame_times, n, w->rest);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        float rest[PZ_MOTION_MAX];
+        memcpy(rest, model->rest, sizeof rest);
+        if (hangs)
+            pz_motion_anchor_add(space, &w->anchor, w->hang[i], rest);
         for (int c = 0; c < k; c++)
-            m[(size_t)i * k + c] += REST_SHARE * w->rest[i] * (model->rest[c] - m[(size_t)i * k + c]);
+            m[(size_t)i * k + c] += REST_SHARE * w->rest[i] * (rest[c] - m[(size_t)i * k + c]);
+    }
     PZ_TRY(pz_motion_smooth(span->frame_times, n, k, LAMBDA_1, LAMBDA_2, m));
     for (int i = 0; i < n; i++) {
         pz_motion_space_clamp(space, m + (size_t)i * k);
@@ -236,7 +260,9 @@ enum pz_status pz_motion_predict(const struct pz_motion_model *model, const stru
     w.strength = pz_calloc((size_t)n, sizeof *w.strength);
     w.own = pz_calloc((size_t)n * k, sizeof *w.own);
     w.row = pz_calloc((size_t)model->n, sizeof *w.row);
-    if (!w.rest || !w.strength || !w.own || !w.row)
+    w.hang = pz_calloc((size_t)n, 2 * sizeof *w.hang);
+    w.known = pz_calloc((size_t)n, sizeof *w.known);
+    if (!w.hang || !w.known || !w.rest || !w.strength || !w.own || !w.row)
         goto fail;
     for (int i = 0; i < n; i++) {
         if (pz_job_cancelled(job)) {
@@ -253,5 +279,7 @@ fail:
     pz_free(w.strength);
     pz_free(w.own);
     pz_free(w.row);
+    pz_free(w.hang);
+    pz_free(w.known);
     return st;
 }

@@ -15,7 +15,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "lipsync/gs_model.h"
+#include "lipsync/gs_skin.h"
 #include "puppet.h"
 
 enum { FRAMES = 60, W = 192, H = 192 };
@@ -238,6 +238,53 @@ static void test_learns_and_follows(void **state)
     pz_picture_free(&s.pic);
 }
 
+/** A flat head of one component that slides to the right: skin must slide with it, sharp, and spare the
+ * mouth. */
+static void test_skin_moves_with_the_face(void **state)
+{
+    (void)state;
+    enum { SIDE = 64, STEP = 4, COLUMNS = 15, NODES = COLUMNS * COLUMNS, AREA = SIDE * SIDE };
+    static float luma[AREA], mask[AREA], detail[AREA], cover[AREA], hole[AREA], tmp[3][AREA], rgb[3 * AREA];
+    static float nodes[NODES][2];
+    struct pz_gs_model *g = pz_calloc(1, sizeof *g);
+    assert_non_null(g);
+    g->k = 1;
+    g->width = g->height = SIDE;
+    assert_int_equal(pz_gs_curve_alloc(&g->skin.net, NODES, 1), PZ_OK);
+    g->skin.columns = COLUMNS;
+    g->skin.on = pz_calloc(NODES, 1);
+    assert_non_null(g->skin.on);
+    for (int i = 0; i < NODES; i++) {
+        g->skin.on[i] = 1;
+        g->skin.net.mean[3 * i] = (float)(4 + STEP * (i % COLUMNS));
+        g->skin.net.mean[3 * i + 1] = -(float)(4 + STEP * (i / COLUMNS));
+        g->skin.net.basis[3 * i] = 1.0f;
+    }
+    for (int i = 0; i < AREA; i++) {
+        luma[i] = (i % SIDE / 2 + i / SIDE / 2) % 2 ? 0.6f : 0.4f; /* a fine chequer */
+        mask[i] = 1.0f;
+        rgb[i] = rgb[AREA + i] = rgb[2 * AREA + i] = 0.5f;
+        hole[i] = i / SIDE > 40 ? 1.0f : 0.0f;
+    }
+    const struct pz_splat_camera cam = {.r = {1, 0, 0, 0, 1, 0, 0, 0, 1}, .scale = 1};
+    const float still[1] = {0}, moved[1] = {5};
+    const struct pz_gs_skin_map map = {detail, cover};
+    pz_gs_skin_lay(g, &cam, still, nodes, &map);
+    assert_true(cover[32 * SIDE + 32] == 0.0f); /* nothing was taken yet */
+    assert_int_equal(pz_gs_skin_take(g, luma, mask, &cam, still), PZ_OK);
+    pz_gs_skin_lay(g, &cam, moved, nodes, &map);
+    for (int y = 12; y < 52; y++)
+        for (int x = 16; x < 52; x++) {
+            assert_true(cover[y * SIDE + x] == 1.0f);
+            assert_true(fabsf(detail[y * SIDE + x] - g->skin.detail[y * SIDE + x - 5]) < 1e-4f);
+        }
+    pz_gs_skin_apply(g, &map, hole, 1.0f, rgb, tmp[0], tmp[1], tmp[2]);
+    assert_true(fabsf(rgb[20 * SIDE + 30] - 0.5f - g->skin.detail[20 * SIDE + 25]) < 1e-4f);
+    assert_true(fabsf(rgb[20 * SIDE + 30] - 0.5f) > 0.01f);
+    assert_true(rgb[50 * SIDE + 30] == 0.5f); /* the open mouth */
+    pz_gs_model_free(&g);
+}
+
 static void test_threads_and_cancel(void **state)
 {
     (void)state;
@@ -272,6 +319,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_learns_and_follows),
         cmocka_unit_test(test_threads_and_cancel),
+        cmocka_unit_test(test_skin_moves_with_the_face),
     };
     printf("seed %d\n", SEED);
     return cmocka_run_group_tests(tests, NULL, NULL);

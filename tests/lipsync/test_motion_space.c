@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "lipsync/linalg.h"
+#include "lipsync/motion_anchor.h"
 #include "lipsync/motion_space.h"
 #include "puppet.h"
 
@@ -120,6 +121,55 @@ static void outliers_do_little_harm(void **state)
     assert_true(fabsf(shift) < 0.02f);
     pz_motion_space_free(&s);
     pz_free(f);
+}
+
+static void anchor_follows_the_lowest_rigid_points(void **state)
+{
+    struct film *f = make_film(0.0f, 1.0f);
+    struct pz_motion_space *s = fit(f, N, 12);
+    struct pz_motion_anchor a;
+    float still[2], moved[2], mouth[2];
+    struct pz_face face = f->faces[40];
+    assert_true(pz_motion_anchor_make(s, &a));
+    assert_int_not_equal(a.point[0], a.point[1]);
+    for (int i = 0; i < s->n_rigid; i++)
+        if (s->rigid[i] != a.point[0] && s->rigid[i] != a.point[1])
+            assert_true(s->mean[3 * s->rigid[i] + 1] >= s->mean[3 * a.point[0] + 1] &&
+                        s->mean[3 * s->rigid[i] + 1] >= s->mean[3 * a.point[1] + 1]);
+    assert_true(pz_motion_anchor_offset(s, &a, &face, still));
+    for (int i = 13; i < PUPPET_POINTS; i++) /* whatever the mouth and jaw do */
+        face.xyz[i][1] += 25;
+    assert_true(pz_motion_anchor_offset(s, &a, &face, mouth));
+    assert_memory_equal(still, mouth, sizeof still);
+    for (int j = 0; j < 2; j++)
+        face.xyz[a.point[j]][1] -=
+            0.1f * face.pose.scale; /* up in the picture; the centre moves by a sixth */
+    assert_true(pz_motion_anchor_offset(s, &a, &face, moved));
+    assert_true(fabsf(moved[1] - still[1] - 0.1f * (1.0f - 2.0f / (float)s->n_rigid)) < 0.004f);
+    face.pose.scale = 0;
+    assert_false(pz_motion_anchor_offset(s, &a, &face, moved));
+    pz_motion_space_free(&s);
+    pz_free(f);
+}
+
+static void anchor_is_slow(void **state)
+{
+    enum { T = 100 };
+    double times[T];
+    bool known[T];
+    float offset[T][2], scratch[T][2];
+    for (int i = 0; i < T; i++) {
+        times[i] = i / 25.0;
+        known[i] = i % 7 != 3;
+        offset[i][0] = known[i] ? 0.05f : 9.0f;
+        offset[i][1] = 0.1f * sinf(6.2831853f * 4.0f * (float)times[i]); /* four syllables a second */
+    }
+    pz_motion_anchor_smooth(times, known, T, offset, scratch);
+    for (int i = 0; i < T; i++) {
+        assert_true(fabsf(offset[i][0] - 0.05f) < 1e-5f);
+        if (i > 25 && i < T - 25)
+            assert_true(fabsf(offset[i][1]) < 0.02f); /* of 0.1 */
+    }
 }
 
 static void noise_components_are_dropped(void **state)
@@ -252,10 +302,16 @@ int main(void)
 {
     printf("puppet noise seed 99, linear algebra seeds 7 and 8\n");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(recovers_the_mouth),         cmocka_unit_test(pose_does_not_leak),
-        cmocka_unit_test(outliers_do_little_harm),    cmocka_unit_test(noise_components_are_dropped),
-        cmocka_unit_test(refuses_what_it_cannot_use), cmocka_unit_test(fits_are_repeatable),
-        cmocka_unit_test(eigen_and_cholesky_agree),   cmocka_unit_test(band_solver_matches_dense),
+        cmocka_unit_test(recovers_the_mouth),
+        cmocka_unit_test(pose_does_not_leak),
+        cmocka_unit_test(outliers_do_little_harm),
+        cmocka_unit_test(noise_components_are_dropped),
+        cmocka_unit_test(refuses_what_it_cannot_use),
+        cmocka_unit_test(fits_are_repeatable),
+        cmocka_unit_test(eigen_and_cholesky_agree),
+        cmocka_unit_test(band_solver_matches_dense),
+        cmocka_unit_test(anchor_follows_the_lowest_rigid_points),
+        cmocka_unit_test(anchor_is_slow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
