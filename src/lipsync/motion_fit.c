@@ -22,6 +22,7 @@
 #define PHONE_RIDGE 0.5
 #define GAIN_SHARE 0.3 /* exponent: how much of the lost amplitude is given back */
 #define POSE_RIDGE 200.0
+#define ANCHOR_HARM 1.03
 #define REST_SLIT 0.06 /* of the range of the gap */
 #define LAG_STEPS 5
 #define LAG_STEP_S 0.04
@@ -441,13 +442,14 @@ static enum pz_status measure_anchor(struct calib *c)
     return st;
 }
 
-/* Let the lower face hang on the anchor when that predicts blocks it has not seen. */
+/* Let the lower face hang on the anchor, unless that predicts blocks it has not seen clearly worse: ten
+ * seconds hold too few nods to prove what a head does anyway. */
 static void choose_anchor(struct calib *c)
 {
     for (int i = 0; i < c->n; i++)
         for (int k = 0; k < c->k; k++)
             c->cv[(size_t)i * c->k + k] = c->best[(size_t)i * c->k + k] + (double)c->s[i].hang[k];
-    if (!(error_of(c, c->cv) < error_of(c, c->best)))
+    if (!(error_of(c, c->cv) < ANCHOR_HARM * error_of(c, c->best)))
         return;
     memcpy(c->best, c->cv, (size_t)c->n * c->k * sizeof *c->best);
     c->model->anchored = 1;
