@@ -109,8 +109,9 @@ static enum pz_status list_held_out(struct pz_evaluate *e)
     size_t n = last > first ? (size_t)(last - first) : 0;
     e->frames = pz_calloc(n + 1, sizeof *e->frames);
     e->faces = pz_calloc(n + 1, sizeof *e->faces);
+    e->seen = pz_calloc(n + 1, sizeof *e->seen);
     e->times = pz_calloc(n + 1, sizeof *e->times);
-    if (!e->frames || !e->faces || !e->times)
+    if (!e->frames || !e->faces || !e->seen || !e->times)
         return PZ_ERR_NOMEM;
     for (int64_t i = first; i < last; i++) {
         const struct pz_face *f = pz_face_track_at(e->track, i);
@@ -213,12 +214,14 @@ static void close_all(struct pz_evaluate *e)
     pz_lse_close(&e->lse);
     pz_strip_destroy(&e->strip);
     pz_face_track_close(&e->track);
+    pz_face_track_close(&e->hidden);
     pz_film_info_free(&e->info);
     pz_phone_line_free(&e->fit_phones);
     pz_phone_line_free(&e->held_phones);
     pz_free(e->speech);
     pz_free(e->frames);
     pz_free(e->faces);
+    pz_free(e->seen);
     pz_free(e->times);
     if (e->dir)
         pz_remove_tree(e->dir);
@@ -246,6 +249,7 @@ enum pz_status pz_pipeline_evaluate(struct pz_pipeline *p, const struct pz_evalu
     PZ_TRY(hear(&e, 0, e.fit_end, &e.fit_phones));
     PZ_TRY(hear(&e, e.heard_from, e.n_speech, &e.held_phones));
     PZ_TRY(fit(&e));
+    PZ_TRY(pz_evaluate_hide(&e));
     if (r->strip)
         PZ_TRY(pz_strip_create(e.n_held, &e.strip));
     for (int v = 0; v < PZ_EVALUATE_VARIANTS; v++)

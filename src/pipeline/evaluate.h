@@ -6,7 +6,8 @@
  * never from a transcript — and the result is compared with the true frames. The controls go the same way
  * through the compositor: `closed` holds the mouth of the nearest silent frame of the part that could be
  * learned from, `closed_any` that of the nearest silent frame anywhere (it has seen truth the model has not),
- * `shifted` is the engine driven by the sound of 0.8 s earlier. Landmarks of made frames come from the face
+ * `shifted` is the engine driven by the sound of 0.8 s earlier. Engines are given faces tracked with the
+ * true mouths of the held-out part hidden. Landmarks of made frames come from the face
  * tracker.
  *
  * Two films: the second is a render of the first; its touched frames are compared (qc.h has the meaning of

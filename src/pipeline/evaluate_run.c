@@ -68,7 +68,7 @@ static enum pz_status make_span(struct run *x, struct pz_speech_span *span)
     for (int i = 0; i < e->n_held; i++)
         x->times[i] = e->times[i] - (double)from / PZ_SPEECH_RATE;
     *span = (struct pz_speech_span){
-        .n_speech = n, .n_frames = e->n_held, .frame_times = x->times, .faces = e->faces, .blend_s = 0};
+        .n_speech = n, .n_frames = e->n_held, .frame_times = x->times, .faces = e->seen, .blend_s = 0};
     int64_t at = x->v == PZ_EVALUATE_SHIFTED ? from - SHIFT : from;
     span->speech = e->speech + at;
     st = cut_phones(x, at, n);
@@ -129,6 +129,27 @@ fail:
     return st;
 }
 
+/** Held-out frame i with its new mouth into x->made, and to the tracker. */
+static enum pz_status make_frame(struct run *x, void *session, int i, const struct pz_picture **truth,
+                                 struct pz_patch *patch)
+{
+    struct pz_evaluate *e = x->e;
+    enum pz_status st;
+    bool damaged;
+    PZ_TRY(pz_reader_frame(x->reader, e->frames[i], truth, &damaged));
+    if (!x->made.block)
+        PZ_TRY(pz_picture_alloc(&x->made, (*truth)->width, (*truth)->height));
+    pz_picture_copy(&x->made, *truth);
+    double t0 = pz_now();
+    PZ_TRY(x->engine->draw(session, i, *truth, patch));
+    struct pz_paste_patch pp = {.rgb = &patch->rgb, .alpha = patch->alpha, .to_frame = patch->to_frame};
+    PZ_TRY(pz_paste_draw(x->paste, &x->made, &pp, NULL, 1, e->frames[i], NULL));
+    x->seconds += pz_now() - t0;
+    PZ_TRY(pz_face_tracker_push(x->tracker, e->frames[i], &x->made));
+fail:
+    return st;
+}
+
 static enum pz_status one_frame(struct run *x, void *session, int i)
 {
     struct pz_evaluate *e = x->e;
@@ -136,17 +157,7 @@ static enum pz_status one_frame(struct run *x, void *session, int i)
     const struct pz_picture *truth;
     struct pz_patch patch;
     struct pz_box box;
-    bool damaged;
-    PZ_TRY(pz_reader_frame(x->reader, e->frames[i], &truth, &damaged));
-    if (!x->made.block)
-        PZ_TRY(pz_picture_alloc(&x->made, truth->width, truth->height));
-    pz_picture_copy(&x->made, truth);
-    double t0 = pz_now();
-    PZ_TRY(x->engine->draw(session, i, truth, &patch));
-    struct pz_paste_patch pp = {.rgb = &patch.rgb, .alpha = patch.alpha, .to_frame = patch.to_frame};
-    PZ_TRY(pz_paste_draw(x->paste, &x->made, &pp, NULL, 1, e->frames[i], NULL));
-    x->seconds += pz_now() - t0;
-    PZ_TRY(pz_face_tracker_push(x->tracker, e->frames[i], &x->made));
+    PZ_TRY(make_frame(x, session, i, &truth, &patch));
     if (x->sync_made)
         PZ_TRY(pz_lse_push(x->sync_made, x->times[i], &x->made, e->faces[i]));
     if (x->sync_true)
@@ -270,27 +281,39 @@ static void read_sync(struct run *x, struct pz_figures *f)
         x->e->truth.has_sync = pz_lse_score(x->sync_true, &x->e->truth.sync);
 }
 
+/** End the tracking of x and open the chosen person's track as e->dir/`name`. */
+static enum pz_status finish_track(struct run *x, const char *name, struct pz_face_track **track)
+{
+    struct pz_evaluate *e = x->e;
+    enum pz_status st;
+    int person;
+    char *path = pz_path_join(e->dir, name);
+    st = path ? PZ_OK : PZ_ERR_NOMEM;
+    PZ_TRY(st);
+    PZ_TRY(pz_face_tracker_finish(x->tracker));
+    PZ_TRY(pz_face_tracker_choose(x->tracker, e->r->face ? e->r->face : "largest", &person));
+    PZ_TRY(pz_face_tracker_write(x->tracker, person, path));
+    PZ_TRY(pz_face_track_open(path, e->p->job.log, track));
+fail:
+    pz_free(path);
+    return st;
+}
+
 static enum pz_status measure_tracks(struct run *x, struct pz_figures *f)
 {
     struct pz_evaluate *e = x->e;
     enum pz_status st;
     struct pz_face_track *track = NULL;
-    int person;
-    char *path = pz_path_join(e->dir, "made.bin");
     const struct pz_face **made = pz_calloc((size_t)e->n_held, sizeof *made);
-    st = path && made ? PZ_OK : PZ_ERR_NOMEM;
+    st = made ? PZ_OK : PZ_ERR_NOMEM;
     PZ_TRY(st);
-    PZ_TRY(pz_face_tracker_finish(x->tracker));
-    PZ_TRY(pz_face_tracker_choose(x->tracker, e->r->face ? e->r->face : "largest", &person));
-    PZ_TRY(pz_face_tracker_write(x->tracker, person, path));
-    PZ_TRY(pz_face_track_open(path, e->p->job.log, &track));
+    PZ_TRY(finish_track(x, "made.bin", &track));
     for (int i = 0; i < e->n_held; i++)
         made[i] = pz_face_track_at(track, e->frames[i]);
     PZ_TRY(pz_evaluate_tracks(pz_face_track_topology(e->track), e->frames, e->faces, made, e->n_held, f));
 fail:
     pz_face_track_close(&track);
     pz_free(made);
-    pz_free(path);
     return st;
 }
 
@@ -299,29 +322,100 @@ static double mean(double sum, int64_t n)
     return n ? sum / (double)n : NAN;
 }
 
+/** What a run needs before its first frame. */
+static enum pz_status open_run(struct run *x, struct pz_speech_span *span, void **session)
+{
+    struct pz_evaluate *e = x->e;
+    struct pz_paste_params params = PZ_PASTE_PARAMS_DEFAULT;
+    const struct pz_job *job = &e->p->job;
+    enum pz_status st;
+    params.seed = job->seed;
+    PZ_TRY(pz_paste_create(&params, &x->paste));
+    PZ_TRY(pz_face_tracker_create(e->p->models_dir, job, &x->tracker));
+    PZ_TRY(pz_reader_open(e->r->video, e->info, job, &x->reader));
+    PZ_TRY(make_span(x, span));
+    double t0 = pz_now();
+    st = x->engine->begin(x->state, span, job, session);
+    if (st == PZ_ERR_UNSUPPORTED && span->held) {
+        x->engine = &pz_evaluate_hold;
+        x->state = e;
+        st = x->engine->begin(x->state, span, job, session);
+    }
+    x->seconds += pz_now() - t0;
+fail:
+    return st;
+}
+
+static void close_run(struct run *x, void **session, enum pz_status st)
+{
+    if (st == PZ_ERR_NOMEM)
+        pz_fail(x->e->p->job.log, st, "no memory to evaluate");
+    if (*session)
+        x->engine->end(session);
+    pz_lse_destroy(&x->sync_made);
+    pz_lse_destroy(&x->sync_true);
+    pz_reader_close(&x->reader);
+    pz_face_tracker_destroy(&x->tracker);
+    pz_paste_destroy(&x->paste);
+    pz_picture_free(&x->made);
+    pz_phone_line_free(&x->phones);
+    pz_free(x->times);
+    pz_free(x->held);
+    pz_free(x->source);
+    pz_free(x->truth_box.data);
+    pz_free(x->made_box.data);
+}
+
+enum pz_status pz_evaluate_hide(struct pz_evaluate *e)
+{
+    struct run x = {.e = e, .v = PZ_EVALUATE_CLOSED, .engine = e->engine, .state = e->state};
+    const struct pz_job *job = &e->p->job;
+    struct pz_speech_span span;
+    void *session = NULL;
+    const struct pz_picture *picture;
+    struct pz_patch patch;
+    enum pz_status st;
+    bool damaged;
+    const int64_t first = pz_film_frame_at(e->info, (double)e->fit_end / PZ_SPEECH_RATE);
+    memcpy(e->seen, e->faces, (size_t)e->n_held * sizeof(const struct pz_face *));
+    PZ_TRY(open_run(&x, &span, &session));
+    for (int64_t i = 0; i < first; i++) {
+        if (pz_job_cancelled(job)) {
+            st = PZ_ERR_CANCELLED;
+            goto fail;
+        }
+        PZ_TRY(pz_reader_frame(x.reader, i, &picture, &damaged));
+        PZ_TRY(pz_face_tracker_push(x.tracker, i, picture));
+        pz_job_progress(job, "hide", i + 1, first + e->n_held);
+    }
+    for (int i = 0; i < e->n_held; i++) {
+        if (pz_job_cancelled(job)) {
+            st = PZ_ERR_CANCELLED;
+            goto fail;
+        }
+        PZ_TRY(make_frame(&x, session, i, &picture, &patch));
+        pz_job_progress(job, "hide", first + i + 1, first + e->n_held);
+    }
+    PZ_TRY(finish_track(&x, "hidden.bin", &e->hidden));
+    for (int i = 0; i < e->n_held; i++) {
+        const struct pz_face *f = pz_face_track_at(e->hidden, e->frames[i]);
+        if (f && f->present)
+            e->seen[i] = f;
+    }
+fail:
+    close_run(&x, &session, st);
+    return st;
+}
+
 enum pz_status pz_evaluate_run(struct pz_evaluate *e, enum pz_evaluate_variant v, struct pz_figures *f)
 {
     struct run x = {.e = e, .v = v, .engine = e->engine, .state = e->state};
-    struct pz_paste_params params = PZ_PASTE_PARAMS_DEFAULT;
     const struct pz_job *job = &e->p->job;
     struct pz_speech_span span;
     void *session = NULL;
     enum pz_status st;
-    params.seed = job->seed;
     *f = (struct pz_figures){.n_frames = e->n_held};
-    PZ_TRY(pz_paste_create(&params, &x.paste));
-    PZ_TRY(pz_face_tracker_create(e->p->models_dir, job, &x.tracker));
-    PZ_TRY(pz_reader_open(e->r->video, e->info, job, &x.reader));
-    PZ_TRY(make_span(&x, &span));
-    double t0 = pz_now();
-    st = x.engine->begin(x.state, &span, job, &session);
-    if (st == PZ_ERR_UNSUPPORTED && span.held) {
-        x.engine = &pz_evaluate_hold;
-        x.state = e;
-        st = x.engine->begin(x.state, &span, job, &session);
-    }
-    PZ_TRY(st);
-    x.seconds += pz_now() - t0;
+    PZ_TRY(open_run(&x, &span, &session));
     PZ_TRY(open_sync(&x));
     for (int i = 0; i < e->n_held; i++) {
         if (pz_job_cancelled(job)) {
@@ -340,21 +434,6 @@ enum pz_status pz_evaluate_run(struct pz_evaluate *e, enum pz_evaluate_variant v
     f->seam = mean(x.seam, x.n_seam);
     f->fps = x.seconds > 0 ? e->n_held / x.seconds : NAN;
 fail:
-    if (st == PZ_ERR_NOMEM)
-        pz_fail(job->log, st, "no memory to evaluate");
-    if (session)
-        x.engine->end(&session);
-    pz_lse_destroy(&x.sync_made);
-    pz_lse_destroy(&x.sync_true);
-    pz_reader_close(&x.reader);
-    pz_face_tracker_destroy(&x.tracker);
-    pz_paste_destroy(&x.paste);
-    pz_picture_free(&x.made);
-    pz_phone_line_free(&x.phones);
-    pz_free(x.times);
-    pz_free(x.held);
-    pz_free(x.source);
-    pz_free(x.truth_box.data);
-    pz_free(x.made_box.data);
+    close_run(&x, &session, st);
     return st;
 }

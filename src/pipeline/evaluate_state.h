@@ -47,9 +47,11 @@ struct pz_evaluate {
     struct pz_phone_line fit_phones, held_phones; /**< relative to 0 and to heard_from */
     const struct pz_engine_vtable *engine;
     void *state;
-    int64_t *frames; /**< [n_held] held-out frames with a face, ascending */
-    const struct pz_face **faces;
-    double *times; /**< seconds from film zero */
+    int64_t *frames;              /**< [n_held] held-out frames with a face, ascending */
+    const struct pz_face **faces; /**< true: for measuring only */
+    const struct pz_face **seen;  /**< [n_held] what engines are given: tracked with the true mouths hidden */
+    struct pz_face_track *hidden; /**< owner of `seen` */
+    double *times;                /**< seconds from film zero */
     int n_held;
     struct pz_strip *strip;   /**< NULL when none is wanted */
     struct pz_lse_model *lse; /**< NULL without weights */
@@ -60,6 +62,12 @@ struct pz_evaluate {
 /** Make and measure one variant. Errors: those of engine, tracker, reader; NOMEM, CANCELLED. */
 PZ_NODISCARD enum pz_status pz_evaluate_run(struct pz_evaluate *e, enum pz_evaluate_variant v,
                                             struct pz_figures *f);
+
+/** Track the film once more with the mouths of the held-out part hidden under a held, silent one of the part
+ * before, and give these faces to engines from now on (e->seen): landmarks and pose of a true frame know its
+ * mouth, even those above it. A frame on which the face is then not found keeps its true record. Errors: as
+ * pz_evaluate_run(). */
+PZ_NODISCARD enum pz_status pz_evaluate_hide(struct pz_evaluate *e);
 
 /** For every held-out frame the nearest silent frame with a face: of the part before it, or (`any`) of the
  * whole film. held, source: [n_held]. Errors: UNUSABLE (no face at all). */

@@ -218,6 +218,9 @@ static void evaluation_never_sees_the_mouth(void **state)
         times[i] = (p.n_fit + i) / 25.0;
         faces[i] = f;
         puppet_face(&wide, i, f->pose.yaw, f->pose.pitch, f->pose.roll, 100, 250, 200, 0, &other[i]);
+        memcpy(other[i].xyz, f->xyz,
+               12 * sizeof other[i].xyz[0]); /* all that is not mouth or jaw is the same */
+        other[i].pose = f->pose;
         lying[i] = &other[i];
     }
     struct pz_speech_span span = {.speech = p.film->speech,

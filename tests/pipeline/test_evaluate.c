@@ -33,6 +33,7 @@ static double fit_seconds;
 static float *heard[2]; /* what each variant heard */
 static int64_t n_heard[2];
 static int n_begun, n_held, frames_asked;
+static double seen_gap; /* deviation of the lip gap over the faces that were given */
 
 struct session {
     struct pz_rgb now;
@@ -72,10 +73,11 @@ static void close_engine(void **engine)
 static enum pz_status begin(void *engine, const struct pz_speech_span *span, const struct pz_job *job,
                             void **session)
 {
-    if (span->held) { /* asked to hold a mouth: of frames before the held-out part, or (second time) of any */
+    if (span->held) { /* asked to hold a mouth: of frames before the held-out part (to hide the true ones,
+                       * then as control), or (third time) of any */
         for (int i = 0; i < span->n_frames; i++) {
             assert_non_null(span->held[i]);
-            assert_true(n_held > 0 || span->held[i]->frame < first_held_out);
+            assert_true(n_held > 1 || span->held[i]->frame < first_held_out);
         }
         n_held++;
         return PZ_ERR_UNSUPPORTED; /* the evaluation then cuts the mouth out itself */
@@ -97,6 +99,12 @@ static enum pz_status begin(void *engine, const struct pz_speech_span *span, con
         assert_true(span->frame_times[i] >= 0.5 - 1e-6 &&
                     span->frame_times[i] * PZ_SPEECH_RATE <= span->n_speech);
     }
+    double sum = 0, square = 0;
+    for (int i = 0; i < span->n_frames; i++) {
+        sum += (double)span->faces[i]->lip_gap / span->n_frames;
+        square += pow((double)span->faces[i]->lip_gap, 2) / span->n_frames;
+    }
+    seen_gap = sqrt(fmax(square - sum * sum, 0));
     *session = s;
     return PZ_OK;
 }
@@ -189,7 +197,7 @@ static void protocol_and_figures(void **state)
     }
     /* The controls: held mouths, and the same sound 0.8 s late; the fit ended where the held-out sound
      * begins. */
-    assert_int_equal(n_held, 2);
+    assert_int_equal(n_held, 3);
     assert_int_equal(n_begun, 2);
     assert_int_equal(n_heard[0], n_heard[1]);
     for (int64_t i = 12800; i < n_heard[0]; i++)
@@ -197,7 +205,8 @@ static void protocol_and_figures(void **state)
     json_t *root = json_loads(json, 0, NULL), *f = json_object_get(root, "figures");
     json_t *closed = json_object_get(json_object_get(root, "controls"), "closed");
     json_t *shifted = json_object_get(json_object_get(root, "controls"), "shifted");
-    printf("%s\n", json);
+    printf("%s\nlip gap engines see: deviation %.4f\n", json, seen_gap);
+    assert_true(seen_gap < 0.015); /* the true mouths were hidden: they talk */
     assert_string_equal(json_string_value(json_object_get(root, "clip")), "interview_700.mp4");
     assert_string_equal(json_string_value(json_object_get(root, "lip_sync_model")), "oracle");
     assert_int_equal(figure(f, "frames"), frames_asked);
