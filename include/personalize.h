@@ -124,7 +124,8 @@ struct pz_prepare_params {
     int n_spoken;
     const char *lip_sync_model; /**< engine name, "auto", or NULL = "auto"; "none" = sound only */
     const char *face; /**< which person, when there are several: index, "largest"; NULL = must be clear */
-    const char *recogniser;   /**< "auto" or "pocketsphinx"; NULL = "auto" */
+    const char *recogniser;   /**< "pocketsphinx", "whisper", "whisper:SIZE" (or a file); "auto" and NULL: the
+                                   first */
     const char *consent_file; /**< JSON consent record to carry along, or NULL */
 };
 #define PZ_PREPARE_PARAMS_DEFAULT                                                                            \

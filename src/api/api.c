@@ -209,6 +209,7 @@ static struct pz_prepare_request prepare_request(const struct pz_prepare_params 
                                        .spoken = spoken,
                                        .n_spoken = a->n_spoken,
                                        .engine = a->lip_sync_model,
+                                       .recogniser = a->recogniser,
                                        .face = a->face,
                                        .consent_file = a->consent_file};
 }
@@ -218,9 +219,11 @@ static enum pz_status check_prepare(struct pz_context *ctx, const struct pz_prep
     struct pz_log *log = ctx->pipeline.job.log;
     if (!a->video || !*a->video)
         return pz_fail(log, PZ_ERR_USAGE, "no film was named");
-    if (a->recogniser && strcmp(a->recogniser, "auto") != 0 && strcmp(a->recogniser, "pocketsphinx") != 0)
-        return pz_fail(log, PZ_ERR_USAGE, "unknown recogniser '%s'; there are: auto, pocketsphinx",
-                       a->recogniser);
+    const char *who = a->recogniser;
+    if (who && strcmp(who, "auto") != 0 && strcmp(who, "pocketsphinx") != 0 && strcmp(who, "whisper") != 0 &&
+        strncmp(who, "whisper:", 8) != 0)
+        return pz_fail(log, PZ_ERR_USAGE,
+                       "unknown recogniser '%s'; there are: auto, pocketsphinx, whisper, whisper:SIZE", who);
     return PZ_OK;
 }
 

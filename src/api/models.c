@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "lipsync/lse.h"
 #include "lipsync/wav2lip_model.h"
+#include "speech/whisper.h"
 
 #include "tensor/cuda/cuda.h"
 
@@ -22,6 +23,31 @@ static enum pz_status check_wav2lip(const char *path, const struct pz_job *job);
 #define W2L_LICENCE                                                                                          \
     "research, academic and personal use only, no commercial use (Rudrabha/Wav2Lip; trained on LRS2)"
 #define DRIVE_FOLDER "https://drive.google.com/drive/folders/153HLrqlBNxzZcHi17PEvP09kkAfzRshM"
+
+/* A size of Whisper: its checkpoint and its words. OpenAI's address of a checkpoint carries its SHA-256. */
+#define WHISPER_LICENCE "MIT (OpenAI)"
+#define WHISPER_CODE                                                                                         \
+    "https://raw.githubusercontent.com/openai/whisper/c0d2f624c09dc18e709e37c2ad90c039a4eb72a2/whisper/"     \
+    "assets/"
+#define ALL_WORDS                                                                                            \
+    "multilingual.tiktoken", 816730, "b34b360dbb493e781e479794586d661700670d65564001f23024971d1f2fa126"
+#define ENGLISH_WORDS                                                                                        \
+    "gpt2.tiktoken", 835554, "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
+#define WHISPER(size, sha, words) WHISPER_ROWS(size, sha, words)
+#define WHISPER_ROWS(size, sha, words_file, words_bytes, words_sha)                                          \
+    {.model = "whisper:" size,                                                                               \
+     .path = "whisper/" size ".pt",                                                                          \
+     .url = "https://openaipublic.azureedge.net/main/whisper/models/" sha "/" size ".pt",                    \
+     .sha256 = sha,                                                                                          \
+     .licence = WHISPER_LICENCE,                                                                             \
+     .used_for = "recognition (--recogniser whisper:" size ")",                                              \
+     .how = "personalize models download whisper:" size,                                                     \
+     .check = pz_whisper_verify},                                                                            \
+    {                                                                                                        \
+        .model = "whisper:" size, .path = "whisper/" words_file, .url = WHISPER_CODE words_file,             \
+        .n_bytes = words_bytes, .sha256 = words_sha, .licence = WHISPER_LICENCE, .used_for = "its words",    \
+        .how = "personalize models download whisper:" size, .check = pz_whisper_verify_words                 \
+    }
 
 /* Sizes and hashes are said where somebody has measured or published them; the others are checked by their
  * tensors. */
@@ -75,6 +101,18 @@ static const struct pz_weight_file files[] = {
      .used_for = "LSE-D, LSE-C and offset in `evaluate`",
      .how = "personalize models download syncnet",
      .check = pz_lse_verify},
+    WHISPER("tiny", "65147644a518d12f04e32d6f3b26facc3f8dd46e5390956a9424a650c0ce22b9", ALL_WORDS),
+    WHISPER("tiny.en", "d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03", ENGLISH_WORDS),
+    WHISPER("base", "ed3a0b6b1c0edf879ad9b11b1af5a0e6ab5db9205f891f668f8b0e6c6326e34e", ALL_WORDS),
+    WHISPER("base.en", "25a8566e1d0c1e2231d1c762132cd20e0f96a85d16145c3a00adf5d1ac670ead", ENGLISH_WORDS),
+    WHISPER("small", "9ecf779972d90ba49c06d968637d720dd632c55bbf19d441fb42bf17a411e794", ALL_WORDS),
+    WHISPER("small.en", "f953ad0fd29cacd07d5a9eda5624af0f6bcf2258be67c92b79389873d91e0872", ENGLISH_WORDS),
+    WHISPER("medium", "345ae4da62f9b3d59415adc60127b97c714f32e89e936602e85993674d08dcb1", ALL_WORDS),
+    WHISPER("medium.en", "d7440d1dc186f76616474e0ff0b3b6b879abc9d1a4926b7adfa41db2d497ab4f", ENGLISH_WORDS),
+    WHISPER("large-v1", "e4b87e7e0bf463eb8e6956e646f1e277e901512310def2c24bf0e11bd3c28e9a", ALL_WORDS),
+    WHISPER("large-v2", "81f7c96c852ee8fc832187b0132e569d6c3065a3252ed18e56effd0b6a73e524", ALL_WORDS),
+    WHISPER("large-v3", "e5b1a55b89c1367dacf97e3e19bfd829a01529dbfdeefa8caeb59b3f1b81dadb", ALL_WORDS),
+    WHISPER("large-v3-turbo", "aff26ae408abcba5fbf8813c21e62b0941638c5f6eebfb145be0c9839262a19a", ALL_WORDS),
 };
 #define N_FILES ((int)(sizeof files / sizeof files[0]))
 
@@ -105,14 +143,7 @@ const struct pz_weight_file *pz_weight_file_at(int i)
 
 char *pz_api_models_dir(const char *given)
 {
-    const char *env = getenv("PERSONALIZE_MODELS"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (given)
-        return pz_strdup(given);
-    if (env && *env)
-        return pz_strdup(env);
-    if (xdg && *xdg)
-        return pz_asprintf("%s/personalize/models", xdg);
-    return pz_asprintf("%s/.cache/personalize/models", home && *home ? home : "/tmp");
+    return pz_weights_dir(given);
 }
 
 char *pz_weight_file_locate(const struct pz_weight_file *f, const char *dir)
@@ -256,7 +287,7 @@ enum pz_status pz_api_models_verify(struct pz_pipeline *p, const char *name, cha
     } else {
         st = dump(log, json_pack("{s:o}", "files", list), json);
     }
-    if (st == PZ_OK && bad && !(broken && bad->check))
+    if (st == PZ_OK && bad && !(broken && bad->check && !bad->sha256))
         st = pz_fail(log, PZ_ERR_WEIGHTS, "%s is missing or not the expected file; get it with %s", bad->path,
                      bad->how);
     else if (st == PZ_OK && bad)
@@ -267,7 +298,7 @@ enum pz_status pz_api_models_verify(struct pz_pipeline *p, const char *name, cha
 
 enum pz_status pz_api_models_unknown(struct pz_log *log, const char *name)
 {
-    char known[256] = "";
+    char known[512] = "";
     for (int i = 0; i < N_FILES; i++) {
         size_t at = strlen(known);
         if (!i || strcmp(files[i].model, files[i - 1].model) != 0)

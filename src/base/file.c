@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -263,4 +264,16 @@ char *pz_path_join(const char *dir, const char *name)
 {
     size_t n = strlen(dir);
     return pz_asprintf("%s%s%s", dir, n && dir[n - 1] == '/' ? "" : "/", name);
+}
+
+char *pz_weights_dir(const char *given)
+{
+    const char *env = getenv("PERSONALIZE_MODELS"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (given)
+        return pz_strdup(given);
+    if (env && *env)
+        return pz_strdup(env);
+    if (xdg && *xdg)
+        return pz_asprintf("%s/personalize/models", xdg);
+    return pz_asprintf("%s/.cache/personalize/models", home && *home ? home : "/tmp");
 }

@@ -59,6 +59,10 @@ PZ_NODISCARD enum pz_status pz_make_dirs(struct pz_log *log, const char *path);
 void pz_remove_tree(const char *path);
 
 bool pz_file_exists(const char *path);
+
+/** Folder of downloaded weights: the given one, else $PERSONALIZE_MODELS, else the user's cache. On the heap
+ * (pz_free), NULL on no memory. */
+char *pz_weights_dir(const char *given);
 bool pz_is_dir(const char *path);
 
 /** "dir/name" on the heap; free with pz_free(). NULL on no memory. */

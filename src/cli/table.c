@@ -65,8 +65,10 @@ const struct pz_cli_option pz_cli_options[] = {
      "The variable NAME is where WORDS are spoken in the film (every time)."},
     {"transcript", 0, PZ_OPT_TEXT, "TEXT|FILE", NULL, 0, 0, ANALYSE, FIELD(transcript),
      "What is said in the film, variables marked {NAME=WORDS}; without it VIDEO's stem with .txt is tried."},
-    {"recogniser", 0, PZ_OPT_CHOICE, "NAME", "auto|pocketsphinx", 0, 0, ANALYSE, FIELD(recogniser),
-     "Who listens to the film."},
+    {"recogniser", 0, PZ_OPT_TEXT, "NAME", NULL, 0, 0, ANALYSE, FIELD(recogniser),
+     "Who listens to the film: pocketsphinx, whisper or whisper:SIZE (tiny, base.en, turbo, a file …); auto "
+     "is "
+     "pocketsphinx."},
     {"say", 0, PZ_OPT_PAIR, "NAME=HOW", NULL, 0, 0, MAKE, FIELD(say),
      "How the value of NAME is pronounced: IPA between slashes, or a respelling."},
     {"audio", 0, PZ_OPT_PAIR, "NAME=FILE", NULL, 0, 0, MAKE, FIELD(audio),

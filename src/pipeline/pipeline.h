@@ -36,6 +36,8 @@ struct pz_pipeline {
     const char *device;     /**< "auto", "cpu", "cuda[:N]" */
     const char *precision;  /**< NULL = the engine's default */
     struct pz_ears *ears;
+    struct pz_whisper_ears *whisper; /**< opened when a request asks for it */
+    char whisper_model[256];         /**< which one that is */
 };
 
 /** Free what the pipeline opened itself (the recogniser). */
@@ -69,7 +71,8 @@ struct pz_prepare_request {
     const struct pz_name_value *spoken;
     int n_spoken;
     const char *engine; /**< name, "auto", "none" or NULL = "auto" */
-    const char *face;   /**< "largest", an index, or NULL */
+    const char *recogniser; /**< "auto", "pocketsphinx", "whisper[:SIZE]"; NULL = "auto" */
+    const char *face;       /**< "largest", an index, or NULL */
     const char *consent_file;
     bool slots_optional; /**< no variable at all is fine (lip-sync alone, or slots to be written by hand) */
 };

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "pipeline/film.h"
 #include "pipeline/prepare.h"
+#include "speech/whisper.h"
 
 #define WHOLE_FILM_S 90.0 /* films up to this length are looked at completely */
 #define FIT_WINDOW_S 60.0 /* longer ones are learned from in a window of this length */
@@ -31,6 +32,39 @@
 void pz_pipeline_close(struct pz_pipeline *p)
 {
     pz_ears_close(&p->ears);
+    pz_whisper_ears_close(&p->whisper);
+}
+
+/* The model a recogniser's name means: "whisper:SIZE" is SIZE, "whisper" tiny, all others NULL. */
+static const char *whisper_model(const char *recogniser)
+{
+    if (!recogniser || strncmp(recogniser, "whisper", 7) != 0)
+        return NULL;
+    return recogniser[7] == ':' && recogniser[8] ? recogniser + 8 : "tiny";
+}
+
+/* Let the recogniser of a request find the words; the ears go back to their own with NULL. */
+static enum pz_status use_recogniser(struct pz_pipeline *p, const char *recogniser, struct pz_ears *ears)
+{
+    const char *model = whisper_model(recogniser);
+    enum pz_status st = PZ_OK;
+    pz_ears_use_whisper(ears, NULL);
+    if (!model)
+        return PZ_OK;
+    if (p->whisper && strcmp(p->whisper_model, model) != 0)
+        pz_whisper_ears_close(&p->whisper);
+    if (!p->whisper) {
+        char *dir = pz_weights_dir(p->models_dir);
+        st = dir ? pz_whisper_ears_open(model, dir, PZ_WHISPER_BEAMS, &p->job, &p->whisper)
+                 : pz_fail(p->job.log, PZ_ERR_NOMEM, "no memory for Whisper");
+        pz_free(dir);
+        snprintf(p->whisper_model, sizeof p->whisper_model, "%s", model);
+    }
+    if (st >= PZ_OK) {
+        pz_whisper_forget(p->whisper);
+        pz_ears_use_whisper(ears, p->whisper);
+    }
+    return st;
 }
 
 enum pz_status pz_pipeline_ears(struct pz_pipeline *p, struct pz_ears **ears)
@@ -121,7 +155,7 @@ enum pz_status pz_prepare_listen(struct pz_pipeline *p, const struct pz_prepare_
     struct pz_film_sound sound = {0};
     struct pz_spoken *spoken = NULL;
     char(*names)[65] = NULL;
-    struct pz_ears *ears;
+    struct pz_ears *ears = NULL;
     *out = (struct pz_analysis){0};
     if (!info->has_sound)
         return pz_fail(log, PZ_ERR_INPUT, "'%s' has no sound track: the words to replace cannot be found",
@@ -149,11 +183,16 @@ enum pz_status pz_prepare_listen(struct pz_pipeline *p, const struct pz_prepare_
         goto fail;
     }
     PZ_TRY(pz_pipeline_ears(p, &ears));
+    PZ_TRY(use_recogniser(p, transcript ? NULL : r->recogniser, ears));
     PZ_TRY(pz_film_sound_open(film_path, PZ_SPEECH_RATE, 1, n, &p->job, &sound));
     struct pz_analyse_params ap = {
         .transcript = transcript ? &parsed : NULL, .spoken = spoken, .n_spoken = r->n_spoken};
     PZ_TRY(pz_speech_analyse(ears, &sound.tap, &ap, &p->job, out));
+    snprintf(out->recogniser, sizeof out->recogniser, "%s",
+             transcript || !whisper_model(r->recogniser) ? "pocketsphinx" : r->recogniser);
 fail:
+    if (ears)
+        pz_ears_use_whisper(ears, NULL); /* read-back, on a thread of its own, hears with PocketSphinx */
     pz_film_sound_close(&sound);
     pz_transcript_free(&parsed);
     pz_free(spoken);
@@ -178,7 +217,7 @@ enum pz_status pz_prepare_take_analysis(const struct pz_analysis *a, struct pz_t
     d->words = pz_calloc((size_t)w->n + 1, sizeof *d->words);
     d->slots = pz_calloc((size_t)a->n_slots + 1, sizeof *d->slots);
     d->phones = pz_calloc((size_t)a->phones.n + 1, sizeof *d->phones);
-    d->recogniser = pz_strdup("pocketsphinx");
+    d->recogniser = pz_strdup(a->recogniser[0] ? a->recogniser : "pocketsphinx");
     if (!d->words || !d->slots || !d->phones || !d->recogniser)
         return PZ_ERR_NOMEM;
     for (int i = 0; i < w->n; i++) {
@@ -481,6 +520,7 @@ static char *cache_path(struct pz_pipeline *p, const struct pz_prepare_request *
         hash_text(&h, r->spoken[i].value);
     }
     hash_text(&h, engine);
+    hash_text(&h, whisper_model(r->recogniser));
     hash_text(&h, r->face);
     hash_text(&h, r->consent_file);
     pz_sha256_hex(&h, key);

@@ -20,6 +20,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "speech/whisper.h"
 
 #define MODEL_DIR "/usr/share/pocketsphinx/model/en-us"
 #define SCORE_UNIT 1024.0 // the library keeps path scores shifted right by 10 bits (its SENSCR_SHIFT)
@@ -27,6 +28,7 @@
 
 struct pz_ears {
     struct pz_log *log;
+    struct pz_whisper_ears *whisper; /* who recognises words; NULL: this file, borrowed */
     struct pz_lexicon *lexicon;
     char *hmm, *lm, *dict, *phone_lm; /* paths */
     ps_decoder_t *words;              /* language model and dictionary; at first need */
@@ -132,6 +134,16 @@ void pz_ears_close(struct pz_ears **ears)
     *ears = NULL;
 }
 
+void pz_ears_use_whisper(struct pz_ears *ears, struct pz_whisper_ears *whisper)
+{
+    ears->whisper = whisper;
+}
+
+bool pz_ears_uses_whisper(const struct pz_ears *ears)
+{
+    return ears->whisper != NULL;
+}
+
 const struct pz_lexicon *pz_ears_lexicon(const struct pz_ears *ears)
 {
     return ears->lexicon;
@@ -212,6 +224,8 @@ enum pz_status pz_ears_words(struct pz_ears *e, const float *samples, int64_t n,
 
     if (n < PZ_SPEECH_RATE / 10)
         return PZ_OK;
+    if (e->whisper)
+        return pz_whisper_hear(e->whisper, samples, n, at, words);
     if (!e->words) {
         st = decoder_open(e, extra, &e->words);
         if (st < PZ_OK)

@@ -63,6 +63,9 @@ PZ_NODISCARD enum pz_status pz_ears_phone_loop(struct pz_ears_graph *g, int stat
 PZ_NODISCARD enum pz_status pz_ears_allphone(struct pz_ears *ears, const float *samples, int64_t n,
                                              struct pz_ears_path *path);
 
+/** True while Whisper recognises the words. */
+bool pz_ears_uses_whisper(const struct pz_ears *ears);
+
 struct pz_log *pz_ears_log(const struct pz_ears *ears);
 
 #endif

@@ -28,6 +28,10 @@ struct pz_ears;
 PZ_NODISCARD enum pz_status pz_ears_open(const char *model_dir, const struct pz_job *job,
                                          struct pz_ears **ears);
 void pz_ears_close(struct pz_ears **ears);
+/** From here on words are recognised by Whisper (borrowed), or by PocketSphinx again with NULL; aligning,
+ * looking for words by sound and read-back's scores stay PocketSphinx's. */
+struct pz_whisper_ears;
+void pz_ears_use_whisper(struct pz_ears *ears, struct pz_whisper_ears *whisper);
 /** The ears' lexicon, borrowed. */
 const struct pz_lexicon *pz_ears_lexicon(const struct pz_ears *ears);
 
@@ -57,9 +61,10 @@ struct pz_analysis {
     struct pz_phone_line phones; /**< covers [0, n_samples) completely */
     struct pz_slot *slots;       /**< ascending, not overlapping */
     int n_slots;
-    int64_t n_samples; /**< length of the film's sound at PZ_SPEECH_RATE */
-    bool aligned;      /**< words come from a transcript, not from recognition */
-    char *text;        /**< recognised text, or the transcript's, in plain words */
+    int64_t n_samples;   /**< length of the film's sound at PZ_SPEECH_RATE */
+    bool aligned;        /**< words come from a transcript, not from recognition */
+    char recogniser[64]; /**< who recognised, for the caller to set */
+    char *text;          /**< recognised text, or the transcript's, in plain words */
 };
 
 struct pz_analyse_params {

@@ -34,6 +34,8 @@ struct pz_whisper_ears {
     struct pz_whisper_head heads[MAX_HEADS];
     int n_heads, beams, columns, bands;
     float *window, *samples;
+    const struct pz_job *job;
+    const char *language; /* of the pieces heard, NULL: not told yet */
 };
 
 /* What is known while one film is heard. */
@@ -78,6 +80,7 @@ enum pz_status pz_whisper_ears_make(const struct pz_whisper_options *options, co
         return pz_fail(job->log, st, "no memory for Whisper");
     }
     e->v = *words;
+    e->job = job;
     *words = NULL;
     e->beams = beams < 1 ? 1 : beams;
     o.width = e->beams;
@@ -395,4 +398,39 @@ enum pz_status pz_whisper_plain_words(const struct pz_whisper_words *w, struct p
             return st;
     }
     return PZ_OK;
+}
+
+/* ---- pieces ---- */
+
+enum pz_status pz_whisper_hear(struct pz_whisper_ears *e, const float *samples, int64_t n, int64_t at,
+                               struct pz_words *words)
+{
+    struct pz_tap_memory memory;
+    struct pz_tap tap = pz_tap_from_memory(&memory, samples, n, PZ_SPEECH_RATE, 1);
+    struct pz_whisper_listen_params p = {.language = e->language};
+    struct pz_whisper_heard heard;
+    struct pz_job job = *e->job;
+    int first = words->n;
+    job.progress = NULL; /* of the film, not of its pieces */
+    enum pz_status st = pz_whisper_listen(e, &tap, &p, &job, &heard);
+    if (st >= PZ_OK)
+        st = pz_whisper_plain_words(&heard.words, words);
+    for (int i = first; i < words->n; i++) {
+        words->items[i].start += at;
+        words->items[i].end += at;
+    }
+    if (st >= PZ_OK && words->n > first)
+        e->language = pz_whisper_languages[heard.language];
+    pz_whisper_heard_free(&heard);
+    return st;
+}
+
+void pz_whisper_forget(struct pz_whisper_ears *e)
+{
+    e->language = NULL;
+}
+
+const char *pz_whisper_language(const struct pz_whisper_ears *e)
+{
+    return e->language;
 }

@@ -25,6 +25,11 @@ struct pz_whisper_ears;
 PZ_NODISCARD enum pz_status pz_whisper_ears_open(const char *model, const char *models_dir, int beams,
                                                  const struct pz_job *job, struct pz_whisper_ears **e);
 
+/** Is this file a complete Whisper model, is that one its words? Errors: WEIGHTS (the first wrong tensor is
+ * named), INPUT, FORMAT, NOMEM. */
+PZ_NODISCARD enum pz_status pz_whisper_verify(const char *path, const struct pz_job *job);
+PZ_NODISCARD enum pz_status pz_whisper_verify_words(const char *path, const struct pz_job *job);
+
 /** The same of a model by its options (rows and width are set here) and words, which are taken over, also on
  * failure. `name` picks the heads of the alignment, see pz_whisper_heads(). */
 PZ_NODISCARD enum pz_status pz_whisper_ears_make(const struct pz_whisper_options *o, const char *name,
@@ -50,6 +55,18 @@ struct pz_whisper_listen_params {
 PZ_NODISCARD enum pz_status pz_whisper_listen(struct pz_whisper_ears *e, const struct pz_tap *sound,
                                               const struct pz_whisper_listen_params *p,
                                               const struct pz_job *job, struct pz_whisper_heard *out);
+
+/** Words of a short piece of mono PZ_SPEECH_RATE sound, appended with `at` added to their times: what a film
+ * is heard by, piece by piece. The language is told from the first piece that has words and kept. Errors:
+ * NOMEM, DEVICE, CANCELLED. */
+PZ_NODISCARD enum pz_status pz_whisper_hear(struct pz_whisper_ears *e, const float *samples, int64_t n,
+                                            int64_t at, struct pz_words *words);
+
+/** Forget the language: another film follows. */
+void pz_whisper_forget(struct pz_whisper_ears *e);
+
+/** Code of the language told by pz_whisper_hear(), NULL before. */
+const char *pz_whisper_language(const struct pz_whisper_ears *e);
 
 /** The same words as the rest of this folder has them: samples at PZ_SPEECH_RATE, lower case, without spaces
  * and punctuation around them; words of nothing else are left out. Appended. Errors: NOMEM. */

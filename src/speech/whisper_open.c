@@ -7,6 +7,9 @@
 #include "base/mem.h"
 #include "speech/whisper.h"
 
+#define ALL_LANGUAGES 51865 /* tokens of the models that know them */
+#define ENGLISH 51864
+
 static const char *const sizes[] = {"tiny",     "tiny.en",  "base",     "base.en",
                                     "small",    "small.en", "medium",   "medium.en",
                                     "large-v1", "large-v2", "large-v3", "large-v3-turbo"};
@@ -107,7 +110,7 @@ static void name_of(const char *path, char out[64])
 /* Words beside the checkpoint, else in the models' folder. */
 static char *words_path(const char *checkpoint, const char *dir, int n_vocab)
 {
-    const char *name = n_vocab >= 51865 ? "multilingual.tiktoken" : "gpt2.tiktoken",
+    const char *name = n_vocab >= ALL_LANGUAGES ? "multilingual.tiktoken" : "gpt2.tiktoken",
                *slash = strrchr(checkpoint, '/');
     char *path = slash ? pz_asprintf("%.*s/%s", (int)(slash - checkpoint), checkpoint, name)
                        : pz_asprintf("./%s", name);
@@ -153,5 +156,45 @@ fail:
     pz_whisper_vocab_close(&words);
     pz_free(path);
     pz_free(list);
+    return st;
+}
+
+enum pz_status pz_whisper_verify(const char *path, const struct pz_job *job)
+{
+    struct pz_log *log = job ? job->log : NULL;
+    struct pz_whisper_layer layers[PZ_WHISPER_MAX_LAYERS];
+    struct pz_checkpoint *c = NULL;
+    struct pz_whisper_dims d;
+    struct pz_graph *g = NULL;
+    struct pz_params *p = NULL;
+    enum pz_status st;
+    PZ_TRY(pz_checkpoint_open(path, job, &c));
+    PZ_TRY(pz_whisper_dims_read(c, path, log, &d));
+    struct pz_params_options o = pz_whisper_params(&d, c, path);
+    g = pz_graph_create(log);
+    p = g ? pz_params_create(g, &o, log) : NULL;
+    if (!p) {
+        st = pz_fail(log, PZ_ERR_NOMEM, "no memory for Whisper");
+        goto fail;
+    }
+    pz_nn_whisper_encoder(p, &d, PZ_NONE, NULL);
+    pz_nn_whisper_decoder(p, &d, PZ_NONE, PZ_NONE, PZ_NONE, PZ_NONE, layers);
+    st = pz_params_finish(p);
+fail:
+    pz_params_destroy(&p);
+    pz_graph_destroy(&g);
+    pz_checkpoint_close(&c);
+    return st;
+}
+
+enum pz_status pz_whisper_verify_words(const char *path, const struct pz_job *job)
+{
+    struct pz_whisper_vocab *v = NULL;
+    enum pz_status st = pz_whisper_vocab_open(NULL, path, ENGLISH, &v);
+    if (st == PZ_ERR_WEIGHTS) /* as many ranks as the others have */
+        st = pz_whisper_vocab_open(job ? job->log : NULL, path, ALL_LANGUAGES, &v);
+    else if (st < PZ_OK)
+        st = pz_whisper_vocab_open(job ? job->log : NULL, path, ENGLISH, &v); /* once more, and say why */
+    pz_whisper_vocab_close(&v);
     return st;
 }
