@@ -215,6 +215,39 @@ def case_interview():
     sound_ok(out, r)
 
 
+def case_wav2lip():
+    """A small network of random weights: the mouth is noise, everything around it must be right."""
+    need(SAMPLE)
+    tool = need(os.path.join(os.path.dirname(PROGRAM), "tests", "lipsync", "test_wav2lip"))
+    models, file, out = (os.path.join(WORK, n) for n in ("models", "small.pth", "w2l.mp4"))
+    shutil.rmtree(models, ignore_errors=True)
+    os.makedirs(models)
+    here = run("models", "path").stdout.strip()
+    if os.path.isdir(os.path.join(here, "mediapipe")):
+        os.symlink(os.path.join(here, "mediapipe"), os.path.join(models, "mediapipe"))
+    ask = [SAMPLE, "--customer-name", "John", "--destination", "Paris", "--lip-sync-model", "wav2lip", "--models-dir", models,
+           "--cache-dir", os.path.join(WORK, "cache"), "-o", out, "--quiet"]
+    began = time.time()
+    p = run(*ask, expect=4)
+    check(len(p.stderr.splitlines()) == 1 and "models download wav2lip" in p.stderr, "no weights: " + p.stderr.strip())
+    check(time.time() - began < 10 and not os.path.exists(out), "said at once, nothing written")
+    p = run("models", "download", "wav2lip", "--models-dir", models, expect=1)
+    check("licence" in p.stderr and "--accept-licence" in p.stderr, "a licence is asked for")
+    open(file, "wb").write(b"not weights")
+    run("models", "add", "wav2lip", file, "--models-dir", models, expect=2)
+    subprocess.run([tool, "--save", file], check=True)
+    run("models", "add", "wav2lip", file, "--models-dir", models)
+    run("models", "verify", "wav2lip", "--models-dir", models)
+    run(*ask)
+    r = check_report(os.path.join(WORK, "w2l.json"), 2)
+    check(r["model"] == "wav2lip", f"made by {r['model']}")
+    check_untouched(SAMPLE, out, r)
+    sound_ok(out, r)
+    check((r["qc"]["untouched_psnr_db"] or 0) >= 45, f"outside the mask {r['qc']['untouched_psnr_db']} dB")
+    check(r["qc"]["seam_delta_e"] <= 1.5, f"seam {r['qc']['seam_delta_e']}")
+    no_leftovers(WORK)
+
+
 def case_errors():
     """Bad input: one line, the documented exit code, nothing written."""
     d = os.path.join(WORK, "errors")

@@ -515,8 +515,13 @@ static void engine_draws_below_the_eyes(void **state)
     close_stage(&s);
 }
 
-int main(void)
+/* `test_wav2lip --save FILE` writes the small network for the end-to-end test. */
+int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "--save") == 0) {
+        write_weights(argv[2], "module.", WHOLE);
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_are_found_and_checked),
         cmocka_unit_test(windows_follow_the_films_times),
