@@ -2,11 +2,11 @@
 """The networks of nn_bench in PyTorch: the same names, weights (hash rule of the fact sheets) and inputs. Prints medians, and with
 --compare DIR how far the outputs that `nn_bench --dump DIR` left are from these.
 
-  nn_torch.py --net NAME [--batch 1,8,20] [--device cpu|cuda] [--dtype f32|f16|bf16] [--threads N] [--runs N] [--size S]
-              [--layout nchw|nhwc] [--compare DIR]
+  nn_torch.py --net NAME[:BATCHES[:SIZE]] [--batch 1,8,20] [--device cpu|cuda] [--dtype f32|f16|bf16] [--threads N] [--runs N] [--size S]
+              [--layout nchw|nhwc] [--compare DIR,...] [--file SAFETENSORS]
 
 With --compare the outputs are made in F32 (no TF32) whatever --dtype says: that is the truth to compare with."""
-import argparse, math, os, resource, statistics, time
+import argparse, json, math, mmap, os, resource, statistics, time
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -50,6 +50,19 @@ def by_rule(model, device):
             else:
                 v = 0.1 * v if k.endswith(("bias", "beta")) else 1 + 0.1 * v
             flat[a:a + step] = v.float()
+
+
+def from_file(model, path):
+    """Parameters from what `nn_bench --save` wrote, mapped."""
+    with open(path, "rb") as f:
+        data = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY)
+    n = int.from_bytes(data[:8], "little")
+    head, kinds = json.loads(data[8:8 + n]), {"F32": torch.float32, "F16": torch.float16}
+    state = model.state_dict()
+    for k, e in head.items():
+        a, b = e["data_offsets"]
+        kind = kinds[e["dtype"]]
+        state[k].copy_(torch.frombuffer(data, dtype=kind, count=(b - a) // kind.itemsize, offset=8 + n + a).view(e["shape"]))
 
 
 class Mod(nn.Module):
@@ -443,13 +456,16 @@ def timed(call, cuda, runs):
 
 
 def compare(args, name, batch, outs):
-    for i, o in enumerate(outs):
-        path = os.path.join(args.compare, f"{name}-b{batch}-o{i}.f32")
+    for i, (folder, o) in enumerate((f, o) for f in args.compare.split(",") for o in outs):
+        path = os.path.join(folder, f"{name}-b{batch}-o{i % len(outs)}.f32")
+        if not os.path.exists(path):
+            print(f"    {path}: not there")
+            continue
         a = torch.frombuffer(bytearray(open(path, "rb").read()), dtype=torch.float32)
         b = (o.permute(0, 2, 3, 1) if o.dim() == 4 else o).contiguous().float().cpu().view(-1)
         worst = ((a - b).abs().max() / b.abs().max()).item()
         mse = ((a.clamp(-1, 1) - b.clamp(-1, 1)).double() ** 2).mean().item() / 4
-        print(f"    output {i}: largest error {worst:.3e} of the largest value, PSNR of it as a picture "
+        print(f"    {path}: largest error {worst:.3e} of the largest value, PSNR of it as a picture "
               f"{-10 * math.log10(max(mse, 1e-30)):.1f} dB", flush=True)
 
 
@@ -458,7 +474,7 @@ def measure(args, name, batch):
     cuda, kind = args.device == "cuda", {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}[args.dtype]
     with torch.device(args.device):
         model = make()
-    by_rule(model, args.device)
+    from_file(model, args.file) if args.file else by_rule(model, args.device)
     model = model.eval()
     given = [make_input(k, s, 9000 + i, args.device) for i, (k, s) in enumerate(inputs(batch, args.size or size))]
     with torch.inference_mode():
@@ -485,6 +501,7 @@ def main():
     p.add_argument("--size", type=int, default=0)
     p.add_argument("--layout", default="nchw")
     p.add_argument("--compare")
+    p.add_argument("--file")
     args = p.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -492,8 +509,11 @@ def main():
     torch.backends.cudnn.benchmark = args.device == "cuda"
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     print("torch", torch.__version__, torch.cuda.get_device_name() if args.device == "cuda" else f"{torch.get_num_threads()} threads")
-    for name in args.net or ["vae_decoder", "musetalk_unet"]:
-        for b in args.batch.split(","):
+    usual = args.size
+    for spec in args.net or ["vae_decoder", "musetalk_unet"]:
+        name, batches, size = (spec.split(":") + ["", ""])[:3]
+        args.size = int(size) if size else usual
+        for b in (batches or args.batch).split(","):
             measure(args, name, int(b))
 
 
