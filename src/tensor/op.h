@@ -146,7 +146,7 @@ struct pz_op_args {
     void *state;          /**< what prepare made: immutable, shared by all sessions of a plan */
     void *local;          /**< what attach made: belongs to one session */
     void *scratch;        /**< as many bytes as prepare asked for, 64-byte aligned */
-    struct pz_pool *pool; /**< may be NULL */
+    struct pz_pool *pool; /**< may be NULL; while preparing: threads that may help to pack */
     int rung;             /**< best instruction set to use, see tensor/cpu/cpu.h */
     int threads;  /**< threads a foreign library may use, fixed when the plan is made; 0 counts as 1 */
     void *device; /**< CUDA forms only: the plan's struct pz_cuda; all data pointers are then the device's */

@@ -158,6 +158,7 @@ static enum pz_status choose(struct pz_plan *p, struct pz_log *log)
         pz_graph_args(p->g, &p->nodes[i], &a);
         a.rung = p->params.rung;
         a.threads = p->params.threads;
+        a.pool = p->loaders;
         a.device = p->device;
         a.packed = p->device ? NULL : &packed;
         a.held = p->params.dtype;

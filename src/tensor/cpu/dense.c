@@ -65,7 +65,7 @@ static enum pz_status prepare_packed(struct pz_log *log, const struct pz_op_args
             release(s);
             return pz_fail(log, PZ_ERR_NOMEM, "no memory for %zu bytes of packed weights", bytes);
         }
-        pack_now(NULL, &p);
+        pack_now(a->pool, &p);
         pz_op_packed(a, 1);
     } else {
         *scratch += bytes;

@@ -79,18 +79,33 @@ static bool few_fits(const struct pz_op_args *a)
     return pairs(a, (size_t)a->in[1].shape.dim[3]) && !pz_cpu_given(a, 3);
 }
 
+struct packing {
+    const struct pz_cpu_fns *f;
+    const float *w;
+    size_t n, k;
+    bool half;
+    void *out;
+};
+
+static void pack_task(void *user, int index, int worker)
+{
+    const struct packing *p = user;
+    size_t i = (size_t)index;
+    if (p->half)
+        pz_cpu_pack_half(p->f, p->w, false, p->k, 1, p->n, p->k, p->out, i, i + 1);
+    else
+        pz_cpu_pack_panels(p->f, p->w, p->k, 1, p->n, p->k, p->out, i, i + 1);
+}
+
 /* Filters of depth k, one row of w each, packed for the picture's type. */
 static void *pack(const struct pz_op_args *a, const float *w, size_t n, size_t k)
 {
-    const struct pz_cpu_fns *f = pz_cpu_fns_get(a->rung);
-    size_t floats = pz_cpu_packed_floats(f, n, k), panel = 2 * (size_t)f->lanes;
-    bool half = pz_cpu_half(&a->in[0]);
-    void *out = pz_calloc(floats, half ? 2 : 4);
-    if (out && half)
-        pz_cpu_pack_half(f, w, false, k, 1, n, k, out, 0, (n + panel - 1) / panel);
-    else if (out)
-        pz_cpu_pack(f, w, k, 1, n, k, out);
-    return out;
+    struct packing p = {pz_cpu_fns_get(a->rung), w, n, k, pz_cpu_half(&a->in[0]), NULL};
+    size_t panel = 2 * (size_t)p.f->lanes;
+    p.out = pz_calloc(pz_cpu_packed_floats(p.f, n, k), p.half ? 2 : 4);
+    if (p.out)
+        pz_pool_run(n * k > 65536 ? a->pool : NULL, pack_task, &p, (int)((n + panel - 1) / panel));
+    return p.out;
 }
 
 static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, void **state, size_t *scratch)

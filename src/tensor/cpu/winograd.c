@@ -60,17 +60,24 @@ static void transform_filter(const float *w, size_t step, double u[PLANES])
             u[i * 6 + k] = half[i][0] * g[k][0] + half[i][1] * g[k][1] + half[i][2] * g[k][2];
 }
 
-static void pack(struct wino *s, const struct pz_cpu_fns *f, const float *w, size_t ci, size_t co)
+struct packing {
+    const struct wino *s;
+    const float *w;
+    size_t ci, co, panel;
+};
+
+/* All filters of one panel. */
+static void pack_task(void *user, int index, int worker)
 {
-    size_t panel = 2 * (size_t)f->lanes;
-    for (size_t first = 0; first < co; first += panel)
-        for (size_t c = 0; c < ci; c++)
-            for (size_t o = first; o < co && o < first + panel; o++) {
-                double u[PLANES];
-                transform_filter(w + o * 9 * ci + c, ci, u);
-                for (size_t p = 0; p < PLANES; p++)
-                    s->w[p * s->w_plane + (first / panel * ci + c) * panel + o - first] = (float)u[p];
-            }
+    const struct packing *p = user;
+    size_t first = (size_t)index * p->panel, ci = p->ci;
+    for (size_t c = 0; c < ci; c++)
+        for (size_t o = first; o < p->co && o < first + p->panel; o++) {
+            double u[PLANES];
+            transform_filter(p->w + o * 9 * ci + c, ci, u);
+            for (size_t i = 0; i < PLANES; i++)
+                p->s->w[i * p->s->w_plane + ((size_t)index * ci + c) * p->panel + o - first] = (float)u[i];
+        }
 }
 
 struct layout {
@@ -138,7 +145,8 @@ static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, vo
         release(s);
         return pz_fail(log, PZ_ERR_NOMEM, "no memory for a convolution's weights");
     }
-    pack(s, f, a->in[1].data, l.ci, l.co);
+    struct packing p = {s, a->in[1].data, l.ci, l.co, 2 * (size_t)f->lanes};
+    pz_pool_run(a->pool, pack_task, &p, (int)((l.co + p.panel - 1) / p.panel));
     if (pz_cpu_given(a, 2))
         memcpy(s->bias, a->in[2].data, l.co * sizeof *s->bias);
     pz_op_packed(a, 1);
