@@ -306,6 +306,10 @@ static void attention(struct trial *t)
     static const int widths[] = {1, 5, 8, 16, 24, 40, 64, 72, 80, 128, 160, 192};
     int b = between(t, 1, 2), tq = between(t, 1, 150), tk = between(t, 1, 150), h = between(t, 1, 4);
     int d = widths[pz_rng_below(&t->rng, sizeof widths / sizeof *widths)];
+    if (between(t, 0, 3) == 0) { /* a decoder's step: few queries, many keys */
+        tq = between(t, 1, 7);
+        tk = between(t, 1, 700);
+    }
     input(t, 0, PZ_DTYPE_F32, shape4(b, tq, h, d));
     input(t, 1, PZ_DTYPE_F32, shape4(b, tk, h, d));
     input(t, 2, PZ_DTYPE_F32, shape4(b, tk, h, d));

@@ -1,7 +1,9 @@
 /*
  * Attention without a matrix of scores: keys and values are packed once a head, then each task takes a few
  * queries through blocks of keys, keeping the running maximum and sum. Source: Milakov and Gimelshein,
- * arXiv:1805.02867; Dao et al., arXiv:2205.14135. Heads wider than MAX_WIDTH are left to ref.
+ * arXiv:1805.02867; Dao et al., arXiv:2205.14135. Heads wider than MAX_WIDTH are left to ref. A few queries,
+ * as of a decoder that speaks word by word, are not worth packing for: they read keys and values where they
+ * lie.
  */
 #include <math.h>
 #include <string.h>
@@ -10,6 +12,7 @@
 
 #define QUERIES 24
 #define KEYS 256
+#define FEW 6 /* queries */
 #define MAX_WIDTH 512
 
 struct attention {
@@ -18,6 +21,7 @@ struct attention {
     size_t heads, d, tq, tk, q_blocks, k_bytes, v_bytes;
     char *room; /* [B × heads][packed keys, packed values] */
     float scale;
+    bool few;
     bool half; /* queries, keys, values and output are BF16; scores and sums are F32 */
 };
 
@@ -29,8 +33,11 @@ static struct attention shape_of(const struct pz_op_args *a)
     t.tk = (size_t)a->in[1].shape.dim[1];
     t.q_blocks = (t.tq + QUERIES - 1) / QUERIES;
     t.half = pz_cpu_half(&a->in[0]);
+    t.few = t.tq <= FEW && !t.half;
     t.k_bytes = pz_cpu_packed_floats(t.f, t.tk, t.d) * (t.half ? 2 : 4);
     t.v_bytes = pz_cpu_packed_floats(t.f, t.d, (t.tk + 1) / 2 * 2) * (t.half ? 2 : 4);
+    if (t.few)
+        t.k_bytes = t.v_bytes = 0;
     t.room = a->scratch;
     t.scale = a->attrs->value != 0 ? a->attrs->value : 1.0f / sqrtf((float)t.d);
     return t;
@@ -155,10 +162,46 @@ static void query_task(void *user, int index, int worker)
     }
 }
 
+/* One query of one head, without packing. */
+static void lone_query(const struct attention *t, size_t b, size_t h, size_t q)
+{
+    const struct pz_cpu_fns *f = t->f;
+    const size_t row = t->heads * t->d, d = t->d;
+    const float *x = (const float *)t->a->in[0].data + (b * t->tq + q) * row + h * d;
+    const float *k = (const float *)t->a->in[1].data + b * t->tk * row + h * d;
+    const float *v = (const float *)t->a->in[2].data + b * t->tk * row + h * d, *mask = mask_row(t, b, h);
+    float scores[KEYS], part[MAX_WIDTH], sums[MAX_WIDTH], top = -INFINITY, sum = 0;
+    const float *values[KEYS];
+    for (size_t k0 = 0; k0 < t->tk; k0 += KEYS) {
+        size_t keys = t->tk - k0 < KEYS ? t->tk - k0 : KEYS;
+        f->dots(x, k + k0 * row, row, keys, d, scores);
+        float shrink = f->attend(scores, keys, t->scale, mask ? mask + q * t->tk + k0 : NULL, &top, &sum);
+        for (size_t i = 0; i < keys; i++)
+            values[i] = v + (k0 + i) * row;
+        f->blend(values, scores, (int)keys, k0 ? part : sums, d);
+        if (k0 && shrink != 1)
+            f->map(PZ_MAP_SCALE, sums, sums, d, shrink);
+        if (k0)
+            f->binary(PZ_BINARY_ADD, sums, false, part, false, PZ_ACT_NONE, sums, d);
+    }
+    f->map(PZ_MAP_SCALE, sums, (float *)t->a->out.data + (b * t->tq + q) * row + h * d, d, 1 / sum);
+}
+
+static void few_task(void *user, int index, int worker)
+{
+    const struct attention *t = user;
+    size_t head = (size_t)index / t->tq;
+    lone_query(t, head / t->heads, head % t->heads, (size_t)index % t->tq);
+}
+
 static void run(const struct pz_op_args *a)
 {
     struct attention t = shape_of(a);
     size_t heads = (size_t)a->in[0].shape.dim[0] * t.heads;
+    if (t.few) {
+        pz_pool_run(a->pool, few_task, &t, (int)(heads * t.tq));
+        return;
+    }
     pz_pool_run(a->pool, pack_task, &t, (int)heads);
     pz_pool_run(a->pool, query_task, &t, (int)(heads * t.q_blocks));
 }

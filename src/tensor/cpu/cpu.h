@@ -126,6 +126,8 @@ struct pz_cpu_fns {
     float (*top)(const float *x, size_t n);
     /** out[i] = Σ w[k] p[k][i] over `many` rows. */
     void (*blend)(const float *const *p, const float *w, int many, float *out, size_t n);
+    /** out[j] = Σ x[i] y[j·row + i], i < d, for `n` rows of y. */
+    void (*dots)(const float *x, const float *y, size_t row, size_t n, size_t d, float *out);
     /** One block of scores of one query: × scale, + mask (or NULL), then exp(score − top) in place; top and
      * sum are brought up to date (before the first block −inf and 0). Returns the factor for the earlier
      * sums. */

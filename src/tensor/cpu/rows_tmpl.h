@@ -154,6 +154,30 @@ static void blend_row(const float *const *p, const float *w, int many, float *ou
          store_upto(out + i, v, left))
 }
 
+/* Four rows at a time, so that sums do not wait for each other. */
+static void dots_row(const float *x, const float *y, size_t row, size_t n, size_t d, float *out)
+{
+    size_t whole = d / LANES * LANES;
+    for (size_t j = 0; j < n; j += 4) {
+        size_t many = n - j < 4 ? n - j : 4;
+        const float *p[4];
+        vec sum[4] = {{0}};
+        for (size_t k = 0; k < 4; k++)
+            p[k] = y + (j + (k < many ? k : 0)) * row;
+        for (size_t i = 0; i < whole; i += LANES) {
+            vec v = load(x + i);
+            for (size_t k = 0; k < 4; k++)
+                sum[k] += v * load(p[k] + i);
+        }
+        for (size_t k = 0; k < many; k++) {
+            float tail = 0;
+            for (size_t i = whole; i < d; i++)
+                tail += x[i] * p[k][i];
+            out[j + k] = sum_of(sum[k]) + tail;
+        }
+    }
+}
+
 /* scores: what the last block of keys gave; afterwards their weights. Returns what earlier sums shrink by. */
 static float attend_row(float *scores, size_t n, float scale, const float *mask, float *top, float *sum)
 {
