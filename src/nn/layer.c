@@ -162,6 +162,25 @@ int pz_nn_concat(struct pz_params *p, int axis, int a, int b)
     return op(p, PZ_OP_CONCAT, &(struct pz_attrs){.axis = axis}, (int[]){a, b}, 2);
 }
 
+int pz_nn_stack(struct pz_params *p, const int *values, int n)
+{
+    struct pz_shape s = pz_graph_view(pz_params_graph(p), n > 0 ? values[0] : PZ_NONE).shape;
+    int part[PZ_OP_MAX_IN], m = 0;
+    if (n < 1 || s.rank < 1 || s.rank >= PZ_MAX_RANK)
+        return PZ_NONE;
+    s.dim[s.rank] = s.dim[s.rank - 1];
+    s.dim[s.rank - 1] = 1;
+    s.rank++;
+    for (int i = 0; i < n; i++) {
+        if (m == PZ_OP_MAX_IN) { /* what there is so far becomes one part */
+            part[0] = op(p, PZ_OP_CONCAT, &(struct pz_attrs){.axis = s.rank - 2}, part, m);
+            m = 1;
+        }
+        part[m++] = pz_nn_reshape(p, values[i], s);
+    }
+    return m == 1 ? part[0] : op(p, PZ_OP_CONCAT, &(struct pz_attrs){.axis = s.rank - 2}, part, m);
+}
+
 int pz_nn_reshape(struct pz_params *p, int x, struct pz_shape shape)
 {
     return op(p, PZ_OP_RESHAPE, &(struct pz_attrs){.shape = shape}, &x, 1);

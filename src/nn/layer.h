@@ -61,6 +61,9 @@ int pz_nn_add(struct pz_params *p, int a, int b);
 int pz_nn_mul(struct pz_params *p, int a, int b);
 int pz_nn_unary(struct pz_params *p, enum pz_op op, int x);
 int pz_nn_concat(struct pz_params *p, int axis, int a, int b);
+/** `n` ≥ 1 values of one shape side by side along a new axis before the last: [..,C] → [..,n,C]. The features
+ * of lip-sync models are Whisper's hidden states so stacked (spec/whisper.md §4.1). */
+int pz_nn_stack(struct pz_params *p, const int *values, int n);
 int pz_nn_reshape(struct pz_params *p, int x, struct pz_shape shape);
 /** Output axis i is input axis perm[i]; `perm` has as many entries as x has axes. */
 int pz_nn_transpose(struct pz_params *p, int x, const int *perm);

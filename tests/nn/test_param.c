@@ -293,6 +293,42 @@ static void wrong_files_are_named(void **state)
     }
 }
 
+/* 1, 5, 8, 9 and 13 states (Whisper's of tiny and small among them) side by side. */
+static void states_are_stacked(void **state)
+{
+    static const int counts[] = {1, 5, 8, 9, 13};
+    for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
+        struct pz_graph *g = pz_graph_create(NULL);
+        struct pz_params *p = pz_params_create(g, NULL, NULL);
+        int n = counts[k], h[13];
+        for (int i = 0; i < n; i++) {
+            char name[8];
+            snprintf(name, sizeof name, "h%d", i);
+            h[i] = pz_graph_input(g, name, (struct pz_shape){3, {2, 3, 4}});
+        }
+        pz_graph_output(g, "all", pz_nn_stack(p, h, n));
+        assert_int_equal(pz_params_finish(p), PZ_OK);
+        pz_params_destroy(&p);
+        struct pz_plan *plan;
+        struct pz_session *s;
+        assert_int_equal(pz_plan_create(&g, &pz_plan_default, NULL, &plan), PZ_OK);
+        assert_int_equal(pz_session_create(plan, NULL, &s), PZ_OK);
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < 24; j++)
+                ((float *)pz_session_input(s, NULL, i).data)[j] = (float)(100 * i + j);
+        pz_session_run(s, NULL);
+        struct pz_view v = pz_session_output(s, "all", 0);
+        assert_int_equal(v.shape.rank, 4);
+        assert_int_equal(v.shape.dim[2], n);
+        for (int r = 0; r < 6; r++)
+            for (int i = 0; i < n; i++)
+                for (int c = 0; c < 4; c++)
+                    assert_true(((float *)v.data)[(r * n + i) * 4 + c] == (float)(100 * i + 4 * r + c));
+        pz_session_destroy(&s);
+        pz_plan_destroy(&plan);
+    }
+}
+
 static void mistakes_of_the_caller(void **state)
 {
     for (int i = 0; i < 4; i++) {
@@ -319,7 +355,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_rule_is_the_sheets), cmocka_unit_test(file_equals_rule),
         cmocka_unit_test(folding_is_the_norm),    cmocka_unit_test(wrong_files_are_named),
-        cmocka_unit_test(mistakes_of_the_caller),
+        cmocka_unit_test(states_are_stacked),     cmocka_unit_test(mistakes_of_the_caller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
