@@ -302,7 +302,7 @@ static void states_are_stacked(void **state)
         struct pz_params *p = pz_params_create(g, NULL, NULL);
         int n = counts[k], h[13];
         for (int i = 0; i < n; i++) {
-            char name[8];
+            char name[16];
             snprintf(name, sizeof name, "h%d", i);
             h[i] = pz_graph_input(g, name, (struct pz_shape){3, {2, 3, 4}});
         }
