@@ -116,13 +116,16 @@ static const struct pz_weight_file files[] = {
 };
 #define N_FILES ((int)(sizeof files / sizeof files[0]))
 
+/* The face tracker's weights: every engine stands on them. */
+#define FACES "mediapipe"
+
 struct engine_row {
     const char *name, *needs, *weights;
     bool cuda; /* runs there too */
 };
 
 static const struct engine_row engines[] = {
-    {"gaussian_splatting", "mediapipe", "fitted to the speaker at prepare", false},
+    {"gaussian_splatting", NULL, "fitted to the speaker at prepare", false},
     {"wav2lip", "wav2lip", "official, research and non-commercial use", true},
     {"musetalk", NULL, "official, MIT", false},
     {"latentsync", NULL, "official, OpenRAIL++", false},
@@ -218,9 +221,9 @@ enum pz_status pz_api_models_describe(struct pz_pipeline *p, char **json)
     for (int i = 0; i < N_ENGINES; i++) {
         const struct engine_row *e = &engines[i];
         bool built = pz_engine_find(e->name) != NULL;
-        const char *status = !built                         ? "not in this build"
-                             : have_all(log, e->needs, dir) ? "ready"
-                                                            : "weights missing";
+        const char *status = !built                                                      ? "not in this build"
+                             : have_all(log, e->needs, dir) && have_all(log, FACES, dir) ? "ready"
+                                                                                         : "weights missing";
         json_array_append_new(json_object_get(root, "engines"),
                               json_pack("{s:s, s:s, s:s, s:o}", "name", e->name, "status", status, "weights",
                                         e->weights, "devices",

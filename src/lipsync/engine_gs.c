@@ -82,6 +82,10 @@ static enum pz_status open_engine(const struct pz_engine_open_params *p, const s
     struct gs_engine *e = pz_calloc(1, sizeof *e);
     void *v = e;
     *engine = NULL;
+    if (p->precision && strcmp(p->precision, "f32") != 0) {
+        st = pz_fail(job->log, PZ_ERR_DEVICE, "gaussian_splatting computes in f32, not in %s", p->precision);
+        goto fail;
+    }
     if (p->device && strcmp(p->device, "cpu") != 0) {
         st = pz_fail(job->log, PZ_ERR_DEVICE, "gaussian_splatting runs on the cpu in this build, not on '%s'",
                      p->device);

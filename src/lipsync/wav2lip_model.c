@@ -94,19 +94,19 @@ fail:
 static enum pz_status plan_params(const char *device, const char *precision, const struct pz_job *job,
                                   struct pz_plan_params *pp)
 {
-    bool automatic = !device || !strcmp(device, "auto"), f16 = precision && !strcmp(precision, "f16");
+    bool automatic = !device || !strcmp(device, "auto");
     bool cuda = automatic ? pz_cuda_present() : !strncmp(device, "cuda", 4);
     *pp = pz_plan_default;
     pp->threads = job->pool ? pz_pool_threads(job->pool) : 1;
-    if (cuda) {
-        if (!pz_cuda_present())
-            return pz_fail(job->log, PZ_ERR_DEVICE, "device '%s': this build or this machine has no CUDA",
-                           device);
+    if (cuda && !pz_cuda_present())
+        return pz_fail(job->log, PZ_ERR_DEVICE, "device '%s': this build or this machine has no CUDA",
+                       device);
+    if (cuda)
         pp->backend = PZ_BACKEND_CUDA;
-        pp->dtype = !precision || f16 ? PZ_DTYPE_F16 : PZ_DTYPE_F32;
-    } else if (precision && strcmp(precision, "f32")) {
-        return pz_fail(job->log, PZ_ERR_DEVICE, "wav2lip computes in f32 on the cpu, not in %s", precision);
-    }
+    if (precision ? !strcmp(precision, "f16") : cuda)
+        pp->dtype = PZ_DTYPE_F16;
+    else if (precision && !strcmp(precision, "bf16"))
+        pp->dtype = PZ_DTYPE_BF16;
     return PZ_OK;
 }
 

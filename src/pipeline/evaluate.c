@@ -185,17 +185,12 @@ static json_t *figures_json(const struct pz_figures *f)
     return row;
 }
 
-static const char *device_name(const struct pz_pipeline *p)
-{
-    return p->device && strcmp(p->device, "auto") != 0 ? p->device : "cpu";
-}
-
 static enum pz_status answer(const struct pz_evaluate *e, const struct pz_figures f[PZ_EVALUATE_VARIANTS],
                              char **json)
 {
     json_t *root =
         json_pack("{s:s, s:s, s:s, s:o, s:o, s:{s:o, s:o, s:o}}", "clip", pz_evaluate_base(e->r->video),
-                  "lip_sync_model", e->engine->name, "device", device_name(e->p), "fit_s",
+                  "lip_sync_model", e->engine->name, "device", pz_pipeline_device(e->p), "fit_s",
                   pz_qc_number(e->fit_s, 1e3), "figures", figures_json(&f[PZ_EVALUATE_MODEL]), "controls",
                   "closed", figures_json(&f[PZ_EVALUATE_CLOSED]), "closed_any",
                   figures_json(&f[PZ_EVALUATE_CLOSED_ANY]), "shifted", figures_json(&f[PZ_EVALUATE_SHIFTED]));

@@ -40,6 +40,12 @@ struct pz_pipeline {
     char whisper_model[256];         /**< which one that is */
 };
 
+/** Device in words for reports: "cpu" or "cuda[:N]". Static or borrowed from `p`. */
+static inline const char *pz_pipeline_device(const struct pz_pipeline *p)
+{
+    return p->device && p->device[0] != 'a' ? p->device : "cpu";
+}
+
 /** Free what the pipeline opened itself (the recogniser). */
 void pz_pipeline_close(struct pz_pipeline *p);
 
@@ -70,7 +76,7 @@ struct pz_prepare_request {
     const char *transcript, *transcript_file;
     const struct pz_name_value *spoken;
     int n_spoken;
-    const char *engine; /**< name, "auto", "none" or NULL = "auto" */
+    const char *engine;     /**< name, "auto", "none" or NULL = "auto" */
     const char *recogniser; /**< "auto", "pocketsphinx", "whisper[:SIZE]"; NULL = "auto" */
     const char *face;       /**< "largest", an index, or NULL */
     const char *consent_file;

@@ -72,12 +72,12 @@ char *pz_render_report(struct pz_render *x)
     json_t *o = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:i, s:i, s:I, s:I, s:I, s:I}", "version",
         PZ_VERSION, "command", x->r->command ? x->r->command : "render", "input", x->t->data.source_name,
-        "output", x->r->output, "model", x->engine ? x->engine->name : "none", "device", "cpu", "precision",
-        precision, "seed", (json_int_t)(x->p->job.seed & INT64_MAX), "duration_s", num(duration, 1e6), "fps",
-        num(fps, 1e3), "width", info->width, "height", info->height, "frames_total",
-        (json_int_t)x->splice.frames_total, "frames_touched", (json_int_t)x->splice.frames_touched,
-        "frames_encoded", (json_int_t)x->splice.frames_encoded, "frames_copied",
-        (json_int_t)x->splice.frames_copied);
+        "output", x->r->output, "model", x->engine ? x->engine->name : "none", "device",
+        pz_pipeline_device(x->p), "precision", precision, "seed", (json_int_t)(x->p->job.seed & INT64_MAX),
+        "duration_s", num(duration, 1e6), "fps", num(fps, 1e3), "width", info->width, "height", info->height,
+        "frames_total", (json_int_t)x->splice.frames_total, "frames_touched",
+        (json_int_t)x->splice.frames_touched, "frames_encoded", (json_int_t)x->splice.frames_encoded,
+        "frames_copied", (json_int_t)x->splice.frames_copied);
     if (!o || !slots) {
         json_decref(o);
         json_decref(slots);
