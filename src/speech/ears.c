@@ -144,6 +144,13 @@ bool pz_ears_uses_whisper(const struct pz_ears *ears)
     return ears->whisper != NULL;
 }
 
+bool pz_ears_hears_foreign(const struct pz_ears *ears)
+{
+    const char *language = ears->whisper ? pz_whisper_language(ears->whisper) : NULL;
+
+    return language && strcmp(language, "en") != 0;
+}
+
 const struct pz_lexicon *pz_ears_lexicon(const struct pz_ears *ears)
 {
     return ears->lexicon;

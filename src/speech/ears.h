@@ -65,6 +65,8 @@ PZ_NODISCARD enum pz_status pz_ears_allphone(struct pz_ears *ears, const float *
 
 /** True while Whisper recognises the words. */
 bool pz_ears_uses_whisper(const struct pz_ears *ears);
+/** True when it does and has found another language than English. */
+bool pz_ears_hears_foreign(const struct pz_ears *ears);
 
 struct pz_log *pz_ears_log(const struct pz_ears *ears);
 

@@ -378,6 +378,35 @@ static void keep_spotted_edge(struct pz_heard *h, int first_phone, int word, con
     }
 }
 
+static enum pz_status settle_phones(struct pz_ears *ears, const float *samples, int64_t n, int64_t at,
+                                    struct pz_heard *h);
+
+/** Words that the aligner cannot place keep the times they were recognised with; phones are decoded. */
+static enum pz_status settle_as_heard(struct pz_ears *ears, const float *samples, int64_t n, int64_t at,
+                                      const struct drafts *d, struct pz_heard *h)
+{
+    enum pz_status st;
+
+    for (int i = 0; i < d->n; i++) {
+        const struct draft *k = &d->items[i];
+        struct pz_word w = {.start = at + k->start, .end = at + k->end, .confidence = k->confidence};
+        bool goes_on = k->wanted >= 0 && i > 0 && d->items[i - 1].occurrence == k->occurrence;
+
+        memcpy(w.text, k->text, sizeof w.text);
+        if (goes_on && h->n_found)
+            h->found[h->n_found - 1].n_words++;
+        else if (k->wanted >= 0)
+            PZ_TRY(pz_found_add(h, (struct pz_found){.wanted = k->wanted,
+                                                     .first_word = h->words.n,
+                                                     .n_words = 1,
+                                                     .confidence = k->confidence}));
+        PZ_TRY(pz_words_add(&h->words, &w));
+    }
+    return settle_phones(ears, samples, n, at, h);
+fail:
+    return st;
+}
+
 /** Align the drafts and append words, phones and occurrences. Sound that fits no words gets freely decoded
  * phones. */
 static enum pz_status settle(struct pz_ears *ears, const float *samples, int64_t n, int64_t at,
@@ -390,7 +419,15 @@ static enum pz_status settle(struct pz_ears *ears, const float *samples, int64_t
     if (!aw)
         return PZ_ERR_NOMEM;
     to_align(d->items, d->n, aw);
-    PZ_TRY(pz_speech_align(ears, samples, n, aw, d->n, job, &h->words, &h->phones));
+    // The aligner's acoustic model is English.
+    st = pz_ears_hears_foreign(ears)
+             ? PZ_ERR_INPUT
+             : pz_speech_align(ears, samples, n, aw, d->n, job, &h->words, &h->phones);
+    if (st == PZ_ERR_INPUT && pz_ears_uses_whisper(ears)) {
+        st = settle_as_heard(ears, samples, n, at, d, h);
+        goto fail;
+    }
+    PZ_TRY(st);
     for (int i = first_phone; i < h->phones.n; i++) {
         h->phones.items[i].start += at;
         h->phones.items[i].end += at;

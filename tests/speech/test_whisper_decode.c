@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "speech/speech.h"
 #include "speech/whisper.h"
 #include "speech/whisper_decode.h"
 #include "small_words.h"
@@ -301,6 +302,50 @@ static void whole_sounds(void **state)
     free(x);
 }
 
+/* In the place of PocketSphinx: the words of an analysis are Whisper's, with its times where they cannot be
+ * aligned, and everything else of the analysis is there. */
+static void ears_of_an_analysis(void **state)
+{
+    enum { N = 16000 * 4 };
+    float *x = malloc(sizeof(float) * N);
+    struct pz_tap_memory memory;
+    struct pz_job job = {0};
+    struct pz_whisper_options o = {.dims = small, .plan = pz_plan_default};
+    struct pz_whisper_vocab *v = open_small(true, LANGUAGES);
+    struct pz_whisper_ears *e;
+    struct pz_ears *ears;
+    struct pz_analysis a;
+    struct pz_analyse_params p = {0};
+    pz_rule_input(901, -0.3f, 0.3f, N, x);
+    struct pz_tap tap = pz_tap_from_memory(&memory, x, N, 16000, 1);
+    if (pz_ears_open(NULL, &job, &ears) < PZ_OK)
+        skip(); /* no models of PocketSphinx here */
+    assert_int_equal(pz_whisper_ears_make(&o, NULL, 1, &v, &job, &e), PZ_OK);
+    pz_ears_use_whisper(ears, e);
+    assert_null(pz_whisper_language(e));
+    assert_int_equal(pz_speech_analyse(ears, &tap, &p, &job, &a), PZ_OK);
+    assert_non_null(pz_whisper_language(e));
+    assert_string_not_equal(pz_whisper_language(e), "en"); /* made weights do not speak English */
+    assert_true(a.words.n > 0 && a.n_samples == N && !a.aligned);
+    for (int i = 0; i < a.words.n; i++) {
+        const struct pz_word *w = &a.words.items[i];
+        assert_true(w->text[0] && w->start >= 0 && w->start <= w->end && w->end <= N);
+        assert_true(i == 0 || w->start >= a.words.items[i - 1].start);
+    }
+    assert_true(a.phones.n > 0 && a.phones.items[0].start == 0 && a.phones.items[a.phones.n - 1].end == N);
+    int n = a.words.n;
+    pz_analysis_free(&a);
+    pz_whisper_forget(e);
+    assert_null(pz_whisper_language(e));
+    pz_ears_use_whisper(ears, NULL);
+    assert_int_equal(pz_speech_analyse(ears, &tap, &p, &job, &a), PZ_OK);
+    assert_int_not_equal(a.words.n, n); /* PocketSphinx hears this noise otherwise */
+    pz_analysis_free(&a);
+    pz_ears_close(&ears);
+    pz_whisper_ears_close(&e);
+    free(x);
+}
+
 static void missing_files(void **state)
 {
     struct pz_log *log = pz_log_create(NULL, NULL, PZ_LOG_ERROR);
@@ -328,8 +373,11 @@ static void missing_files(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rules_of_time), cmocka_unit_test(measures),
-                                       cmocka_unit_test(searches), cmocka_unit_test(whole_sounds),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rules_of_time),
+                                       cmocka_unit_test(measures),
+                                       cmocka_unit_test(searches),
+                                       cmocka_unit_test(whole_sounds),
+                                       cmocka_unit_test(ears_of_an_analysis),
                                        cmocka_unit_test(missing_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
