@@ -102,7 +102,7 @@ static void add_sums(const struct pz_gs_model *m, const struct pz_gs_sample *s, 
     for (int i = 0; i < area; i++) {
         const float cover = map.cover[i] * (1.0f - b->hole[i]);
         made[i] -= cover * own[i];
-        own[i] = cover * map.detail[i] + (1.0f - cover) * own[i];
+        own[i] = cover * map.detail[i] + (1.0f - cover) * 0.5f * own[i];
     }
     for (int y = s->box[1] + 3; y < s->box[3] - 3; y++)
         for (int x = s->box[0] + 3; x < s->box[2] - 3; x++) {

@@ -127,7 +127,7 @@ void pz_gs_skin_apply(const struct pz_gs_model *g, const struct pz_gs_skin_map *
     pz_gs_detail(luma, tmp, own, w, h);
     for (int64_t i = 0; i < area; i++) {
         const float cover = map->cover[i] * (1.0f - hole[i]);
-        own[i] = cover * (share * map->detail[i] - own[i]) + (1.0f - cover) * share * own[i];
+        own[i] = cover * (share * map->detail[i] - own[i]) + (1.0f - cover) * 0.5f * share * own[i];
     }
     for (int c = 0; c < 3; c++)
         for (int64_t i = 0; i < area; i++)

@@ -32,7 +32,7 @@ void pz_gs_skin_lay(const struct pz_gs_model *g, const struct pz_splat_camera *c
                     float (*nodes)[2], const struct pz_gs_skin_map *map);
 
 /** Put it on a picture [3][H][W] in place: where skin covers, the picture's own finest detail makes room for
- * the real one; elsewhere `share` of its own is added. `share` 1 = as sharp as the frame the skin was
+ * the real one; elsewhere `share` of half its own is added. `share` 1 = as sharp as the frame the skin was
  * taken from. `hole` [H][W]: 1 inside the open mouth. `luma`, `own`, `tmp`: [H][W] scratch. */
 void pz_gs_skin_apply(const struct pz_gs_model *g, const struct pz_gs_skin_map *map, const float *hole,
                       float share, float *rgb, float *luma, float *own, float *tmp);
