@@ -283,7 +283,9 @@ static enum pz_status sums_prepare(struct pz_log *log, const struct pz_op_args *
 static enum pz_status transposed_prepare(struct pz_log *log, const struct pz_op_args *a, void **state,
                                          size_t *scratch)
 {
-    return prepare_as(log, a, true, false, state, scratch);
+    /* BF16 sums, rounded before the bias and again behind it, would be a whole last place off. */
+    bool twice = a->out.dtype == PZ_DTYPE_BF16 && (pz_cuda_given(a, 2) || a->attrs->act);
+    return twice ? PZ_ERR_UNSUPPORTED : prepare_as(log, a, true, false, state, scratch);
 }
 
 static void epilogue(const struct pz_op_args *a)
@@ -350,10 +352,9 @@ static void transposed_run(const struct pz_op_args *a)
     struct pz_cuda *d = a->device;
     struct pz_ck_window g = window_of(a);
     pz_cuda_check(d,
-                  pz_ck_conv_transposed(pz_cuda_type(&a->out), &g, a->in[0].data, a->in[1].data, a->out.data,
-                                        d->stream),
+                  pz_ck_conv_transposed(pz_cuda_type(&a->out), (int)a->attrs->act, &g, a->in[0].data,
+                                        a->in[1].data, pz_cuda_data(a, 2), a->out.data, d->stream),
                   "a plain transposed convolution");
-    epilogue(a);
 }
 
 static const struct pz_kernel fused = {"cudnn fused", fused_prepare, NULL, cudnn_run, NULL, NULL};

@@ -85,8 +85,9 @@ int pz_ck_resize(int type, int bilinear, int align_corners, int type_pixel, cons
 /** One thread an output: right for every shape, quick for none. No epilogue. */
 int pz_ck_conv(int type, const struct pz_ck_volume *g, const void *x, const void *w, void *out,
                pz_stream stream);
-int pz_ck_conv_transposed(int type, const struct pz_ck_window *g, const void *x, const void *w, void *out,
-                          pz_stream stream);
+/** The same, with bias (may be NULL) and activation, rounded once. */
+int pz_ck_conv_transposed(int type, int act, const struct pz_ck_window *g, const void *x, const void *w,
+                          const void *bias, void *out, pz_stream stream);
 /** x [b,d,h,w,c], grid [b,points,axes] of −1 … 1 → [b,points,c]. */
 int pz_ck_grid_sample(int type, const struct pz_ck_sample *g, const void *x, const void *grid, void *out,
                       pz_stream stream);

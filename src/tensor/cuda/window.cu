@@ -128,8 +128,10 @@ extern "C" int pz_ck_resize(int type, int bi, int align_corners, int half_pixel,
     BY_TYPE(type, resize_as<T>(bi, align_corners, half_pixel, g, x, out, stream));
 }
 
+/* Bias and activation on the way out: the sum is rounded once. */
 template <typename T>
-static __global__ void conv_transposed(pz_ck_window g, const T *x, const T *w, T *out, long long n)
+static __global__ void conv_transposed(int act, pz_ck_window g, const T *x, const T *w, const T *bias, T *out,
+                                       long long n)
 {
     GRID_LOOP(i, n)
     {
@@ -145,7 +147,7 @@ static __global__ void conv_transposed(pz_ck_window g, const T *x, const T *w, T
                 for (int c = 0; c < g.c; c++)
                     sum += get(p, c) * get(w, (((long long)c * g.kh + ky) * g.kw + kx) * g.oc + s.c);
             }
-        put(out, i, sum);
+        put(out, i, apply(act, sum + (bias ? get(bias, s.c) : 0.0f), 0));
     }
 }
 
@@ -211,10 +213,10 @@ extern "C" int pz_ck_depthwise(int type, int act, const struct pz_ck_window *g, 
     BY_TYPE(type, depthwise_as<T>(act, g, x, w, bias, residual, slope, out, stream));
 }
 
-extern "C" int pz_ck_conv_transposed(int type, const struct pz_ck_window *g, const void *x, const void *w,
-                                     void *out, pz_stream stream)
+extern "C" int pz_ck_conv_transposed(int type, int act, const struct pz_ck_window *g, const void *x,
+                                     const void *w, const void *bias, void *out, pz_stream stream)
 {
     long long n = (long long)g->b * g->oh * g->ow * g->oc;
-    BY_TYPE(type, (conv_transposed<<<blocks_for(n), 256, 0, stream>>>(*g, (const T *)x, (const T *)w,
-                                                                      (T *)out, n)));
+    BY_TYPE(type, (conv_transposed<<<blocks_for(n), 256, 0, stream>>>(act, *g, (const T *)x, (const T *)w,
+                                                                      (const T *)bias, (T *)out, n)));
 }
