@@ -74,6 +74,7 @@ struct pz_context_params {
         *models_dir; /**< folder of downloaded weights; NULL = $PERSONALIZE_MODELS, else the user's cache */
     const char *cache_dir; /**< folder of cached templates; NULL = the user's cache */
     uint64_t seed;         /**< every random choice derives from it */
+    bool no_smooth;        /**< leave out the engines' filter over time against a shaking mouth */
     bool profile;          /**< time every network's operations, for pz_context_write_profile() */
     enum pz_message_level message_level;
     /** One message, no newline; `text` lives until the callback returns. Any worker thread, one call at a

@@ -121,6 +121,7 @@ enum pz_result pz_context_create(const struct pz_context_params *params, struct 
     p->cache_dir = ctx->cache_dir;
     p->device = ctx->device && strcmp(ctx->device, "auto") == 0 ? "cpu" : ctx->device;
     p->precision = ctx->precision;
+    p->no_smooth = a->no_smooth;
     if (a->threads < 0 || a->threads > 256)
         st = pz_fail(p->job.log, PZ_ERR_USAGE, "threads must be 0 to 256");
     else if (!p->job.log || !p->job.pool || !ctx->device || !ctx->models_dir ||

@@ -82,7 +82,7 @@ struct pz_cli_args {
     int64_t threads; /**< 0 = one per CPU */
     int64_t seed;    /**< 1 when not given */
     int64_t crf;     /**< 0 = the library's default */
-    bool no_lip_sync, hide_values, accept_licence, json, quiet, verbose, help, version, help_man;
+    bool no_lip_sync, no_smooth, hide_values, accept_licence, json, quiet, verbose, help, version, help_man;
 };
 
 /** What went wrong, for the one line on stderr. */

@@ -75,6 +75,7 @@ static enum pz_result open_context(struct run *r)
     p.threads = (int)a->threads;
     p.device = a->device;
     p.precision = a->precision;
+    p.no_smooth = a->no_smooth;
     p.models_dir = a->models_dir;
     p.cache_dir = a->cache_dir;
     p.seed = (uint64_t)a->seed;

@@ -87,6 +87,8 @@ const struct pz_cli_option pz_cli_options[] = {
     {"device", 0, PZ_OPT_TEXT, "DEVICE", NULL, 0, 0, WORK, FIELD(device), "auto, cpu, cuda or cuda:N."},
     {"precision", 0, PZ_OPT_CHOICE, "TYPE", "f32|f16|bf16", 0, 0, WORK, FIELD(precision),
      "Numbers the engine computes with; without it the engine's own choice."},
+    {"no-smooth", 0, PZ_OPT_FLAG, NULL, NULL, 0, 0, RUN | PREPARE | RENDER | EVALUATE, FIELD(no_smooth),
+     "Make every frame on its own: no filter over time against a shaking mouth (musetalk)."},
     {"threads", 0, PZ_OPT_INT, "N", NULL, 0, 256, WORK, FIELD(threads), "Threads to use; 0 = one per CPU."},
     {"seed", 0, PZ_OPT_INT, "N", NULL, 0, INT64_MAX, WORK, FIELD(seed),
      "Every random choice derives from it; 1 when not given."},

@@ -39,6 +39,10 @@ struct pz_film {
      * looked at. */
     const int64_t *fit_frames;
     int64_t n_fit_frames;
+    /** Frames a render is expected to draw (slots and their margins) that have a face, ascending; n 0 = not
+     * known (self-reenactment: they are held out). Others may still be asked for. */
+    const int64_t *asked_frames;
+    int64_t n_asked_frames;
 };
 
 /** The sound of one slot with its surroundings, on the output's time line. */
@@ -52,6 +56,7 @@ struct pz_speech_span {
     const double *frame_times; /**< [n_frames] presentation times in seconds relative to speech[0] */
     const struct pz_face *const
         *faces; /**< [n_frames] the template's face on each frame (pose, points), never NULL */
+    const struct pz_face_topology *topology; /**< of these faces */
     /** Seconds at each end over which the mouth goes over from and to the template's own (read from `faces`),
      * and leave to take the subject's slow posture (a smile, say) from the template's mouth in between. 0:
      * the mouth is made from sound and head pose alone, nothing of the template's mouth is looked at
@@ -75,6 +80,8 @@ struct pz_engine_open_params {
     const char *models_dir;   /**< official weights, may be NULL */
     const char *device;       /**< "cpu", "cuda:0" */
     const char *precision;    /**< "f32", "f16", "bf16" or NULL = the engine's default */
+    const char *cache_dir;    /**< the user's cache, for choices worth keeping; NULL = the usual one */
+    bool no_smooth;           /**< each frame on its own: no filter over time against a shaking mouth */
 };
 
 struct pz_engine_vtable {
@@ -91,6 +98,8 @@ struct pz_engine_vtable {
     /** Optional, quick: can it run at all, i.e. are its weights there and whole? Asked before a film is
      * looked at; `artifact_dir` is NULL. Errors: WEIGHTS, DEVICE. */
     enum pz_status (*check)(const struct pz_engine_open_params *p, const struct pz_job *job);
+    /** Optional: where an open engine computes ("cpu", "cuda") and in what numbers. NULL: "cpu", "f32". */
+    void (*runs_on)(const void *engine, const char **device, const char **precision);
 };
 
 /** Engine by command-line name; NULL when this build has none of that name. */

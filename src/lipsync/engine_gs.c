@@ -36,6 +36,17 @@ static const struct pz_face *film_face(const void *user, int64_t frame)
     return film->face(film->user, frame);
 }
 
+static enum pz_status check(const struct pz_engine_open_params *p, const struct pz_job *job)
+{
+    if (p->device && strcmp(p->device, "cpu") != 0 && strcmp(p->device, "auto") != 0)
+        return pz_fail(job->log, PZ_ERR_DEVICE,
+                       "gaussian_splatting runs on the cpu in this build, not on '%s'", p->device);
+    if (p->precision && strcmp(p->precision, "f32") != 0)
+        return pz_fail(job->log, PZ_ERR_DEVICE, "gaussian_splatting computes in f32, not in %s",
+                       p->precision);
+    return PZ_OK;
+}
+
 static enum pz_status prepare(const struct pz_film *film, const struct pz_engine_open_params *p,
                               const struct pz_job *job)
 {
@@ -82,15 +93,7 @@ static enum pz_status open_engine(const struct pz_engine_open_params *p, const s
     struct gs_engine *e = pz_calloc(1, sizeof *e);
     void *v = e;
     *engine = NULL;
-    if (p->precision && strcmp(p->precision, "f32") != 0) {
-        st = pz_fail(job->log, PZ_ERR_DEVICE, "gaussian_splatting computes in f32, not in %s", p->precision);
-        goto fail;
-    }
-    if (p->device && strcmp(p->device, "cpu") != 0) {
-        st = pz_fail(job->log, PZ_ERR_DEVICE, "gaussian_splatting runs on the cpu in this build, not on '%s'",
-                     p->device);
-        goto fail;
-    }
+    PZ_TRY(check(p, job));
     if (!path || !e) {
         st = pz_fail(job->log, PZ_ERR_NOMEM, "no memory to open the engine");
         goto fail;
@@ -179,6 +182,7 @@ static enum pz_status draw(void *session, int i, const struct pz_picture *src, s
 
 const struct pz_engine_vtable pz_engine_gaussian_splatting = {
     .name = "gaussian_splatting",
+    .check = check,
     .prepare = prepare,
     .open = open_engine,
     .close = close_engine,

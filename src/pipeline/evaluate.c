@@ -135,8 +135,7 @@ static enum pz_status fit(struct pz_evaluate *e)
     enum pz_status st;
     struct pz_film_view view = {0};
     struct pz_pipeline *p = e->p;
-    struct pz_engine_open_params ep = {
-        .artifact_dir = e->dir, .models_dir = p->models_dir, .device = p->device, .precision = p->precision};
+    struct pz_engine_open_params ep = pz_pipeline_open_params(p, e->dir);
     PZ_TRY(pz_film_view_open(&view, e->r->video, e->info, e->track, e->fit_phones.items, e->fit_phones.n, 0,
                              e->fit_end, e->fit_end, &p->job));
     double t0 = pz_now();

@@ -67,8 +67,12 @@ static enum pz_status make_span(struct run *x, struct pz_speech_span *span)
         return PZ_ERR_NOMEM;
     for (int i = 0; i < e->n_held; i++)
         x->times[i] = e->times[i] - (double)from / PZ_SPEECH_RATE;
-    *span = (struct pz_speech_span){
-        .n_speech = n, .n_frames = e->n_held, .frame_times = x->times, .faces = e->seen, .blend_s = 0};
+    *span = (struct pz_speech_span){.n_speech = n,
+                                    .n_frames = e->n_held,
+                                    .frame_times = x->times,
+                                    .faces = e->seen,
+                                    .topology = pz_face_track_topology(e->track),
+                                    .blend_s = 0};
     int64_t at = x->v == PZ_EVALUATE_SHIFTED ? from - SHIFT : from;
     span->speech = e->speech + at;
     st = cut_phones(x, at, n);

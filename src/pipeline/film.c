@@ -244,11 +244,31 @@ fail:
     return st;
 }
 
+enum pz_status pz_film_view_ask(struct pz_film_view *v, const struct pz_frame_span *spans, int n)
+{
+    int64_t total = 0, k = 0;
+    for (int s = 0; s < n; s++)
+        total += spans[s].last - spans[s].first;
+    v->asked_frames = pz_calloc((size_t)total + 1, sizeof *v->asked_frames);
+    if (!v->asked_frames)
+        return PZ_ERR_NOMEM;
+    for (int s = 0; s < n; s++)
+        for (int64_t i = spans[s].first; i < spans[s].last; i++) {
+            const struct pz_face *f = view_face(v, i);
+            if (f && f->present)
+                v->asked_frames[k++] = i;
+        }
+    v->film.asked_frames = v->asked_frames;
+    v->film.n_asked_frames = k;
+    return PZ_OK;
+}
+
 void pz_film_view_close(struct pz_film_view *v)
 {
     pz_reader_close(&v->reader);
     pz_free(v->speech);
     pz_free(v->phones);
     pz_free(v->fit_frames);
+    pz_free(v->asked_frames);
     *v = (struct pz_film_view){0};
 }

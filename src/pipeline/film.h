@@ -75,7 +75,7 @@ struct pz_film_view {
     int64_t window_start; /**< samples at PZ_SPEECH_RATE */
     float *speech;
     struct pz_phone *phones;
-    int64_t *fit_frames;
+    int64_t *fit_frames, *asked_frames;
 };
 
 /** Open the window [start, end) (PZ_SPEECH_RATE samples) of a film. `phones` is the whole film's line. Frames
@@ -86,6 +86,10 @@ PZ_NODISCARD enum pz_status pz_film_view_open(struct pz_film_view *v, const char
                                               const struct pz_face_track *track,
                                               const struct pz_phone *phones, int n_phones, int64_t start,
                                               int64_t end, int64_t fit_end, const struct pz_job *job);
+/** Name the frames a render is expected to draw: those of `spans` (ascending, not overlapping) with a face.
+ * Errors: NOMEM (not logged). */
+PZ_NODISCARD enum pz_status pz_film_view_ask(struct pz_film_view *v, const struct pz_frame_span *spans,
+                                             int n);
 void pz_film_view_close(struct pz_film_view *v);
 
 #endif

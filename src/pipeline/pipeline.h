@@ -35,6 +35,7 @@ struct pz_pipeline {
                                ~/.cache/personalize */
     const char *device;     /**< "auto", "cpu", "cuda[:N]" */
     const char *precision;  /**< NULL = the engine's default */
+    bool no_smooth;         /**< engines: no filter over time against a shaking mouth */
     struct pz_ears *ears;
     struct pz_whisper_ears *whisper; /**< opened when a request asks for it */
     char whisper_model[256];         /**< which one that is */
@@ -105,6 +106,18 @@ PZ_NODISCARD enum pz_status pz_pipeline_check(struct pz_pipeline *p, const struc
  *  Errors: USAGE (unknown name, listing the known ones). */
 PZ_NODISCARD enum pz_status pz_pipeline_engine(struct pz_pipeline *p, const char *name,
                                                const struct pz_engine_vtable **engine);
+
+/** What an engine is opened or prepared with. Borrows the pipeline's strings. */
+static inline struct pz_engine_open_params pz_pipeline_open_params(const struct pz_pipeline *p,
+                                                                   const char *artifact_dir)
+{
+    return (struct pz_engine_open_params){.artifact_dir = artifact_dir,
+                                          .models_dir = p->models_dir,
+                                          .device = p->device,
+                                          .precision = p->precision,
+                                          .cache_dir = p->cache_dir,
+                                          .no_smooth = p->no_smooth};
+}
 
 /* ---- render
  * ------------------------------------------------------------------------------------------------ */

@@ -21,9 +21,10 @@
 #include "pipeline/prepare.h"
 #include "speech/whisper.h"
 
-#define WHOLE_FILM_S 90.0 /* films up to this length are looked at completely */
-#define FIT_WINDOW_S 60.0 /* longer ones are learned from in a window of this length */
-#define SLOT_AROUND_S 3.0 /* and looked at this far around every slot */
+#define WHOLE_FILM_S 90.0  /* films up to this length are looked at completely */
+#define FIT_WINDOW_S 60.0  /* longer ones are learned from in a window of this length */
+#define SLOT_AROUND_S 3.0  /* and looked at this far around every slot */
+#define ASKED_AROUND_S 0.2 /* a render draws this far around a slot, and further where it borrows time */
 #define MAX_TRANSCRIPT ((size_t)1 << 20)
 #define PREPARE_REVISION 1 /* part of the cache key: raised when the same input prepares differently */
 
@@ -85,8 +86,7 @@ enum pz_status pz_pipeline_engine(struct pz_pipeline *p, const char *name,
     if (!name || strcmp(name, "auto") == 0)
         name = pz_engine_names()[0];
     *engine = name ? pz_engine_find(name) : NULL;
-    const struct pz_engine_open_params ep = {
-        .models_dir = p->models_dir, .device = p->device, .precision = p->precision};
+    const struct pz_engine_open_params ep = pz_pipeline_open_params(p, NULL);
     if (*engine)
         return (*engine)->check ? (*engine)->check(&ep, &p->job) : PZ_OK;
     char known[256] = "";
@@ -373,17 +373,15 @@ void pz_prepare_window(const struct pz_film_info *info, const struct pz_template
     *end = *start + want;
 }
 
-/* Frames to look at: the window and the surroundings of every slot, merged. Returns how many spans. */
-static int look_spans(const struct pz_film_info *info, const struct pz_template_data *d, int64_t w0,
-                      int64_t w1, struct pz_frame_span *spans)
+/* Frames within `around` seconds of a slot behind spans[0 .. n), merged and ascending. Returns how many
+ * spans. */
+static int slot_spans(const struct pz_film_info *info, const struct pz_template_data *d, double around, int n,
+                      struct pz_frame_span *spans)
 {
-    int n = 0;
-    spans[n++] = (struct pz_frame_span){pz_film_frame_at(info, (double)w0 / PZ_SPEECH_RATE),
-                                        pz_film_frame_at(info, (double)w1 / PZ_SPEECH_RATE)};
     for (int i = 0; i < d->n_slots; i++)
         spans[n++] = (struct pz_frame_span){
-            pz_film_frame_at(info, (double)d->slots[i].start / PZ_SPEECH_RATE - SLOT_AROUND_S),
-            pz_film_frame_at(info, (double)d->slots[i].end / PZ_SPEECH_RATE + SLOT_AROUND_S)};
+            pz_film_frame_at(info, (double)d->slots[i].start / PZ_SPEECH_RATE - around),
+            pz_film_frame_at(info, (double)d->slots[i].end / PZ_SPEECH_RATE + around)};
     for (int i = 1; i < n; i++) /* insertion sort: slots are few */
         for (int k = i; k > 0 && spans[k].first < spans[k - 1].first; k--) {
             struct pz_frame_span s = spans[k];
@@ -397,7 +395,16 @@ static int look_spans(const struct pz_film_info *info, const struct pz_template_
         else
             spans[++m] = spans[i];
     }
-    return m + 1;
+    return n ? m + 1 : 0;
+}
+
+/* Frames to look at: the window and the surroundings of every slot. Returns how many spans. */
+static int look_spans(const struct pz_film_info *info, const struct pz_template_data *d, int64_t w0,
+                      int64_t w1, struct pz_frame_span *spans)
+{
+    spans[0] = (struct pz_frame_span){pz_film_frame_at(info, (double)w0 / PZ_SPEECH_RATE),
+                                      pz_film_frame_at(info, (double)w1 / PZ_SPEECH_RATE)};
+    return slot_spans(info, d, SLOT_AROUND_S, 1, spans);
 }
 
 /* ---- engine ---- */
@@ -411,16 +418,20 @@ static enum pz_status let_engine_learn(struct pz_pipeline *p, const struct pz_en
     struct pz_film_view view = {0};
     int64_t w0, w1;
     char *folder = pz_path_join(dir, engine->name);
-    if (!folder)
-        return pz_fail(p->job.log, PZ_ERR_NOMEM, "no memory to prepare the engine");
+    struct pz_frame_span *asked = pz_calloc((size_t)d->n_slots + 1, sizeof *asked);
+    if (!folder || !asked) {
+        st = pz_fail(p->job.log, PZ_ERR_NOMEM, "no memory to prepare the engine");
+        goto fail;
+    }
     pz_prepare_window(info, d, &w0, &w1);
-    struct pz_engine_open_params ep = {
-        .artifact_dir = folder, .models_dir = p->models_dir, .device = p->device, .precision = p->precision};
+    struct pz_engine_open_params ep = pz_pipeline_open_params(p, folder);
     PZ_TRY(pz_make_dirs(p->job.log, folder));
     PZ_TRY(pz_film_view_open(&view, film_path, info, track, d->phones, d->n_phones, w0, w1, w1, &p->job));
+    PZ_TRY(pz_film_view_ask(&view, asked, slot_spans(info, d, ASKED_AROUND_S, 0, asked)));
     PZ_TRY(engine->prepare(&view.film, &ep, &p->job));
 fail:
     pz_film_view_close(&view);
+    pz_free(asked);
     pz_free(folder);
     return st;
 }
@@ -523,6 +534,8 @@ static char *cache_path(struct pz_pipeline *p, const struct pz_prepare_request *
     hash_text(&h, whisper_model(r->recogniser));
     hash_text(&h, r->face);
     hash_text(&h, r->consent_file);
+    if (p->no_smooth)
+        hash_text(&h, "no smooth");
     pz_sha256_hex(&h, key);
     char *base = p->cache_dir ? pz_strdup(p->cache_dir) : default_cache();
     char *path = base ? pz_asprintf("%s/templates/%.32s.pzt", base, key) : NULL;

@@ -230,6 +230,7 @@ static enum pz_status open_session(struct pz_render *x, int k)
                                   .n_frames = w->n_rows,
                                   .frame_times = w->times,
                                   .faces = w->faces,
+                                  .topology = pz_face_track_topology(x->t->track),
                                   .blend_s = MARGIN_S};
     close_session(x);
     pz_paste_reset(x->paste);
@@ -292,10 +293,7 @@ static enum pz_status open_engine(struct pz_render *x)
                        x->t->data.engine, x->engine->name);
     if (!x->t->engine_state) {
         char *folder = pz_path_join(x->t->dir, x->engine->name);
-        struct pz_engine_open_params ep = {.artifact_dir = folder,
-                                           .models_dir = x->p->models_dir,
-                                           .device = x->p->device,
-                                           .precision = x->p->precision};
+        struct pz_engine_open_params ep = pz_pipeline_open_params(x->p, folder);
         st = folder ? x->engine->open(&ep, &x->p->job, &x->t->engine_state)
                     : pz_fail(x->p->job.log, PZ_ERR_NOMEM, "no memory to open the engine");
         pz_free(folder);

@@ -65,19 +65,21 @@ char *pz_render_report(struct pz_render *x)
     const struct pz_film_info *info = x->t->info;
     double duration = pz_render_seconds(x, x->timeline.out_len), total = x->seconds.total + x->t->prepare_s;
     double fps = info->average_rate.den ? (double)info->average_rate.num / (double)info->average_rate.den : 0;
-    const char *precision = x->p->precision ? x->p->precision : "f32";
+    const char *device = pz_pipeline_device(x->p), *precision = x->p->precision ? x->p->precision : "f32";
+    if (x->engine && x->engine->runs_on && x->t->engine_state)
+        x->engine->runs_on(x->t->engine_state, &device, &precision);
     json_t *slots = json_array();
     for (int k = 0; k < x->n_works; k++)
         json_array_append_new(slots, slot_json(x, &x->works[k]));
     json_t *o = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:i, s:i, s:I, s:I, s:I, s:I}", "version",
         PZ_VERSION, "command", x->r->command ? x->r->command : "render", "input", x->t->data.source_name,
-        "output", x->r->output, "model", x->engine ? x->engine->name : "none", "device",
-        pz_pipeline_device(x->p), "precision", precision, "seed", (json_int_t)(x->p->job.seed & INT64_MAX),
-        "duration_s", num(duration, 1e6), "fps", num(fps, 1e3), "width", info->width, "height", info->height,
-        "frames_total", (json_int_t)x->splice.frames_total, "frames_touched",
-        (json_int_t)x->splice.frames_touched, "frames_encoded", (json_int_t)x->splice.frames_encoded,
-        "frames_copied", (json_int_t)x->splice.frames_copied);
+        "output", x->r->output, "model", x->engine ? x->engine->name : "none", "device", device, "precision",
+        precision, "seed", (json_int_t)(x->p->job.seed & INT64_MAX), "duration_s", num(duration, 1e6), "fps",
+        num(fps, 1e3), "width", info->width, "height", info->height, "frames_total",
+        (json_int_t)x->splice.frames_total, "frames_touched", (json_int_t)x->splice.frames_touched,
+        "frames_encoded", (json_int_t)x->splice.frames_encoded, "frames_copied",
+        (json_int_t)x->splice.frames_copied);
     if (!o || !slots) {
         json_decref(o);
         json_decref(slots);

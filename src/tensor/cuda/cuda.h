@@ -23,6 +23,9 @@ bool pz_cuda_present(void);
 /** "NVIDIA H100 80GB HBM3, …" into `out`, or why there is none. */
 void pz_cuda_describe(char *out, size_t bytes);
 
+/** Bytes of device memory that are free now, and in all. False (both 0) without a device. */
+bool pz_cuda_memory(size_t *free_bytes, size_t *all_bytes);
+
 /** Open the device for a plan. Errors: DEVICE, NOMEM. */
 PZ_NODISCARD enum pz_status pz_cuda_plan_open(struct pz_plan *p, struct pz_log *log);
 /** Merge nodes where the device gains from it, before steps are chosen. Errors: NOMEM. */

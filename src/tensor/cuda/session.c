@@ -79,6 +79,12 @@ void pz_cuda_describe(char *out, size_t bytes)
         snprintf(out, bytes, "no CUDA device: %s", cudaGetErrorString(e));
 }
 
+bool pz_cuda_memory(size_t *free_bytes, size_t *all_bytes)
+{
+    *free_bytes = *all_bytes = 0;
+    return cudaMemGetInfo(free_bytes, all_bytes) == cudaSuccess;
+}
+
 enum pz_status pz_cuda_plan_open(struct pz_plan *p, struct pz_log *log)
 {
     struct pz_cuda *d = pz_calloc(1, sizeof *d);

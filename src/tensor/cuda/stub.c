@@ -18,6 +18,12 @@ void pz_cuda_describe(char *out, size_t bytes)
     snprintf(out, bytes, "built without CUDA");
 }
 
+bool pz_cuda_memory(size_t *free_bytes, size_t *all_bytes)
+{
+    *free_bytes = *all_bytes = 0;
+    return false;
+}
+
 enum pz_status pz_cuda_plan_open(struct pz_plan *p, struct pz_log *log)
 {
     return none(log);
