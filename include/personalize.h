@@ -128,6 +128,11 @@ struct pz_prepare_params {
     const char *recogniser;   /**< "pocketsphinx", "whisper", "whisper:SIZE" (or a file); "auto" and NULL: the
                                    first */
     const char *consent_file; /**< JSON consent record to carry along, or NULL */
+    const char *language;     /**< spoken in the film, as espeak-ng names it ("hi", "de"); NULL = English */
+    const char
+        *slots_file;  /**< slots corrected by hand, they win: a template.json or the JSON of pz_detect(),
+                         or NULL. Without it, corrections in the template that `output` names are kept */
+    const char *plot; /**< pz_detect(): PNG to draw waveform, spectrogram, words and slots into, or NULL */
 };
 #define PZ_PREPARE_PARAMS_DEFAULT                                                                            \
     {                                                                                                        \

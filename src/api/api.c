@@ -214,7 +214,10 @@ static struct pz_prepare_request prepare_request(const struct pz_prepare_params 
                                        .engine = a->lip_sync_model,
                                        .recogniser = a->recogniser,
                                        .face = a->face,
-                                       .consent_file = a->consent_file};
+                                       .consent_file = a->consent_file,
+                                       .language = a->language,
+                                       .slots_file = a->slots_file,
+                                       .plot = a->plot};
 }
 
 static enum pz_status check_prepare(struct pz_context *ctx, const struct pz_prepare_params *a)

@@ -76,8 +76,8 @@ struct pz_cli_args {
     const char *operands[3];
     int n_operands;
     struct pz_cli_pairs vars, spoken, say, audio;
-    const char *output, *transcript, *recogniser, *consent, *lip_sync_model, *face, *voice, *fit, *device,
-        *precision;
+    const char *output, *transcript, *recogniser, *slots, *plot, *language, *consent, *lip_sync_model, *face,
+        *voice, *fit, *device, *precision;
     const char *models_dir, *cache_dir, *preset, *strip, *profile;
     int64_t threads; /**< 0 = one per CPU */
     int64_t seed;    /**< 1 when not given */

@@ -117,6 +117,9 @@ static enum pz_result prepare_params(struct run *r, struct pz_prepare_params *p)
     p->face = a->face;
     p->recogniser = a->recogniser;
     p->consent_file = a->consent;
+    p->slots_file = a->slots;
+    p->language = a->language;
+    p->plot = a->plot;
     return set_transcript(r, p);
 }
 

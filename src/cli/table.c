@@ -69,6 +69,12 @@ const struct pz_cli_option pz_cli_options[] = {
      "Who listens to the film: pocketsphinx, whisper or whisper:SIZE (tiny, base.en, turbo, a file …); auto "
      "is "
      "pocketsphinx."},
+    {"language", 0, PZ_OPT_TEXT, "LANG", NULL, 0, 0, ANALYSE, FIELD(language),
+     "Language spoken in the film as espeak-ng names it (hi, de, ar); give a transcript with it."},
+    {"slots", 0, PZ_OPT_TEXT, "FILE", NULL, 0, 0, RUN | PREPARE, FIELD(slots),
+     "Slots corrected by hand: an edited template.json, or what detect --json printed; they win."},
+    {"plot", 0, PZ_OPT_TEXT, "FILE.png", NULL, 0, 0, DETECT, FIELD(plot),
+     "Also draw what was heard: waveform, spectrogram, phones, words and slots."},
     {"say", 0, PZ_OPT_PAIR, "NAME=HOW", NULL, 0, 0, MAKE, FIELD(say),
      "How the value of NAME is pronounced: IPA between slashes, or a respelling."},
     {"audio", 0, PZ_OPT_PAIR, "NAME=FILE", NULL, 0, 0, MAKE, FIELD(audio),

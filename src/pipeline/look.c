@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "pipeline/film.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/plot.h"
 #include "pipeline/prepare.h"
 
 #define CHECK_MAX_FRAMES 750 /* frames `check` looks at, spread over the film */
@@ -60,6 +61,7 @@ enum pz_status pz_pipeline_detect(struct pz_pipeline *p, const struct pz_prepare
     struct pz_template_data d = {.face_track = -1};
     struct pz_prepare_request any = *r;
     char *transcript = NULL, *text = NULL;
+    struct pz_film_sound sound = {0};
     *json = NULL;
     any.slots_optional = true;
     PZ_TRY(pz_film_info_read(r->video, &p->job, &info));
@@ -69,6 +71,10 @@ enum pz_status pz_pipeline_detect(struct pz_pipeline *p, const struct pz_prepare
     d.source_name = pz_strdup(slash ? slash + 1 : r->video);
     d.transcript = pz_strdup(transcript);
     text = pz_prepare_take_analysis(&a, &d) == PZ_OK ? pz_template_to_json(&d, false) : NULL;
+    if (text && r->plot) {
+        PZ_TRY(pz_film_sound_open(r->video, PZ_SPEECH_RATE, 1, a.n_samples, &p->job, &sound));
+        PZ_TRY(pz_plot_speech(p->job.log, r->plot, &sound.tap, &d));
+    }
     json_t *all = text ? json_loads(text, 0, NULL) : NULL;
     if (!all) {
         st = pz_fail(p->job.log, PZ_ERR_NOMEM, "no memory for the words of the film");
@@ -80,6 +86,7 @@ enum pz_status pz_pipeline_detect(struct pz_pipeline *p, const struct pz_prepare
     json_decref(all);
     st = dump(p->job.log, root, json);
 fail:
+    pz_film_sound_close(&sound);
     pz_free(text);
     pz_free(transcript);
     pz_template_data_free(&d);

@@ -81,6 +81,10 @@ struct pz_prepare_request {
     const char *recogniser; /**< "auto", "pocketsphinx", "whisper[:SIZE]"; NULL = "auto" */
     const char *face;       /**< "largest", an index, or NULL */
     const char *consent_file;
+    const char *language; /**< spoken in the film, as espeak-ng names it; NULL = English */
+    const char
+        *slots_file;     /**< slots corrected by hand: a template.json or what detect printed; NULL = none */
+    const char *plot;    /**< detect: PNG to draw what was heard into, or NULL */
     bool slots_optional; /**< no variable at all is fine (lip-sync alone, or slots to be written by hand) */
 };
 

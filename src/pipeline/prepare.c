@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "pipeline/film.h"
+#include "pipeline/manual.h"
 #include "pipeline/prepare.h"
 #include "speech/whisper.h"
 
@@ -26,7 +27,7 @@
 #define SLOT_AROUND_S 3.0  /* and looked at this far around every slot */
 #define ASKED_AROUND_S 0.2 /* a render draws this far around a slot, and further where it borrows time */
 #define MAX_TRANSCRIPT ((size_t)1 << 20)
-#define PREPARE_REVISION 1 /* part of the cache key: raised when the same input prepares differently */
+#define PREPARE_REVISION 2 /* part of the cache key: raised when the same input prepares differently */
 
 /* ---- pipeline object ---- */
 
@@ -175,7 +176,7 @@ enum pz_status pz_prepare_listen(struct pz_pipeline *p, const struct pz_prepare_
     }
     if (transcript)
         PZ_TRY(pz_transcript_parse(log, transcript, strlen(transcript), &parsed));
-    if (!r->slots_optional && r->n_spoken == 0 && parsed.n_variables == 0) {
+    if (!r->slots_optional && !r->slots_file && r->n_spoken == 0 && parsed.n_variables == 0) {
         st = pz_fail(
             log, PZ_ERR_USAGE,
             "nothing to replace: say which words are variables with --spoken NAME=WORDS or a transcript that "
@@ -184,6 +185,7 @@ enum pz_status pz_prepare_listen(struct pz_pipeline *p, const struct pz_prepare_
     }
     PZ_TRY(pz_pipeline_ears(p, &ears));
     PZ_TRY(use_recogniser(p, transcript ? NULL : r->recogniser, ears));
+    PZ_TRY(pz_ears_set_language(ears, r->language));
     PZ_TRY(pz_film_sound_open(film_path, PZ_SPEECH_RATE, 1, n, &p->job, &sound));
     struct pz_analyse_params ap = {
         .transcript = transcript ? &parsed : NULL, .spoken = spoken, .n_spoken = r->n_spoken};
@@ -237,7 +239,9 @@ enum pz_status pz_prepare_take_analysis(const struct pz_analysis *a, struct pz_t
             .after = join_words(w, s->first_word + s->n_words, s->first_word + s->n_words + 4),
             .start = s->start,
             .end = s->end,
-            .confidence = s->confidence};
+            .confidence = s->confidence,
+            .found_start = s->start,
+            .found_end = s->end};
         d->n_slots = i + 1;
         if (!t->name || !t->spoken || !t->before || !t->after)
             return PZ_ERR_NOMEM;
@@ -449,7 +453,7 @@ static enum pz_status read_consent(struct pz_pipeline *p, const char *path, stru
 
 static enum pz_status fill_folder(struct pz_pipeline *p, const struct pz_prepare_request *r,
                                   const struct pz_engine_vtable *engine, const char *transcript,
-                                  const char *dir, struct pz_template_data *d)
+                                  const char *dir, const char *output, struct pz_template_data *d)
 {
     enum pz_status st = PZ_OK;
     struct pz_film_info *info = NULL;
@@ -464,6 +468,7 @@ static enum pz_status fill_folder(struct pz_pipeline *p, const struct pz_prepare
         st = pz_fail(p->job.log, PZ_ERR_NOMEM, "no memory for the words of the film");
         goto fail;
     }
+    PZ_TRY(pz_manual_apply(r->slots_file, output, d, p->job.log));
     PZ_TRY(bring_film(p, r->video, dir, d, &info, &film_path));
     if (engine) {
         int64_t w0, w1;
@@ -536,6 +541,13 @@ static char *cache_path(struct pz_pipeline *p, const struct pz_prepare_request *
     hash_text(&h, r->consent_file);
     if (p->no_smooth)
         hash_text(&h, "no smooth");
+    hash_text(&h, r->language);
+    if (r->slots_file) {
+        char slots[65];
+        if (pz_sha256_file(p->job.log, r->slots_file, slots) != PZ_OK)
+            return NULL;
+        hash_text(&h, slots);
+    }
     pz_sha256_hex(&h, key);
     char *base = p->cache_dir ? pz_strdup(p->cache_dir) : default_cache();
     char *path = base ? pz_asprintf("%s/templates/%.32s.pzt", base, key) : NULL;
@@ -561,7 +573,7 @@ static enum pz_status make_template(struct pz_pipeline *p, const struct pz_prepa
     }
     PZ_TRY(read_consent(p, r->consent_file, &d));
     PZ_TRY(pz_make_dirs(p->job.log, tmp));
-    PZ_TRY(fill_folder(p, r, engine, transcript, tmp, &d));
+    PZ_TRY(fill_folder(p, r, engine, transcript, tmp, path, &d));
     if (pz_is_dir(
             path)) /* an older template of that name: only ever a folder with a template.json is removed */
         pz_remove_tree(path);

@@ -10,6 +10,7 @@
 #include "image/filter.h"
 #include "image/metrics.h"
 #include "pipeline/qc_state.h"
+#include "speech/speech.h"
 
 #define SEAM_EVERY 5
 #define MOUTH_FACTOR 1.5f
@@ -198,7 +199,8 @@ static double ratio(const double pair[2])
 json_t *pz_qc_json(const struct pz_qc *qc)
 {
     json_t *read = qc->heard
-                       ? json_pack("{s:s, s:o}", "text", qc->text, "score", pz_qc_number(qc->score, 1e3))
+                       ? json_pack("{s:s, s:o, s:b}", "text", qc->text, "score", pz_qc_number(qc->score, 1e3),
+                                   "review", (int)(qc->score < PZ_READBACK_REVIEW))
                        : json_null();
     return json_pack(
         "{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "av_offset_ms", pz_qc_number(qc->av_offset_ms, 1e3),

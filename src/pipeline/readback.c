@@ -128,11 +128,11 @@ enum pz_status pz_render_readback_join(struct pz_render_readback **readback)
         if (x->works[k].kept)
             continue;
         pz_qc_readback(x->qc, r->results[k].text, r->results[k].score);
-        if (r->results[k].score < 0.5f)
+        if (r->results[k].score < PZ_READBACK_REVIEW)
             pz_render_warn(
                 x,
                 "slot '%s': the recogniser does not hear the new word clearly (score %.2f); listen to "
-                "it, or help with --say",
+                "it (review), or help with --say",
                 x->works[k].name, (double)r->results[k].score);
     }
     free_readback(r);

@@ -78,6 +78,9 @@ static json_t *slot_json(const struct pz_template_slot *s)
                           s->spoken ? s->spoken : "", "start_s", seconds(s->start), "end_s", seconds(s->end),
                           "confidence", (double)s->confidence, "before", s->before ? s->before : "", "after",
                           s->after ? s->after : "", "fallback", text_or_null(s->fallback));
+    if (o && s->found_start >= 0)
+        json_object_set_new(o, "found_s",
+                            json_pack("[o, o]", seconds(s->found_start), seconds(s->found_end)));
     if (o)
         json_object_set_new(o, "face",
                             json_pack("{s:s, s:s, s:[f,f,f], s:b}", "verdict", s->verdict, "reason",
@@ -247,6 +250,16 @@ static void read_slot_face(const json_t *f, struct pz_template_slot *s)
     s->occluded = json_is_true(json_object_get(f, "occluded"));
 }
 
+/* Where listening had put a slot; absent when a person wrote it. */
+static void read_found(struct in *in, const json_t *pair, int i, struct pz_template_slot *s)
+{
+    s->found_start = s->found_end = -1;
+    if (json_array_size(pair) != 2)
+        return;
+    s->found_start = get_time(in, json_array_get(pair, 0), "slots", i, "found_s");
+    s->found_end = get_time(in, json_array_get(pair, 1), "slots", i, "found_s");
+}
+
 static void read_slots(struct in *in, const json_t *a, struct pz_template_data *t)
 {
     size_t n = array_len(in, a, "slots", PZ_TEMPLATE_MAX_SLOTS);
@@ -265,6 +278,7 @@ static void read_slots(struct in *in, const json_t *a, struct pz_template_data *
         s->start = get_time(in, json_object_get(o, "start_s"), "slots", (int)i, "start_s");
         s->end = get_time(in, json_object_get(o, "end_s"), "slots", (int)i, "end_s");
         s->confidence = get_optional(o, "confidence", 1);
+        read_found(in, json_object_get(o, "found_s"), (int)i, s);
         if (s->end <= s->start)
             wrong(in, "slots", (int)i, "end_s must be greater than start_s");
         if (i > 0 && s->start < t->slots[i - 1].end)
@@ -360,6 +374,27 @@ enum pz_status pz_template_parse(struct pz_template_data *t, const char *text, s
         if (in.st == PZ_OK && (!t->words || !t->slots || !t->phones))
             in.st = pz_fail(log, PZ_ERR_NOMEM, "no memory for the template");
     }
+    json_decref(root);
+    if (in.st != PZ_OK)
+        pz_template_data_free(t);
+    return in.st;
+}
+
+enum pz_status pz_template_parse_slots(struct pz_template_data *t, const char *text, size_t n,
+                                       struct pz_log *log)
+{
+    json_error_t err;
+    struct in in = {log, PZ_OK};
+    *t = (struct pz_template_data){.face_track = -1};
+    json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &err);
+    if (!root)
+        return pz_fail(log, PZ_ERR_FORMAT, "slots file line %d: %s", err.line, err.text);
+    if (!json_is_array(json_object_get(root, "slots")))
+        in.st = pz_fail(log, PZ_ERR_FORMAT, "slots file: no list \"slots\" in it");
+    else
+        read_slots(&in, json_object_get(root, "slots"), t);
+    if (in.st == PZ_OK && !t->slots)
+        in.st = pz_fail(log, PZ_ERR_NOMEM, "no memory for the slots");
     json_decref(root);
     if (in.st != PZ_OK)
         pz_template_data_free(t);

@@ -39,8 +39,10 @@ struct pz_template_slot {
     char *before, *after; /**< neighbouring words of the sentence, "" when unknown */
     int64_t start, end;   /**< samples at PZ_SPEECH_RATE, half-open */
     float confidence;
-    char *fallback;   /**< value when the customer has none, or NULL */
-    char verdict[24]; /**< "ok", "risky", "unusable", "no face", "sound only" */
+    int64_t found_start, found_end; /**< where listening put it; start or end that differ were corrected by
+                                       hand. −1 = put in by hand */
+    char *fallback;                 /**< value when the customer has none, or NULL */
+    char verdict[24];               /**< "ok", "risky", "unusable", "no face", "sound only" */
     char verdict_reason[96];
     float yaw, pitch, roll; /**< mean head pose over the slot, degrees */
     bool occluded;
@@ -83,6 +85,10 @@ PZ_NODISCARD enum pz_status pz_template_load(struct pz_template_data *t, const c
 /** The same from memory (`n` bytes, need not be terminated); used by the fuzzer. */
 PZ_NODISCARD enum pz_status pz_template_parse(struct pz_template_data *t, const char *text, size_t n,
                                               struct pz_log *log);
+
+/** Only the slots of a template.json, or of what `detect` printed, into `t` (else zero). */
+PZ_NODISCARD enum pz_status pz_template_parse_slots(struct pz_template_data *t, const char *text, size_t n,
+                                                    struct pz_log *log);
 
 /** The template as JSON text, on the heap (pz_free). NULL on no memory. `with_phones`: include the phone
  * line. */

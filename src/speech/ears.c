@@ -23,8 +23,15 @@
 #include "speech/whisper.h"
 
 #define MODEL_DIR "/usr/share/pocketsphinx/model/en-us"
+#define DENOISE_FROM (3 * PZ_SPEECH_RATE)
 #define SCORE_UNIT 1024.0 // the library keeps path scores shifted right by 10 bits (its SENSCR_SHIFT)
 #define PACKAGE_HINT "install the Debian package pocketsphinx-en-us"
+
+/** A decoder for graphs and the phone aliases it knows. */
+struct graph {
+    ps_decoder_t *ps;
+    int aliases[PZ_PH_COUNT]; /* how many of each phone */
+};
 
 struct pz_ears {
     struct pz_log *log;
@@ -32,11 +39,8 @@ struct pz_ears {
     struct pz_lexicon *lexicon;
     char *hmm, *lm, *dict, *phone_lm; /* paths */
     ps_decoder_t *words;              /* language model and dictionary; at first need */
-    ps_decoder_t *graph;              /* phone aliases; at first need */
+    struct graph graphs[2];           /* for sound of a second or two, and for longer sound; at first need */
     ps_decoder_t *allphone;           /* at first need */
-    int aliases[PZ_PH_COUNT];         /* how many of each phone `graph` knows */
-    int16_t *pcm;                     /* [pcm_cap] */
-    int64_t pcm_cap;
 };
 
 static _Thread_local struct pz_log *current_log;
@@ -116,8 +120,9 @@ void pz_ears_close(struct pz_ears **ears)
         return;
     if (e->words)
         ps_free(e->words);
-    if (e->graph)
-        ps_free(e->graph);
+    for (int i = 0; i < 2; i++)
+        if (e->graphs[i].ps)
+            ps_free(e->graphs[i].ps);
     if (e->allphone) {
         // Its search frees the last utterance's segments only when a next one starts.
         if (ps_start_utt(e->allphone) == 0)
@@ -129,7 +134,6 @@ void pz_ears_close(struct pz_ears **ears)
     pz_free(e->lm);
     pz_free(e->dict);
     pz_free(e->phone_lm);
-    pz_free(e->pcm);
     pz_free(e);
     *ears = NULL;
 }
@@ -151,6 +155,11 @@ bool pz_ears_hears_foreign(const struct pz_ears *ears)
     return language && strcmp(language, "en") != 0;
 }
 
+enum pz_status pz_ears_set_language(struct pz_ears *ears, const char *language)
+{
+    return pz_lexicon_set_language(ears->lexicon, ears->log, language);
+}
+
 const struct pz_lexicon *pz_ears_lexicon(const struct pz_ears *ears)
 {
     return ears->lexicon;
@@ -162,11 +171,13 @@ struct pz_log *pz_ears_log(const struct pz_ears *ears)
 }
 
 /** A decoder with the acoustic model and what `extra` adds (pairs of option and value, NULL-terminated). */
-static enum pz_status decoder_open(struct pz_ears *e, const char *const *extra, ps_decoder_t **out)
+static enum pz_status decoder_open(struct pz_ears *e, bool denoise, const char *const *extra,
+                                   ps_decoder_t **out)
 {
     enum pz_status st = PZ_OK;
-    const char *argv[48] = {"pz", "-hmm", e->hmm, "-remove_silence", "no", "-remove_noise",
-                            "no", "-cmn", "batch"};
+    const char *argv[48] = {
+        "pz",   "-hmm", e->hmm, "-remove_silence", "no", "-remove_noise", denoise ? "yes" : "no",
+        "-cmn", "batch"};
     int n = 9;
     cmd_ln_t *config;
 
@@ -188,32 +199,31 @@ static enum pz_status decoder_open(struct pz_ears *e, const char *const *extra, 
 /** Feed a whole sound. Errors: NOMEM, INTERNAL. */
 static enum pz_status listen(struct pz_ears *e, ps_decoder_t *ps, const float *samples, int64_t n)
 {
+    enum pz_status st = PZ_OK;
+    int16_t *pcm;
+
     if (n > PZ_EARS_MAX_SAMPLES)
         return pz_fail(e->log, PZ_ERR_INTERNAL, "speech recogniser: %lld samples at once", (long long)n);
-    if (n > e->pcm_cap) {
-        pz_free(e->pcm);
-        e->pcm = pz_calloc((size_t)n, sizeof *e->pcm);
-        e->pcm_cap = e->pcm ? n : 0;
-        if (!e->pcm)
-            return PZ_ERR_NOMEM;
-    }
+    pcm = pz_calloc((size_t)n + 1, sizeof *pcm);
+    if (!pcm)
+        return PZ_ERR_NOMEM;
     for (int64_t i = 0; i < n; i++) {
         float v = samples[i] * 32767.0f;
 
         // One level of noise, the same for the same sound, keeps digital silence away from log 0.
         v += (float)((uint32_t)i * 2654435761u >> 30) - 1.5f;
-        e->pcm[i] = (int16_t)lrintf(v > 32767.0f ? 32767.0f : v < -32768.0f ? -32768.0f : v);
+        pcm[i] = (int16_t)lrintf(v > 32767.0f ? 32767.0f : v < -32768.0f ? -32768.0f : v);
     }
-    if (ps_start_stream(ps) < 0 || ps_start_utt(ps) < 0)
-        return pz_fail(e->log, PZ_ERR_INTERNAL, "speech recogniser: cannot start an utterance");
-    if (ps_process_raw(ps, e->pcm, (size_t)n, FALSE, TRUE) < 0) {
+    if (ps_start_stream(ps) < 0 || ps_start_utt(ps) < 0) {
+        st = pz_fail(e->log, PZ_ERR_INTERNAL, "speech recogniser: cannot start an utterance");
+    } else if (ps_process_raw(ps, pcm, (size_t)n, FALSE, TRUE) < 0) {
         ps_end_utt(ps);
-        return pz_fail(e->log, PZ_ERR_INTERNAL, "speech recogniser: cannot process %lld samples",
-                       (long long)n);
+        st = pz_fail(e->log, PZ_ERR_INTERNAL, "speech recogniser: cannot process %lld samples", (long long)n);
+    } else if (ps_end_utt(ps) < 0) {
+        st = pz_fail(e->log, PZ_ERR_INTERNAL, "speech recogniser: cannot end an utterance");
     }
-    if (ps_end_utt(ps) < 0)
-        return pz_fail(e->log, PZ_ERR_INTERNAL, "speech recogniser: cannot end an utterance");
-    return PZ_OK;
+    pz_free(pcm);
+    return st;
 }
 
 static int64_t frame_start(int frame, int64_t n)
@@ -234,7 +244,7 @@ enum pz_status pz_ears_words(struct pz_ears *e, const float *samples, int64_t n,
     if (e->whisper)
         return pz_whisper_hear(e->whisper, samples, n, at, words);
     if (!e->words) {
-        st = decoder_open(e, extra, &e->words);
+        st = decoder_open(e, true, extra, &e->words);
         if (st < PZ_OK)
             return st;
     }
@@ -321,37 +331,37 @@ static const char *model_phone(int phone)
     return phone == PZ_PH_AX ? "AH" : pz_phone_name(phone);
 }
 
-static enum pz_status graph_decoder_open(struct pz_ears *e)
+static enum pz_status graph_decoder_open(struct pz_ears *e, bool longer)
 {
     const char *const extra[] = {
         "-compallsen", "yes",    "-fsgusefiller", "no",     "-fsgusealtpron", "no",     "-bestpath", "no",
         "-beam",       "1e-100", "-wbeam",        "1e-100", "-pbeam",         "1e-100", "-maxhmmpf", "-1",
         "-lw",         "1",      "-wip",          "1",      "-pip",           "1",      NULL};
 
-    return e->graph ? PZ_OK : decoder_open(e, extra, &e->graph);
+    return e->graphs[longer].ps ? PZ_OK : decoder_open(e, longer, extra, &e->graphs[longer].ps);
 }
 
 /** Make sure the decoder knows `count` aliases of a phone. */
-static enum pz_status aliases_need(struct pz_ears *e, int phone, int count)
+static enum pz_status aliases_need(struct pz_ears *e, struct graph *k, int phone, int count)
 {
-    while (e->aliases[phone] < count) {
+    while (k->aliases[phone] < count) {
         char alias[16];
 
-        snprintf(alias, sizeof alias, "%s.%d", pz_phone_name(phone), e->aliases[phone]);
-        if (ps_add_word(e->graph, alias, model_phone(phone), FALSE) < 0)
+        snprintf(alias, sizeof alias, "%s.%d", pz_phone_name(phone), k->aliases[phone]);
+        if (ps_add_word(k->ps, alias, model_phone(phone), FALSE) < 0)
             return pz_fail(e->log, PZ_ERR_INTERNAL, "speech recogniser: phone %s is not in the model", alias);
-        e->aliases[phone]++;
+        k->aliases[phone]++;
     }
     return PZ_OK;
 }
 
 /** Translate a graph; `alias` [n_arcs] receives each arc's alias number. */
-static enum pz_status graph_to_fsg(struct pz_ears *e, const struct pz_ears_graph *g, int *alias,
-                                   fsg_model_t **out)
+static enum pz_status graph_to_fsg(struct pz_ears *e, struct graph *k, const struct pz_ears_graph *g,
+                                   int *alias, fsg_model_t **out)
 {
     enum pz_status st = PZ_OK;
     int used[PZ_PH_COUNT] = {0};
-    logmath_t *lm = ps_get_logmath(e->graph);
+    logmath_t *lm = ps_get_logmath(k->ps);
     fsg_model_t *fsg = fsg_model_init("pz", lm, 1.0f, g->n_states);
 
     *out = NULL;
@@ -369,7 +379,7 @@ static enum pz_status graph_to_fsg(struct pz_ears *e, const struct pz_ears_graph
             continue;
         }
         alias[i] = used[a->phone]++;
-        PZ_TRY(aliases_need(e, a->phone, used[a->phone]));
+        PZ_TRY(aliases_need(e, k, a->phone, used[a->phone]));
         snprintf(word, sizeof word, "%s.%d", pz_phone_name(a->phone), alias[i]);
         fsg_model_trans_add(fsg, a->from, a->to, logp, fsg_model_word_add(fsg, word));
     }
@@ -446,24 +456,26 @@ enum pz_status pz_ears_search(struct pz_ears *e, const float *samples, int64_t n
 {
     enum pz_status st;
     fsg_model_t *fsg = NULL;
+    struct graph *k = &e->graphs[n >= DENOISE_FROM];
     int *alias = NULL;
 
     *path = (struct pz_ears_path){0};
-    PZ_TRY(graph_decoder_open(e));
+    // The library's noise removal must learn what the noise is, which takes seconds.
+    PZ_TRY(graph_decoder_open(e, n >= DENOISE_FROM));
     current_log = e->log;
     alias = pz_calloc((size_t)g->n_arcs + 1, sizeof *alias);
     if (!alias) {
         st = PZ_ERR_NOMEM;
         goto fail;
     }
-    PZ_TRY(graph_to_fsg(e, g, alias, &fsg));
+    PZ_TRY(graph_to_fsg(e, k, g, alias, &fsg));
     // ps_set_fsg() keeps its own reference and replaces the search of the same name.
-    if (ps_set_fsg(e->graph, "pz", fsg) < 0 || ps_set_search(e->graph, "pz") < 0) {
+    if (ps_set_fsg(k->ps, "pz", fsg) < 0 || ps_set_search(k->ps, "pz") < 0) {
         st = pz_fail(e->log, PZ_ERR_INTERNAL, "speech recogniser: graph of %d arcs refused", g->n_arcs);
         goto fail;
     }
-    PZ_TRY(listen(e, e->graph, samples, n));
-    PZ_TRY(take_path(e->graph, g, alias, n, path));
+    PZ_TRY(listen(e, k->ps, samples, n));
+    PZ_TRY(take_path(k->ps, g, alias, n, path));
     path->complete = path->n > 0; // the library gives no segments when the final state was not reached
     st = PZ_OK;
 fail:
@@ -484,7 +496,7 @@ enum pz_status pz_ears_allphone(struct pz_ears *e, const float *samples, int64_t
 
     *path = (struct pz_ears_path){0};
     if (!e->allphone) {
-        st = decoder_open(e, extra, &e->allphone);
+        st = decoder_open(e, false, extra, &e->allphone);
         if (st < PZ_OK)
             return st;
     }

@@ -35,11 +35,36 @@ void pz_heard_free(struct pz_heard *h);
 PZ_NODISCARD enum pz_status pz_chunk_read(const struct pz_tap *sound, int64_t total, int64_t at, float *buf,
                                           int64_t *n);
 
-/** Recognise one chunk, look for the wanted things in it, align, append. Errors: NOMEM, INTERNAL, CANCELLED,
- * WEIGHTS. */
+/** Chunks of a film on their way: what was recognised in each and where wanted things may be. Private to
+ * hear.c; memory grows with words only. Start from a zeroed one. */
+struct pz_chunk;
+struct pz_chunks {
+    struct pz_chunk *items;
+    int n;
+};
+
+void pz_chunks_free(struct pz_chunks *c);
+
+/** First pass over a chunk (`samples` [n], `snr_db` as pz_quiet() says): recognise, look for the wanted
+ * things. Two threads of work inside. Errors: NOMEM, INTERNAL, CANCELLED, WEIGHTS. */
 PZ_NODISCARD enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, int64_t n, int64_t at,
-                                          struct pz_wanted *wanted, int n_wanted, const struct pz_job *job,
-                                          struct pz_heard *heard);
+                                          double snr_db, const struct pz_wanted *wanted, int n_wanted,
+                                          const struct pz_job *job, struct pz_heard *heard,
+                                          struct pz_chunks *all);
+
+/** When all chunks are heard: which of the places that sound like a wanted thing are one. Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_hear_decide(struct pz_chunks *all, const struct pz_wanted *wanted,
+                                           int n_wanted);
+
+/** Where chunk `i` lies; returns its length. */
+int64_t pz_chunk_span(const struct pz_chunks *all, int i, int64_t *at);
+const struct pz_chunk *pz_chunk_get(const struct pz_chunks *all, int i);
+
+/** Second pass: align a chunk's words and append words, phones and occurrences. Sound that fits no words gets
+ * freely decoded phones. Errors: NOMEM, INTERNAL, CANCELLED, WEIGHTS. */
+PZ_NODISCARD enum pz_status pz_hear_settle(struct pz_ears *ears, const float *samples,
+                                           const struct pz_chunk *c, const struct pz_job *job,
+                                           struct pz_heard *heard);
 
 /** Log-likelihood (natural, whole sound) of a word sequence; −1e30 when it does not fit. Errors: NOMEM,
  * INTERNAL. */
@@ -55,6 +80,14 @@ PZ_NODISCARD enum pz_status pz_align_some(struct pz_ears *ears, const float *sam
                                           int *used);
 
 PZ_NODISCARD enum pz_status pz_found_add(struct pz_heard *h, struct pz_found f);
+
+/** Letters and digits of `text` behind `out` [n], lower case, without marks; other scripts as they are.
+ * Returns the new length, at most cap − 1; zero-terminated. */
+size_t pz_squash(const char *text, char *out, size_t n, size_t cap);
+
+/** How many of the first of `n` texts together are the wanted words, however either is split ("Anuj ji" is
+ * "Anuji") and whatever marks they carry; 0 when they are not. */
+int pz_words_same(const char *const *texts, int n, const char *wanted);
 
 /** Word equality for matching: letters and digits only, case-insensitive. */
 bool pz_word_equal(const char *a, const char *b);

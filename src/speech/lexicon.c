@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "speech/flite_say.h"
+#include "speech/spell.h"
 
 #define DICT_PATH "/usr/share/pocketsphinx/model/en-us/cmudict-en-us.dict"
 #define SLOTS (1u << 19) /* power of two, at least twice the lines accepted */
@@ -19,7 +20,8 @@
 
 struct pz_lexicon {
     struct pz_map map;
-    uint32_t *slots; /* [SLOTS] offset of a line + 1, 0 = free; base forms only */
+    char language[24]; /* "" = English */
+    uint32_t *slots;   /* [SLOTS] offset of a line + 1, 0 = free; base forms only */
 };
 
 static uint32_t hash_word(const char *w, size_t n)
@@ -161,6 +163,18 @@ int pz_lexicon_pronounce(const struct pz_lexicon *lex, const char *word, struct 
     size_t n = strlen(word), pos;
     int got = 0;
 
+    if (max < 1)
+        return 0;
+    if (lex->language[0] || pz_script_voice(word)) {
+        const char *voice = lex->language[0] ? lex->language : pz_script_voice(word);
+        bool switched;
+
+        // Another language's phones are nearest to those of its own rules; the dictionary would mislead.
+        if (pz_espeak_phones(voice, word, NULL, &out[0], &switched) == PZ_OK && out[0].n > 0 && !switched)
+            return 1;
+        if (lex->language[0])
+            at = -1;
+    }
     if (at >= 0) {
         // Alternatives follow their base form: "word(2) …".
         for (pos = (size_t)at; pos < lex->map.n_bytes && got < max;) {
@@ -176,7 +190,46 @@ int pz_lexicon_pronounce(const struct pz_lexicon *lex, const char *word, struct 
         if (got)
             return got;
     }
-    return max > 0 && pz_flite_spell(word, &out[0]) ? 1 : 0;
+    got = pz_flite_spell(word, &out[0]) ? 1 : 0;
+    if (got && got < max && pz_spell_plain(word, &out[got]) &&
+        (out[got].n != out[0].n || memcmp(out[got].phones, out[0].phones, (size_t)out[0].n) != 0))
+        got++;
+    if (got > 1 && got < max) { // "a" as in most of India: the vowel of "but"
+        bool changed = false;
+
+        out[got] = out[got - 1];
+        for (int i = 0; i < out[got].n; i++)
+            if (out[got].phones[i] == PZ_PH_AA) {
+                out[got].phones[i] = PZ_PH_AH;
+                changed = true;
+            }
+        got += changed;
+    }
+    return got;
+}
+
+enum pz_status pz_lexicon_set_language(struct pz_lexicon *lex, struct pz_log *log, const char *language)
+{
+    struct pz_pron p;
+    struct pz_job job = {.log = log};
+    bool switched;
+
+    lex->language[0] = 0;
+    if (!language || strncasecmp(language, "en", 2) == 0)
+        return PZ_OK;
+    for (const char *c = language; *c; c++)
+        if (!isalnum((unsigned char)*c) && !strchr("-_+", *c))
+            return pz_fail(log, PZ_ERR_USAGE, "--language %.40s: not a language; see espeak-ng --voices",
+                           language);
+    if (strlen(language) >= sizeof lex->language || !language[0])
+        return pz_fail(log, PZ_ERR_USAGE, "--language %.40s: not a language; see espeak-ng --voices",
+                       language);
+    if (pz_espeak_phones(language, "a", &job, &p, &switched) < PZ_OK)
+        return pz_fail(log, PZ_ERR_UNSUPPORTED,
+                       "--language %s needs espeak-ng with that voice; install the Debian package espeak-ng",
+                       language);
+    memcpy(lex->language, language, strlen(language) + 1);
+    return PZ_OK;
 }
 
 /** ARPAbet: every token is a phone name. */

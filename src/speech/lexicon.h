@@ -33,8 +33,15 @@ void pz_lexicon_close(struct pz_lexicon **lex);
 /** Is this word (any case, ASCII) in the dictionary? */
 bool pz_lexicon_has(const struct pz_lexicon *lex, const char *word);
 
-/** Pronunciations of one word, best first, at most `max`. Returns how many were written (≥ 1 for any word
- * that has a letter or digit that can be spoken, 0 otherwise). */
+/** The language spoken, as espeak-ng names it ("hi", "de", "pt-br"); NULL or "en…" = English. Words of
+ * another language are pronounced by espeak-ng (the program) and the dictionary is not asked. Call before
+ * sharing. Errors: USAGE (no such name; logged), UNSUPPORTED (espeak-ng is not installed). */
+PZ_NODISCARD enum pz_status pz_lexicon_set_language(struct pz_lexicon *lex, struct pz_log *log,
+                                                    const char *language);
+
+/** Pronunciations of one word, best first, at most `max`. Words of another script are read by espeak-ng when
+ * it is installed; names that the dictionary lacks also get a reading as they are spelled. Returns how many
+ * were written (≥ 1 for any word that has a letter or digit that can be spoken, 0 otherwise). */
 int pz_lexicon_pronounce(const struct pz_lexicon *lex, const char *word, struct pz_pron *out, int max);
 
 /** Parse what `--say NAME=…` gives: ARPAbet ("AH N UW JH"), IPA ("/əˈnuːdʒ/", "[…]" or any text with IPA

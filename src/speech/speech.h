@@ -32,6 +32,9 @@ void pz_ears_close(struct pz_ears **ears);
  * looking for words by sound and read-back's scores stay PocketSphinx's. */
 struct pz_whisper_ears;
 void pz_ears_use_whisper(struct pz_ears *ears, struct pz_whisper_ears *whisper);
+/** The language of what will be heard: pz_lexicon_set_language(). The acoustic model stays the English one:
+ * alignment of a transcript and spotting work across languages, free recognition does not. */
+PZ_NODISCARD enum pz_status pz_ears_set_language(struct pz_ears *ears, const char *language);
 /** The ears' lexicon, borrowed. */
 const struct pz_lexicon *pz_ears_lexicon(const struct pz_ears *ears);
 
@@ -71,6 +74,7 @@ struct pz_analyse_params {
     const struct pz_transcript *transcript; /**< NULL: recognise */
     const struct pz_spoken *spoken;         /**< may be combined with a transcript */
     int n_spoken;
+    bool missing_ok; /**< spoken words that are nowhere in the sound give no slot instead of an error */
 };
 
 /** Listen to a film. Cost ≈ 0.5 × real time on one core without a transcript, less with one.
@@ -112,6 +116,9 @@ PZ_NODISCARD enum pz_status pz_speech_phones(struct pz_ears *ears, const struct 
 
 /* ---- read-back --------------------------------------------------------------------------------------------
  */
+
+/** Scores below this want a person's ear: see docs/notes/speech.md for what was measured. */
+#define PZ_READBACK_REVIEW 0.30f
 
 struct pz_readback {
     char text[256]; /**< what a free recogniser hears in the span */

@@ -9,7 +9,9 @@
 
 #include "base/mem.h"
 
-#define LOOP_LOGP (-20.0f) // dear, so that the shortcut is taken readily: weak spots are judged afterwards
+#define LOOP_LOGP (-20.0f)  // dear, so that the shortcut is taken readily: weak spots are judged afterwards
+#define LOOP_WORD (-150.0f) // and a whole short word's phones cost at least so much
+#define LOOP_LEAST (-40.0f)
 #define ENTER_LOGP (-2.0f) /* the shortcut */
 #define KEYWORD_TAG 1
 
@@ -61,13 +63,20 @@ enum pz_status pz_keyword_make(const struct pz_lexicon *lex, struct pz_log *log,
     return PZ_OK;
 }
 
-static enum pz_status build(const struct pz_keyword *k, bool with_keyword, struct pz_ears_graph *g)
+/** `k` NULL: phones alone. */
+static enum pz_status build(const struct pz_keyword *k, struct pz_ears_graph *g)
 {
     enum pz_status st;
+    float logp = LOOP_LOGP;
     int next = 1;
 
-    PZ_TRY(pz_ears_phone_loop(g, 0, LOOP_LOGP, 0));
-    for (int i = 0; i < k->n_prons && with_keyword; i++) {
+    if (k) {
+        float per = LOOP_WORD / (float)(k->prons[0].n > 0 ? k->prons[0].n : 1);
+
+        logp = per > LOOP_LOGP ? LOOP_LOGP : per < LOOP_LEAST ? LOOP_LEAST : per;
+    }
+    PZ_TRY(pz_ears_phone_loop(g, 0, logp, 0));
+    for (int i = 0; k && i < k->n_prons; i++) {
         int at = 0;
 
         for (int j = 0; j < k->prons[i].n; j++) {
@@ -102,18 +111,33 @@ static double score_between(const struct pz_ears_path *p, int64_t start, int64_t
     return sum;
 }
 
+enum pz_status pz_spot_free(struct pz_ears *ears, const float *samples, int64_t n,
+                            struct pz_ears_path *free_path)
+{
+    enum pz_status st = PZ_OK;
+    struct pz_ears_graph g = {0};
+
+    if (n < PZ_SPEECH_RATE / 5)
+        return PZ_OK;
+    PZ_TRY(build(NULL, &g));
+    PZ_TRY(pz_ears_search(ears, samples, n, &g, free_path));
+fail:
+    pz_ears_graph_free(&g);
+    return st;
+}
+
 enum pz_status pz_spot_find(struct pz_ears *ears, const float *samples, int64_t n, const struct pz_keyword *k,
-                            struct pz_spot **spots, int *n_spots)
+                            const struct pz_ears_path *free_path, struct pz_spot **spots, int *n_spots)
 {
     enum pz_status st;
-    struct pz_ears_graph with = {0}, without = {0};
-    struct pz_ears_path path = {0}, free_path = {0};
+    struct pz_ears_graph with = {0};
+    struct pz_ears_path path = {0};
 
     *spots = NULL;
     *n_spots = 0;
     if (n < PZ_SPEECH_RATE / 5)
         return PZ_OK;
-    PZ_TRY(build(k, true, &with));
+    PZ_TRY(build(k, &with));
     PZ_TRY(pz_ears_search(ears, samples, n, &with, &path));
     *spots = pz_calloc((size_t)path.n + 1, sizeof **spots);
     if (!*spots) {
@@ -133,17 +157,13 @@ enum pz_status pz_spot_find(struct pz_ears *ears, const float *samples, int64_t 
         }
         if (i == path.n)
             break;
-        if (!free_path.steps) {
-            PZ_TRY(build(k, false, &without));
-            PZ_TRY(pz_ears_search(ears, samples, n, &without, &free_path));
-        }
         {
             int64_t a = path.steps[first].start, b = path.steps[i].end;
 
             (*spots)[(*n_spots)++] = (struct pz_spot){
                 .start = a,
                 .end = b,
-                .margin = (float)((score - score_between(&free_path, a, b)) * PZ_EARS_HOP / (double)(b - a))};
+                .margin = (float)((score - score_between(free_path, a, b)) * PZ_EARS_HOP / (double)(b - a))};
         }
     }
     st = PZ_OK;
@@ -154,8 +174,6 @@ fail:
         *n_spots = 0;
     }
     pz_ears_path_free(&path);
-    pz_ears_path_free(&free_path);
     pz_ears_graph_free(&with);
-    pz_ears_graph_free(&without);
     return st;
 }

@@ -22,9 +22,16 @@ struct pz_spot {
     float margin; /**< natural log-likelihood per frame against free phones; ≤ about 0, higher is surer */
 };
 
+/** Free phones of mono sound, which spots are measured against. Start from a zeroed path; free it with
+ * pz_ears_path_free(). Errors: NOMEM, INTERNAL. */
+PZ_NODISCARD enum pz_status pz_spot_free(struct pz_ears *ears, const float *samples, int64_t n,
+                                         struct pz_ears_path *free_path);
+
 /** Find a keyword in mono sound of at most PZ_EARS_MAX_SAMPLES. `*spots` (freed with pz_free()) ascending.
- * Weak ones are included: judge by `margin`. Errors: NOMEM, INTERNAL. */
+ * Weak ones are included: judge by `margin`. `free_path` is pz_spot_free()'s of the same sound. Errors:
+ * NOMEM, INTERNAL. */
 PZ_NODISCARD enum pz_status pz_spot_find(struct pz_ears *ears, const float *samples, int64_t n,
-                                         const struct pz_keyword *k, struct pz_spot **spots, int *n_spots);
+                                         const struct pz_keyword *k, const struct pz_ears_path *free_path,
+                                         struct pz_spot **spots, int *n_spots);
 
 #endif

@@ -12,6 +12,7 @@
 #include "speech/flite_say.h"
 #include "speech/hear.h"
 #include "speech/process.h"
+#include "speech/spell.h"
 
 #define PROGRAM_LIMIT_S 60.0
 #define PROGRAM_MAX_BYTES (64u << 20)
@@ -38,7 +39,7 @@ static const struct {
 };
 
 /** Voice of the first letter that is not Latin; NULL when all are. */
-static const char *script_voice(const char *text)
+const char *pz_script_voice(const char *text)
 {
     for (const unsigned char *p = (const unsigned char *)text; *p;) {
         int more = *p >= 0xF0 ? 3 : *p >= 0xE0 ? 2 : *p >= 0xC0 ? 1 : 0;
@@ -175,8 +176,8 @@ fail:
 
 /** IPA of a text by espeak-ng, language switches "(en)" taken out. *switched: it could not read the script
  * itself. */
-static enum pz_status espeak_phones(const char *voice, const char *text, const struct pz_job *job,
-                                    struct pz_pron *pron, bool *switched)
+enum pz_status pz_espeak_phones(const char *voice, const char *text, const struct pz_job *job,
+                                struct pz_pron *pron, bool *switched)
 {
     const char *argv[] = {"espeak-ng", "-q", "--ipa", "-b", "1", "-v", voice, "--stdin", NULL};
     uint8_t *out;
@@ -213,7 +214,7 @@ static enum pz_status say_espeak(const struct pz_say *s, const char *wish, struc
 {
     enum pz_status st;
     struct pz_log *log = job ? job->log : NULL;
-    const char *script = script_voice(s->text), *base = wish && wish[0] ? wish : script ? script : "en-us";
+    const char *script = pz_script_voice(s->text), *base = wish && wish[0] ? wish : script ? script : "en-us";
     char voice[64], speed[16];
     bool switched;
     struct pz_pron pron;
@@ -228,7 +229,7 @@ static enum pz_status say_espeak(const struct pz_say *s, const char *wish, struc
                            base);
     snprintf(voice, sizeof voice, "%s%s", base, strchr(base, '+') ? "" : s->f0_hz > 155.0 ? "+f2" : "");
     snprintf(speed, sizeof speed, "%d", (int)lrint(165.0 * (s->rate_words > 0.0 ? s->rate_words : 1.0)));
-    PZ_TRY(espeak_phones(base, s->text, job, &pron, &switched));
+    PZ_TRY(pz_espeak_phones(base, s->text, job, &pron, &switched));
     if (script && !wish && switched) {
         st = pz_fail(log, PZ_ERR_UNSUPPORTED,
                      "espeak-ng cannot read this value's script aloud (voice %s); give --say or --audio",
@@ -323,7 +324,7 @@ enum pz_status pz_voice_say(const struct pz_say *s, struct pz_ears *ears, const 
         return PZ_ERR_CANCELLED;
     if (s->recording)
         st = say_recording(s, ears, job, out);
-    else if (!v && !(s->pron && s->pron->n) && script_voice(s->text))
+    else if (!v && !(s->pron && s->pron->n) && pz_script_voice(s->text))
         st = say_espeak(s, NULL, ears, job, out);
     else if (!v || strcmp(v, "flite") == 0)
         st = say_flite(s, NULL, log, out);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "pipeline/manual.h"
 #include "pipeline/provenance.h"
 #include "pipeline/template.h"
 
@@ -159,10 +161,55 @@ static void provenance_names_the_source_type(void **state)
     pz_free(x);
 }
 
+/** A slot moved by hand in a template that is prepared again stays where it was put; the others are heard
+ * anew, and a file of slots replaces them all. */
+static void corrections_are_kept(void **state)
+{
+    char dir[] = "/tmp/pz-manual-XXXXXX", *path;
+    struct pz_template_data old = example(), fresh = example();
+    const char *hand =
+        "{\"slots\": [{\"name\": \"city\", \"spoken\": \"x\", \"start_s\": 0.5, \"end_s\": 0.75}]}";
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    for (int i = 0; i < old.n_slots; i++) {
+        old.slots[i].found_start = fresh.slots[i].found_start = old.slots[i].start;
+        old.slots[i].found_end = fresh.slots[i].found_end = old.slots[i].end;
+    }
+    assert_true(old.n_slots >= 1);
+    old.slots[0].end -= 80; // 5 ms
+    assert_int_equal(pz_template_save(&old, dir, NULL), PZ_OK);
+    assert_int_equal(pz_manual_apply(NULL, dir, &fresh, NULL), PZ_OK);
+    assert_int_equal(fresh.n_slots, old.n_slots);
+    for (int i = 0; i < old.n_slots; i++) {
+        assert_int_equal(fresh.slots[i].start, old.slots[i].start);
+        assert_int_equal(fresh.slots[i].end, old.slots[i].end);
+    }
+    assert_int_not_equal(fresh.slots[0].found_end, fresh.slots[0].end); // and so the next time too
+    // Of another film nothing is kept.
+    fresh.slots[0].end = fresh.slots[0].found_end;
+    snprintf(fresh.source_sha256, sizeof fresh.source_sha256, "%s", "another");
+    assert_int_equal(pz_manual_apply(NULL, dir, &fresh, NULL), PZ_OK);
+    assert_int_equal(fresh.slots[0].end, fresh.slots[0].found_end);
+    path = pz_path_join(dir, "slots.json");
+    assert_int_equal(pz_file_write(NULL, path, hand, strlen(hand)), PZ_OK);
+    assert_int_equal(pz_manual_apply(path, NULL, &fresh, NULL), PZ_OK);
+    assert_int_equal(fresh.n_slots, 1);
+    assert_string_equal(fresh.slots[0].name, "city");
+    assert_int_equal(fresh.slots[0].start, 8000);
+    assert_int_equal(pz_file_write(NULL, path, "{\"slots\": 3}", 12), PZ_OK);
+    assert_int_equal(pz_manual_apply(path, NULL, &fresh, NULL), PZ_ERR_FORMAT);
+    pz_free(path);
+    pz_remove_tree(dir);
+    pz_template_data_free(&old);
+    pz_template_data_free(&fresh);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(written_is_read),
+        cmocka_unit_test(corrections_are_kept),
         cmocka_unit_test(wrong_fields_are_named),
         cmocka_unit_test(cut_and_scrambled_texts_do_no_harm),
         cmocka_unit_test(provenance_names_the_source_type),

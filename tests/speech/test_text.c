@@ -17,6 +17,7 @@
 #include "speech/hear.h"
 #include "speech/process.h"
 #include "speech/voice.h"
+#include "speech/spell.h"
 
 #define SEED 7u
 
@@ -68,10 +69,10 @@ static void pronunciations(void **state)
     assert_string_equal(t, "B AA L IY");
     assert_int_equal(pz_lexicon_pronounce(lex, "tomato", p, 4), 2);
     assert_true(pz_lexicon_has(lex, "COUNTRY") && !pz_lexicon_has(lex, "anuj"));
-    assert_int_equal(pz_lexicon_pronounce(lex, "Anuj", p, 4), 1); // letter-to-sound
+    assert_in_range(pz_lexicon_pronounce(lex, "Anuj", p, 4), 1, 3); // letter-to-sound
     text_of(&p[0], t);
     assert_string_equal(t, "AE N AH JH");
-    assert_int_equal(pz_lexicon_pronounce(lex, "Zo\u00eb", p, 4), 1);
+    assert_in_range(pz_lexicon_pronounce(lex, "Zo\u00eb", p, 4), 1, 3);
     assert_int_equal(pz_lexicon_pronounce(lex, "2026", p, 4), 1);
     assert_true(p[0].n > 10);
     assert_int_equal(pz_lexicon_pronounce(lex, "\u2026", p, 4), 0);
@@ -376,9 +377,29 @@ static void fits(void **state)
     assert_int_equal(pz_fit_from_name("cut"), -1);
 }
 
+static void same_words_however_split(void **state)
+{
+    const char *split[] = {"Anuj", "ji", "said"}, *joined[] = {"ANUJI,", "said"}, *accent[] = {"Jose\u0301"};
+    const char *arabic[] = {"\u200f\u0645\u064f\u062d\u0645\u062f"}, *other[] = {"Anu", "j", "is"};
+    struct pz_pron p;
+
+    (void)state;
+    assert_int_equal(pz_words_same(split, 3, "Anuji"), 2);
+    assert_int_equal(pz_words_same(joined, 2, "Anuj i"), 1);
+    assert_int_equal(pz_words_same(accent, 1, "jos\u00e9"), 1);
+    assert_int_equal(pz_words_same(arabic, 1, "\u0645\u062d\u0645\u062f"), 1);
+    assert_int_equal(pz_words_same(other, 3, "Anuj i"), 0);
+    assert_int_equal(pz_words_same(split, 1, "..."), 0);
+    assert_true(pz_spell_plain("Anuj", &p));
+    assert_int_equal(p.n, 4);
+    assert_int_equal(p.phones[2], PZ_PH_UW);
+    assert_false(pz_spell_plain("\u0905", &p));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_words_however_split),
         cmocka_unit_test(phone_names),
         cmocka_unit_test(pronunciations),
         cmocka_unit_test(say),

@@ -1,0 +1,146 @@
+// Steady noise out of a chunk of sound: each bin's noise power is the low quantile of its smoothed power over
+// the chunk, the gain is the log-spectral amplitude estimator with decision-directed SNR (Ephraim & Malah
+// 1985), floored so that no musical noise is made. Music and other voices stay: they are not steady.
+#include "speech/quiet.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audio/mel.h"
+#include "base/mem.h"
+#include "speech/phones.h"
+
+#define N 512
+#define HOP 128
+#define BINS (N / 2 + 1)
+#define QUANTILE 0.2
+#define QUANTILE_OF_MEAN 0.72 /* of smoothed noise power, measured on white noise */
+#define SMOOTH 0.7f
+#define DIRECTED 0.97f
+#define GAIN_LEAST 0.15f /* −16 dB */
+#define SNR_ENOUGH_DB 22.0
+
+static int by_value(const void *a, const void *b)
+{
+    float p = *(const float *)a, q = *(const float *)b;
+
+    return p < q ? -1 : p > q;
+}
+
+/** Exponential integral E1 (Abramowitz & Stegun 5.1.53 and 5.1.56). */
+static float e1(float x)
+{
+    if (x < 1.0f)
+        return -logf(x + 1e-20f) - 0.57721566f +
+               x * (0.99999193f +
+                    x * (-0.24991055f + x * (0.05519968f + x * (-0.00976004f + x * 0.00107857f))));
+    return expf(-x) / x * (x * x + 2.334733f * x + 0.250621f) / (x * x + 3.330657f * x + 1.681534f);
+}
+
+struct work {
+    struct pz_fft *fft;
+    float *power, *column; /* [frames][BINS], [frames] */
+    float noise[BINS], window[N];
+    int64_t frames, n;
+};
+
+static void frame_spectrum(const struct work *w, const float *x, int64_t t, float spec[2 * BINS])
+{
+    float buf[N];
+
+    for (int i = 0; i < N; i++) {
+        int64_t at = t * HOP - N / 2 + i;
+
+        buf[i] = at >= 0 && at < w->n ? x[at] * w->window[i] : 0.0f;
+    }
+    pz_fft_real(w->fft, buf, spec);
+}
+
+/** Noise power per bin; returns speech over noise in dB. */
+static double measure(struct work *w, const float *x)
+{
+    float spec[2 * BINS];
+    double speech = 0.0, noise = 1e-12;
+
+    for (int64_t t = 0; t < w->frames; t++) {
+        frame_spectrum(w, x, t, spec);
+        for (int k = 0; k < BINS; k++)
+            w->power[t * BINS + k] = spec[2 * k] * spec[2 * k] + spec[2 * k + 1] * spec[2 * k + 1];
+    }
+    for (int k = 0; k < BINS; k++) {
+        double mean = 0.0;
+        float s = w->power[k];
+
+        for (int64_t t = 0; t < w->frames; t++) {
+            s = SMOOTH * s + (1.0f - SMOOTH) * w->power[t * BINS + k];
+            w->column[t] = s;
+            mean += w->power[t * BINS + k];
+        }
+        qsort(w->column, (size_t)w->frames, sizeof *w->column, by_value);
+        w->noise[k] = w->column[(int64_t)((double)w->frames * QUANTILE)] / (float)QUANTILE_OF_MEAN + 1e-12f;
+        speech += mean / (double)w->frames;
+        noise += w->noise[k];
+    }
+    return 10.0 * log10(speech / noise);
+}
+
+enum pz_status pz_quiet(float *x, int64_t n, double *snr_db)
+{
+    enum pz_status st = PZ_ERR_NOMEM;
+    struct work *w = pz_calloc(1, sizeof *w);
+    float *out = NULL, before[BINS] = {0}, spec[2 * BINS], buf[N];
+
+    *snr_db = 60.0;
+    if (n < PZ_SPEECH_RATE) {
+        pz_free(w);
+        return PZ_OK;
+    }
+    if (!w)
+        return st;
+    w->n = n;
+    w->frames = n / HOP + 2;
+    w->fft = pz_fft_create(N);
+    w->power = pz_calloc((size_t)w->frames * BINS, sizeof *w->power);
+    w->column = pz_calloc((size_t)w->frames, sizeof *w->column);
+    out = pz_calloc((size_t)n, sizeof *out);
+    if (!w->fft || !w->power || !w->column || !out)
+        goto fail;
+    for (int i = 0; i < N; i++) // sine window twice, its squares add up to N / HOP / 2
+        w->window[i] = sinf((float)M_PI * ((float)i + 0.5f) / N);
+    st = PZ_OK;
+    *snr_db = measure(w, x);
+    if (*snr_db >= SNR_ENOUGH_DB)
+        goto fail;
+    for (int64_t t = 0; t < w->frames; t++) {
+        frame_spectrum(w, x, t, spec);
+        for (int k = 0; k < BINS; k++) {
+            float post = w->power[t * BINS + k] / w->noise[k], over = post > 1.0f ? post - 1.0f : 0.0f;
+            float prior = DIRECTED * before[k] + (1.0f - DIRECTED) * over, v, g;
+
+            prior = prior < 0.003f ? 0.003f : prior;
+            v = prior / (1.0f + prior) * post;
+            g = prior / (1.0f + prior) * expf(0.5f * e1(v < 1e-4f ? 1e-4f : v));
+            g = g > 1.0f ? 1.0f : g;
+            before[k] = g * g * post;
+            g = g < GAIN_LEAST ? GAIN_LEAST : g;
+            spec[2 * k] *= g;
+            spec[2 * k + 1] *= g;
+        }
+        pz_fft_real_inverse(w->fft, spec, buf);
+        for (int i = 0; i < N; i++) {
+            int64_t at = t * HOP - N / 2 + i;
+
+            if (at >= 0 && at < n)
+                out[at] += buf[i] * w->window[i] * (2.0f * HOP / N);
+        }
+    }
+    memcpy(x, out, (size_t)n * sizeof *x);
+fail:
+    pz_free(out);
+    pz_fft_destroy(&w->fft);
+    pz_free(w->power);
+    pz_free(w->column);
+    pz_free(w);
+    return st;
+}
