@@ -32,7 +32,16 @@ struct unet {
     int time, context, frames;
     bool fixed; /* the timestep is a constant */
     int skips[MAX_SKIPS], n_skips;
+    int deep; /* what went into the last layer, beside the first convolution's result */
 };
+
+const char *const pz_sd_unet_deep_only[] = {"down_blocks.*",
+                                            "mid_block.*",
+                                            "up_blocks.[012].*",
+                                            "up_blocks.3.resnets.[01].*",
+                                            "up_blocks.3.attentions.[01].*",
+                                            "up_blocks.3.motion_modules.[01].*",
+                                            NULL};
 
 static int resnet(struct unet *u, int i, int x, int out)
 {
@@ -104,6 +113,7 @@ static int up(struct unet *u, int i, int x)
     pz_params_push(u->p, "up_blocks.%d", i);
     for (int k = 0; k <= c->layers; k++) {
         int skip = u->n_skips > 0 ? u->skips[--u->n_skips] : PZ_NONE;
+        u->deep = x;
         x = layer(u, k, pz_nn_concat(u->p, 3, x, skip), c->channels[3 - i], c->attention[3 - i]);
     }
     if (i < 3)
@@ -124,27 +134,59 @@ static int middle(struct unet *u, int x)
     return x;
 }
 
-int pz_sd_unet(struct pz_params *p, const struct pz_sd_unet_config *c, int x, int time, int context,
-               int frames)
+/* Time embedding and first convolution: what both parts need. */
+static int begin(struct unet *u, int x, int time)
 {
-    struct unet u = {.p = p, .c = c, .context = context, .frames = frames};
-    u.fixed = pz_graph_view(pz_params_graph(p), time).data != NULL;
+    struct pz_params *p = u->p;
+    u->fixed = pz_graph_view(pz_params_graph(p), time).data != NULL;
     pz_params_push(p, "time_embedding");
-    u.time = pz_nn_unary(p, PZ_OP_SILU, pz_nn_dense(p, "linear_1", time, 4 * c->channels[0], true));
-    u.time = pz_nn_dense(p, "linear_2", u.time, 4 * c->channels[0], true);
-    pz_params_tap(p, u.time);
+    u->time = pz_nn_unary(p, PZ_OP_SILU, pz_nn_dense(p, "linear_1", time, 4 * u->c->channels[0], true));
+    u->time = pz_nn_dense(p, "linear_2", u->time, 4 * u->c->channels[0], true);
+    pz_params_tap(p, u->time);
     pz_params_pop(p);
-    u.time = pz_nn_unary(p, PZ_OP_SILU, u.time);
-    x = pz_nn_conv_same(p, "conv_in", x, c->channels[0], 3, 1);
+    u->time = pz_nn_unary(p, PZ_OP_SILU, u->time);
+    x = pz_nn_conv_same(p, "conv_in", x, u->c->channels[0], 3, 1);
     pz_params_push(p, "conv_in");
     pz_params_tap(p, x);
     pz_params_pop(p);
+    return x;
+}
+
+static int end(struct unet *u, int x)
+{
+    x = pz_sd_group_norm(u->p, "conv_norm_out", x, u->c->groups, EPS, PZ_ACT_SILU, u->frames);
+    return pz_nn_conv_same(u->p, "conv_out", x, u->c->out, 3, 1);
+}
+
+int pz_sd_unet_whole(struct pz_params *p, const struct pz_sd_unet_config *c, int x, int time, int context,
+                     int frames, int *deep)
+{
+    struct unet u = {.p = p, .c = c, .context = context, .frames = frames, .deep = PZ_NONE};
+    x = begin(&u, x, time);
     keep(&u, x);
     for (int i = 0; i < 4; i++)
         x = down(&u, i, x);
     x = middle(&u, x);
     for (int i = 0; i < 4; i++)
         x = up(&u, i, x);
-    x = pz_sd_group_norm(p, "conv_norm_out", x, c->groups, EPS, PZ_ACT_SILU, frames);
-    return pz_nn_conv_same(p, "conv_out", x, c->out, 3, 1);
+    *deep = u.deep;
+    return end(&u, x);
+}
+
+int pz_sd_unet(struct pz_params *p, const struct pz_sd_unet_config *c, int x, int time, int context,
+               int frames)
+{
+    int deep;
+    return pz_sd_unet_whole(p, c, x, time, context, frames, &deep);
+}
+
+int pz_sd_unet_shallow(struct pz_params *p, const struct pz_sd_unet_config *c, int x, int deep, int time,
+                       int context, int frames)
+{
+    struct unet u = {.p = p, .c = c, .context = context, .frames = frames, .deep = deep};
+    x = begin(&u, x, time);
+    pz_params_push(p, "up_blocks.3");
+    x = layer(&u, c->layers, pz_nn_concat(p, 3, deep, x), c->channels[0], c->attention[0]);
+    pz_params_pop(p);
+    return end(&u, x);
 }

@@ -36,4 +36,18 @@ extern const struct pz_sd_unet_config pz_musetalk_unet, pz_latentsync_unet;
 int pz_sd_unet(struct pz_params *p, const struct pz_sd_unet_config *c, int x, int time, int context,
                int frames);
 
+/**
+ * The same in two parts, for samplers that reuse what changes little from step to step (DeepCache, branch 0;
+ * spec/latentsync.md §9). The whole network also gives `*deep` [B·frames,h,w,channels[0]], what goes into its
+ * last layer beside the first convolution's result; the shallow one takes it and computes only that
+ * convolution, the last layer and the output. Handed its own `deep` it gives the same as the whole one.
+ */
+int pz_sd_unet_whole(struct pz_params *p, const struct pz_sd_unet_config *c, int x, int time, int context,
+                     int frames, int *deep);
+int pz_sd_unet_shallow(struct pz_params *p, const struct pz_sd_unet_config *c, int x, int deep, int time,
+                       int context, int frames);
+
+/** Names of a file that the shallow part leaves over (layers = 2). */
+extern const char *const pz_sd_unet_deep_only[];
+
 #endif
