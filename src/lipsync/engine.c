@@ -8,6 +8,7 @@
 #include "lipsync/engine_wav2lip.h"
 
 static const struct pz_engine_vtable *const engines[] = {&pz_engine_gaussian_splatting, &pz_engine_wav2lip};
+#define AHEAD_BYTES ((int64_t)256 << 20)
 #define N_ENGINES (sizeof engines / sizeof engines[0])
 
 const struct pz_engine_vtable *pz_engine_find(const char *name)
@@ -22,4 +23,12 @@ const char *const *pz_engine_names(void)
 {
     static const char *const names[] = {"gaussian_splatting", "wav2lip", NULL};
     return names;
+}
+
+int pz_engine_ahead(const struct pz_engine_vtable *v, const void *engine, int width, int height)
+{
+    int n = v->ahead && v->feed ? v->ahead(engine) : 1;
+    int64_t bytes = (int64_t)width * height * 3 / 2, fit = bytes > 0 ? AHEAD_BYTES / bytes : 1;
+    n = n > fit ? (int)fit : n;
+    return n < 1 ? 1 : n;
 }

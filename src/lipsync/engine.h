@@ -10,6 +10,9 @@
  * frames to be made; works out everything that depends on sound only. Returns a session, used by one thread.
  *   4. `draw` (per frame, in any order within the session): makes the new mouth for one frame as a patch.
  *   5. the compositor (image/paste.h) pastes patches; engines never touch the frame themselves.
+ *
+ * An engine that makes several mouths at once says how many (`ahead`) and is then shown that many pictures
+ * (`feed`) before the first of them is drawn. Nobody has to: `draw` without `feed` always works.
  */
 #ifndef PZ_LIPSYNC_ENGINE_H
 #define PZ_LIPSYNC_ENGINE_H
@@ -100,7 +103,17 @@ struct pz_engine_vtable {
     enum pz_status (*check)(const struct pz_engine_open_params *p, const struct pz_job *job);
     /** Optional: where an open engine computes ("cpu", "cuda") and in what numbers. NULL: "cpu", "f32". */
     void (*runs_on)(const void *engine, const char **device, const char **precision);
+    /** Optional, with `feed`: how many frames an open engine likes to see before it draws the first, ≥ 1. */
+    int (*ahead)(const void *engine);
+    /** The picture of a frame that will be drawn: what is needed of it is taken, the picture is not kept. In
+     * the order of drawing, at most `ahead` frames that are not drawn yet; a frame may still be drawn without
+     * it, and fed ones need not be drawn at all. */
+    enum pz_status (*feed)(void *session, int i, const struct pz_picture *src);
 };
+
+/** Frames to be fed to an open engine before they are drawn: what it likes, as far as `width` × `height` px
+ * pictures of them fit into 256 MiB. 1: nothing is to be fed. */
+int pz_engine_ahead(const struct pz_engine_vtable *v, const void *engine, int width, int height);
 
 /** Engine by command-line name; NULL when this build has none of that name. */
 const struct pz_engine_vtable *pz_engine_find(const char *name);
