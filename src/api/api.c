@@ -15,7 +15,7 @@
 struct pz_context {
     struct pz_pipeline pipeline;
     struct pz_context_params params;
-    char *models_dir, *cache_dir, *device, *precision;
+    char *models_dir, *cache_dir, *device, *precision, *quality;
     char error[1024];
 };
 
@@ -117,11 +117,16 @@ enum pz_result pz_context_create(const struct pz_context_params *params, struct 
     ctx->cache_dir = pz_strdup(a->cache_dir);
     ctx->device = pz_strdup(a->device ? a->device : "auto");
     ctx->precision = pz_strdup(a->precision);
+    ctx->quality = pz_strdup(a->quality);
     p->models_dir = ctx->models_dir;
     p->cache_dir = ctx->cache_dir;
     p->device = ctx->device && strcmp(ctx->device, "auto") == 0 ? "cpu" : ctx->device;
     p->precision = ctx->precision;
     p->no_smooth = a->no_smooth;
+    p->quality = ctx->quality;
+    p->steps = a->steps;
+    p->guidance = a->guidance;
+    p->size = a->size;
     if (a->threads < 0 || a->threads > 256)
         st = pz_fail(p->job.log, PZ_ERR_USAGE, "threads must be 0 to 256");
     else if (!p->job.log || !p->job.pool || !ctx->device || !ctx->models_dir ||
@@ -151,6 +156,7 @@ void pz_context_destroy(struct pz_context **ctx)
     pz_free(c->cache_dir);
     pz_free(c->device);
     pz_free(c->precision);
+    pz_free(c->quality);
     pz_free(c);
     *ctx = NULL;
 }

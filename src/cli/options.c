@@ -308,6 +308,12 @@ static enum pz_result check_whole(struct parser *p)
         (strncmp(a->device, "cuda:", 5) || strspn(a->device + 5, "0123456789") != strlen(a->device + 5) ||
          strlen(a->device + 5) < 1 || strlen(a->device + 5) > 3))
         return fail(p->error, PZ_RESULT_USAGE, "--device: want auto, cpu, cuda or cuda:N");
+    if (a->guidance) {
+        char *end;
+        double g = strtod(a->guidance, &end);
+        if (*end || !(g >= 1 && g <= 10))
+            return fail(p->error, PZ_RESULT_USAGE, "--guidance: want a number from 1 to 10");
+    }
     return PZ_RESULT_DONE;
 }
 

@@ -77,10 +77,11 @@ struct pz_cli_args {
     int n_operands;
     struct pz_cli_pairs vars, spoken, say, audio;
     const char *output, *transcript, *recogniser, *slots, *plot, *language, *consent, *lip_sync_model, *face,
-        *voice, *fit, *device, *precision;
+        *voice, *fit, *device, *precision, *quality, *guidance, *size;
     const char *models_dir, *cache_dir, *preset, *strip, *profile;
     int64_t threads; /**< 0 = one per CPU */
     int64_t seed;    /**< 1 when not given */
+    int64_t steps;   /**< 0 = what the quality says */
     int64_t crf;     /**< 0 = the library's default */
     bool no_lip_sync, no_smooth, hide_values, accept_licence, json, quiet, verbose, help, version, help_man;
 };

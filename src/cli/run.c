@@ -76,6 +76,10 @@ static enum pz_result open_context(struct run *r)
     p.device = a->device;
     p.precision = a->precision;
     p.no_smooth = a->no_smooth;
+    p.quality = a->quality;
+    p.steps = (int)a->steps;
+    p.guidance = a->guidance ? strtof(a->guidance, NULL) : 0;
+    p.size = a->size ? atoi(a->size) : 0;
     p.models_dir = a->models_dir;
     p.cache_dir = a->cache_dir;
     p.seed = (uint64_t)a->seed;

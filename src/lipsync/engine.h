@@ -85,6 +85,10 @@ struct pz_engine_open_params {
     const char *precision;    /**< "f32", "f16", "bf16" or NULL = the engine's default */
     const char *cache_dir;    /**< the user's cache, for choices worth keeping; NULL = the usual one */
     bool no_smooth;           /**< each frame on its own: no filter over time against a shaking mouth */
+    const char *quality;      /**< diffusion: "exact", "fast" or NULL = exact */
+    int steps;                /**< diffusion: steps, 0 = what `quality` says */
+    float guidance;           /**< diffusion: how strongly the sound leads, 1 = plain; 0 = the usual */
+    int size; /**< side of the network's pictures where there is a choice, px; 0 = what is there */
 };
 
 struct pz_engine_vtable {

@@ -36,6 +36,9 @@ struct pz_pipeline {
     const char *device;     /**< "auto", "cpu", "cuda[:N]" */
     const char *precision;  /**< NULL = the engine's default */
     bool no_smooth;         /**< engines: no filter over time against a shaking mouth */
+    const char *quality;    /**< these four: struct pz_engine_open_params */
+    int steps, size;
+    float guidance;
     struct pz_ears *ears;
     struct pz_whisper_ears *whisper; /**< opened when a request asks for it */
     char whisper_model[256];         /**< which one that is */
@@ -120,7 +123,11 @@ static inline struct pz_engine_open_params pz_pipeline_open_params(const struct 
                                           .device = p->device,
                                           .precision = p->precision,
                                           .cache_dir = p->cache_dir,
-                                          .no_smooth = p->no_smooth};
+                                          .no_smooth = p->no_smooth,
+                                          .quality = p->quality,
+                                          .steps = p->steps,
+                                          .guidance = p->guidance,
+                                          .size = p->size};
 }
 
 /* ---- render

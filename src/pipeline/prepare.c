@@ -541,6 +541,11 @@ static char *cache_path(struct pz_pipeline *p, const struct pz_prepare_request *
     hash_text(&h, r->consent_file);
     if (p->no_smooth)
         hash_text(&h, "no smooth");
+    if (p->size) {
+        char px[16];
+        snprintf(px, sizeof px, "size %d", p->size);
+        hash_text(&h, px);
+    }
     hash_text(&h, r->language);
     if (r->slots_file) {
         char slots[65];
