@@ -1,0 +1,23 @@
+/** Where a neural engine computes, and in what numbers: from the options to the tensor core's parameters. */
+#ifndef PZ_LIPSYNC_ENGINE_PLAN_H
+#define PZ_LIPSYNC_ENGINE_PLAN_H
+
+#include "lipsync/engine.h"
+#include "tensor/plan.h"
+
+struct pz_engine_plan {
+    struct pz_plan_params params; /**< `params.cache` points to `cache` */
+    char *cache;                  /**< folder for a device's choices; NULL on the CPU */
+    bool cuda;
+};
+
+/**
+ * `device`: "cpu", "cuda[:0]", NULL or "auto" = cuda where there is one. `precision`: on CUDA f16 (usual),
+ * bf16, f32; on the CPU bf16 where the processor multiplies it (usual there) or f32. `name` of the engine,
+ * for messages. Errors: DEVICE, NOMEM. Free with pz_engine_plan_free().
+ */
+PZ_NODISCARD enum pz_status pz_engine_plan(const struct pz_engine_open_params *p, const char *name,
+                                           const struct pz_job *job, struct pz_engine_plan *out);
+void pz_engine_plan_free(struct pz_engine_plan *p);
+
+#endif
