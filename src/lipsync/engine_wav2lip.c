@@ -19,16 +19,24 @@ struct w2l_engine {
     float *alpha; /* [side][side] */
 };
 
+/* Frames of a batch: which they are and how the network saw them. */
+struct w2l_batch {
+    int n;
+    int *index;  /* [batch] */
+    float *seen; /* [batch][3][size][size] */
+};
+
 struct w2l_session {
     const struct w2l_engine *engine;
     const struct pz_face *const *faces;
-    int n_frames, size, side;
+    int n_frames, size, side, batch;
     bool own; /* the frame itself is the reference, and gives its texture */
     struct pz_wav2lip_box *boxes;
     float *embedding; /* [n_frames][width] */
     struct pz_wav2lip_run *run;
     struct pz_wav2lip_detail *detail;
-    struct pz_rgb seen, made, patch;
+    struct w2l_batch fed, made; /* put into the network; made by its last run */
+    struct pz_rgb drawn, patch;
 };
 
 static enum pz_status check(const struct pz_engine_open_params *p, const struct pz_job *job)
@@ -113,13 +121,24 @@ static void end(void **session)
         return;
     pz_wav2lip_run_destroy(&s->run);
     pz_wav2lip_detail_destroy(&s->detail);
-    pz_rgb_free(&s->seen);
-    pz_rgb_free(&s->made);
+    for (int k = 0; k < 2; k++) {
+        struct w2l_batch *b = k ? &s->made : &s->fed;
+        pz_free(b->index);
+        pz_free(b->seen);
+    }
+    pz_rgb_free(&s->drawn);
     pz_rgb_free(&s->patch);
     pz_free(s->boxes);
     pz_free(s->embedding);
     pz_free(s);
     *session = NULL;
+}
+
+static bool batch_alloc(struct w2l_batch *b, int n, int size)
+{
+    b->index = pz_calloc((size_t)n, sizeof *b->index);
+    b->seen = pz_calloc((size_t)n * 3, (size_t)size * (size_t)size * sizeof *b->seen);
+    return b->index && b->seen;
 }
 
 /* Work memory of a session. */
@@ -130,8 +149,9 @@ static enum pz_status furnish(struct w2l_session *s, const struct pz_job *job)
     s->boxes = pz_calloc(n + 1, sizeof *s->boxes);
     s->embedding = pz_calloc(n + 1, (size_t)pz_wav2lip_model_width(e->model) * sizeof *s->embedding);
     s->detail = pz_wav2lip_detail_create(e->texture);
-    if (!s->boxes || !s->embedding || !s->detail || pz_rgb_alloc(&s->seen, s->size, s->size) < PZ_OK ||
-        pz_rgb_alloc(&s->made, s->size, s->size) < PZ_OK || pz_rgb_alloc(&s->patch, s->side, s->side) < PZ_OK)
+    if (!s->boxes || !s->embedding || !s->detail || !batch_alloc(&s->fed, s->batch, s->size) ||
+        !batch_alloc(&s->made, s->batch, s->size) || pz_rgb_alloc(&s->drawn, s->size, s->size) < PZ_OK ||
+        pz_rgb_alloc(&s->patch, s->side, s->side) < PZ_OK)
         return pz_fail(job->log, PZ_ERR_NOMEM, "no memory for %d mouths", s->n_frames);
     return pz_wav2lip_run_create(e->model, job, &s->run);
 }
@@ -153,6 +173,7 @@ static enum pz_status begin(void *engine, const struct pz_speech_span *span, con
     s->n_frames = span->n_frames;
     s->size = pz_wav2lip_model_size(e->model);
     s->side = pz_wav2lip_texture_side(e->texture);
+    s->batch = pz_wav2lip_model_batch(e->model);
     s->own = span->blend_s > 0;
     PZ_TRY(furnish(s, job));
     pz_wav2lip_boxes(span->faces, span->frame_times, span->n_frames, s->boxes);
@@ -165,28 +186,68 @@ fail:
     return st;
 }
 
+static int place_of(const struct w2l_batch *b, int i)
+{
+    for (int k = 0; k < b->n; k++)
+        if (b->index[k] == i)
+            return k;
+    return -1;
+}
+
+static int ahead(const void *engine)
+{
+    const struct w2l_engine *e = engine;
+    return pz_wav2lip_model_batch(e->model);
+}
+
+static enum pz_status feed(void *session, int i, const struct pz_picture *src)
+{
+    struct w2l_session *s = session;
+    const struct w2l_engine *e = s->engine;
+    if (i < 0 || i >= s->n_frames)
+        return PZ_ERR_USAGE;
+    if (s->fed.n == s->batch) // nobody drew these
+        s->fed.n = 0;
+    const struct pz_wav2lip_box *b = &s->boxes[i];
+    struct pz_rgb seen = {.width = s->size,
+                          .height = s->size,
+                          .data = s->fed.seen + (size_t)s->fed.n * 3 * (size_t)s->size * (size_t)s->size};
+    enum pz_status st = pz_area_picture_to_rgb(src, b->x0, b->y0, b->x1, b->y1, &seen);
+    if (st < PZ_OK)
+        return st;
+    const float *reference = s->own ? seen.data : pz_wav2lip_texture_reference(e->texture, s->faces[i]);
+    pz_wav2lip_put(s->run, s->fed.n, s->embedding + (size_t)i * (size_t)pz_wav2lip_model_width(e->model),
+                   seen.data, reference);
+    s->fed.index[s->fed.n++] = i;
+    return PZ_OK;
+}
+
 static enum pz_status draw(void *session, int i, const struct pz_picture *src, struct pz_patch *out)
 {
     struct w2l_session *s = session;
     const struct w2l_engine *e = s->engine;
+    enum pz_status st = PZ_OK;
     *out = (struct pz_patch){0};
     if (i < 0 || i >= s->n_frames)
         return PZ_ERR_USAGE;
-    const struct pz_wav2lip_box *b = &s->boxes[i];
-    struct pz_affine large = pz_wav2lip_to_frame(b, s->side);
-    enum pz_status st = pz_area_picture_to_rgb(src, b->x0, b->y0, b->x1, b->y1, &s->seen);
-    if (st < PZ_OK)
-        return st;
-    const float *reference = s->own ? s->seen.data : pz_wav2lip_texture_reference(e->texture, s->faces[i]);
-    st = pz_wav2lip_draw(s->run, s->embedding + (size_t)i * (size_t)pz_wav2lip_model_width(e->model),
-                         s->seen.data, reference, s->made.data);
-    if (st < PZ_OK)
-        return st;
-    pz_wav2lip_detail_apply(s->detail, s->made.data, s->seen.data, s->own ? src : NULL, &large, i,
-                            s->patch.data);
+    if (place_of(&s->made, i) < 0) {
+        if (place_of(&s->fed, i) < 0)
+            PZ_TRY(feed(session, i, src));
+        PZ_TRY(pz_wav2lip_make(s->run));
+        struct w2l_batch made = s->fed;
+        s->fed = s->made;
+        s->fed.n = 0;
+        s->made = made;
+    }
+    int place = place_of(&s->made, i);
+    const float *seen = s->made.seen + (size_t)place * 3 * (size_t)s->size * (size_t)s->size;
+    struct pz_affine large = pz_wav2lip_to_frame(&s->boxes[i], s->side);
+    pz_wav2lip_take(s->run, place, s->drawn.data);
+    pz_wav2lip_detail_apply(s->detail, s->drawn.data, seen, s->own ? src : NULL, &large, i, s->patch.data);
     // How far the lips are open nobody asked the network: it was told a sound.
     *out = (struct pz_patch){.rgb = s->patch, .alpha = e->alpha, .to_frame = large, .lip_gap = NAN};
-    return PZ_OK;
+fail:
+    return st;
 }
 
 const struct pz_engine_vtable pz_engine_wav2lip = {
@@ -198,4 +259,6 @@ const struct pz_engine_vtable pz_engine_wav2lip = {
     .begin = begin,
     .draw = draw,
     .end = end,
+    .ahead = ahead,
+    .feed = feed,
 };

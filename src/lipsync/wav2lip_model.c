@@ -18,7 +18,7 @@
 struct pz_wav2lip_model {
     struct pz_wav2lip_config config;
     struct pz_plan *hear, *draw;
-    int width;
+    int width, batch;
 };
 
 struct pz_wav2lip_run {
@@ -132,8 +132,8 @@ static enum pz_status make_plan(struct pz_wav2lip_model *m, const struct pz_chec
         m->width = v.shape.rank == 4 ? v.shape.dim[3] : 0;
         pz_graph_output(g, "embedding", out);
     } else {
-        int embedding = pz_graph_input(g, "embedding", shape4(1, 1, 1, m->width));
-        int face = pz_graph_input(g, "face", shape4(1, k->size, k->size, 6));
+        int embedding = pz_graph_input(g, "embedding", shape4(m->batch, 1, 1, m->width));
+        int face = pz_graph_input(g, "face", shape4(m->batch, k->size, k->size, 6));
         pz_graph_output(g, "out", pz_wav2lip_face(p, k, embedding, face, NULL));
     }
     PZ_TRY(pz_params_finish(p));
@@ -142,6 +142,14 @@ fail:
     pz_params_destroy(&p);
     pz_graph_destroy(&g);
     return st;
+}
+
+static int batch_of(const struct pz_wav2lip_config *c, const struct pz_plan_params *pp)
+{
+    bool device = pp->backend == PZ_BACKEND_CUDA;
+    if (c->size > 96)
+        return device ? 16 : 1;
+    return device ? 64 : pp->dtype == PZ_DTYPE_BF16 ? 8 : 4;
 }
 
 enum pz_status pz_wav2lip_model_open(const char *path, const char *device, const char *precision,
@@ -156,6 +164,7 @@ enum pz_status pz_wav2lip_model_open(const char *path, const char *device, const
         return pz_fail(job->log, PZ_ERR_NOMEM, "no memory for a network");
     PZ_TRY(plan_params(device, precision, job, &pp));
     PZ_TRY(open_file(path, job, &c, &m->config));
+    m->batch = batch_of(&m->config, &pp);
     PZ_TRY(make_plan(m, c, path, true, &pp, job->log, &m->hear));
     PZ_TRY(make_plan(m, c, path, false, &pp, job->log, &m->draw));
     pz_checkpoint_close(&c);
@@ -185,6 +194,11 @@ int pz_wav2lip_model_size(const struct pz_wav2lip_model *m)
 int pz_wav2lip_model_width(const struct pz_wav2lip_model *m)
 {
     return m->width;
+}
+
+int pz_wav2lip_model_batch(const struct pz_wav2lip_model *m)
+{
+    return m->batch;
 }
 
 /* The whole sound's mel, at least one window long (silence behind a shorter one): [frames][80]. */
@@ -265,23 +279,31 @@ void pz_wav2lip_run_destroy(struct pz_wav2lip_run **r)
     *r = NULL;
 }
 
-enum pz_status pz_wav2lip_draw(struct pz_wav2lip_run *r, const float *embedding, const float *pose,
-                               const float *reference, float *out)
+void pz_wav2lip_put(struct pz_wav2lip_run *r, int place, const float *embedding, const float *pose,
+                    const float *reference)
 {
-    size_t s = (size_t)r->m->config.size, n = s * s;
-    float *x = pz_session_input(r->session, "face", 0).data,
-          *e = pz_session_input(r->session, "embedding", 0).data;
-    const float *y = pz_session_output(r->session, "out", 0).data;
-    memcpy(e, embedding, (size_t)r->m->width * sizeof *e);
+    size_t s = (size_t)r->m->config.size, n = s * s, b = (size_t)place, width = (size_t)r->m->width;
+    float *x = (float *)pz_session_input(r->session, "face", 0).data + b * n * 6,
+          *e = (float *)pz_session_input(r->session, "embedding", 0).data + b * width;
+    memcpy(e, embedding, width * sizeof *e);
+    // Planes are red, green, blue; the network's channels blue, green, red.
     for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < 3;
-             k++) { // planes are red, green, blue; the network's channels blue, green, red
+        for (size_t k = 0; k < 3; k++) {
             x[i * 6 + k] = i / s >= s / 2 ? 0 : pose[(2 - k) * n + i];
             x[i * 6 + 3 + k] = reference[(2 - k) * n + i];
         }
-    enum pz_status st = pz_session_run(r->session, r->pool);
-    for (size_t i = 0; i < n && st >= PZ_OK; i++)
+}
+
+enum pz_status pz_wav2lip_make(struct pz_wav2lip_run *r)
+{
+    return pz_session_run(r->session, r->pool);
+}
+
+void pz_wav2lip_take(const struct pz_wav2lip_run *r, int place, float *out)
+{
+    size_t s = (size_t)r->m->config.size, n = s * s;
+    const float *y = (const float *)pz_session_output(r->session, "out", 0).data + (size_t)place * n * 3;
+    for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < 3; k++)
             out[(2 - k) * n + i] = fminf(fmaxf(y[i * 3 + k], 0), 1);
-    return st;
 }

@@ -133,6 +133,12 @@ struct pz_splice {
     /** Make the picture of output frame `i`: `pic` holds the decoded source frame, to be changed in place.
      * Called for touched frames only, in output order. */
     enum pz_status (*picture)(void *user, int64_t i, struct pz_picture *pic);
+    /** Look at the source picture of output frame `i` before it is made; NULL: not wanted. Called in output
+     * order for touched frames, at most `ahead` of them before `picture` is called for the first; between two
+     * such rounds every frame shown has been asked for. PZ_END (but not for the first of a round): not now,
+     * show it again in the next round. */
+    enum pz_status (*coming)(void *user, int64_t i, const struct pz_picture *pic);
+    int ahead; /**< pictures held at most for `coming`, ≥ 1 then */
     /** Fill `n` interleaved sound frames from output sample `at`, source rate and channels. NULL: no sound
      * track. */
     enum pz_status (*sound)(void *user, int64_t at, float *interleaved, int64_t n);

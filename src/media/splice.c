@@ -45,6 +45,7 @@ struct run {
     AVPacket *pkt, *sized;
     AVFrame *still, *work; /* reference to a decoded frame; writable copy for touched ones */
     struct pz_picture upright;
+    AVFrame **queue;                 /* [ahead] decoded frames of a round */
     int64_t reorder, written, shown; /* packets out; frames done, for progress */
     int next_key;
 };
@@ -181,28 +182,40 @@ static enum pz_status copy_stretch(struct run *r, const struct pz_stretch *t)
 
 /* ---- encoded stretches --------------------------------------------------------------------------------- */
 
+/* A view of the planes of `f`, or (turned films) of `upright`. */
+static struct pz_picture view_of(const struct run *r, const AVFrame *f)
+{
+    struct pz_picture p = r->upright;
+    if (!r->info->rotation) {
+        p = (struct pz_picture){.width = r->info->width, .height = r->info->height};
+        for (int k = 0; k < 3; k++) {
+            p.plane[k] = f->data[k];
+            p.stride[k] = f->linesize[k];
+        }
+    }
+    p.matrix = pz_reader_matrix(r->info);
+    p.full_range = r->info->color_range == 2;
+    return p;
+}
+
+static void turn_upright(const struct run *r, const AVFrame *f, const struct pz_picture *p)
+{
+    int w = r->h264.width, h = r->h264.height;
+    for (int k = 0; k < 3; k++)
+        pz_plane_turn(p->plane[k], p->stride[k], f->data[k], f->linesize[k], k ? (w + 1) / 2 : w,
+                      k ? (h + 1) / 2 : h, r->info->rotation);
+}
+
 /* The frame as an upright picture, for the caller to change, and back into `work`. */
 static enum pz_status touch(struct run *r, int64_t i, const AVFrame *f)
 {
-    int turn = r->info->rotation;
+    int turn = r->info->rotation, w = r->h264.width, h = r->h264.height;
     bool turned = turn == 90 || turn == 270;
     int err = av_frame_make_writable(r->work);
     if (err < 0)
         return pz_fail(r->log, PZ_ERR_NOMEM, "no memory for a frame");
-    struct pz_picture p = r->upright;
-    if (!turn) {
-        p = (struct pz_picture){.width = r->info->width, .height = r->info->height};
-        for (int k = 0; k < 3; k++) {
-            p.plane[k] = r->work->data[k];
-            p.stride[k] = r->work->linesize[k];
-        }
-    }
-    int w = r->h264.width, h = r->h264.height;
-    for (int k = 0; k < 3; k++)
-        pz_plane_turn(p.plane[k], p.stride[k], f->data[k], f->linesize[k], k ? (w + 1) / 2 : w,
-                      k ? (h + 1) / 2 : h, turn);
-    p.matrix = pz_reader_matrix(r->info);
-    p.full_range = r->info->color_range == 2;
+    struct pz_picture p = view_of(r, r->work);
+    turn_upright(r, f, &p);
     enum pz_status st = r->s->picture(r->s->user, i, &p);
     if (st != PZ_OK)
         return st;
@@ -259,14 +272,42 @@ static bool wants_key(struct run *r, int64_t i)
     return r->next_key < r->x->n_key_frames && r->x->key_frames[r->next_key] == i;
 }
 
-static enum pz_status encode_frame(struct run *r, const struct pz_stretch *t, int64_t i)
+/* Show the caller a frame that will be touched. */
+static enum pz_status show(struct run *r, int64_t i, const AVFrame *f)
+{
+    struct pz_picture p = view_of(r, f);
+    if (r->info->rotation)
+        turn_upright(r, f, &p);
+    return r->s->coming(r->s->user, i, &p);
+}
+
+/* Decode frames `i` … of the stretch into the queue: one, or as many touched ones as the caller wants to see
+ * ahead. */
+static enum pz_status decode_round(struct run *r, int64_t i, int64_t n_left, int *n)
+{
+    bool looks = r->s->coming && r->s->frames[i].touched;
+    int64_t most = looks && r->s->ahead < n_left ? r->s->ahead : looks ? n_left : 1;
+    enum pz_status st = PZ_OK;
+    for (*n = 0; *n < most; ++*n) {
+        int64_t k = i + *n;
+        const AVFrame *f;
+        st = pz_reader_coded(r->reader, r->s->frames[k].src, &f, NULL);
+        if (st == PZ_OK && looks && r->s->frames[k].touched)
+            st = show(r, k, f);
+        if (st != PZ_OK)
+            break;
+        av_frame_unref(r->queue[*n]);
+        if (av_frame_ref(r->queue[*n], f) < 0)
+            return pz_fail(r->log, PZ_ERR_NOMEM, "no memory for a frame");
+    }
+    return st == PZ_END && *n > 0 ? PZ_OK : st;
+}
+
+static enum pz_status encode_frame(struct run *r, const struct pz_stretch *t, int64_t i, const AVFrame *f)
 {
     const struct pz_out_frame *o = &r->s->frames[i];
-    const AVFrame *f;
     AVFrame *give = r->still;
-    enum pz_status st = pz_reader_coded(r->reader, o->src, &f, NULL);
-    if (st != PZ_OK)
-        return st;
+    enum pz_status st = PZ_OK;
     if (o->touched && r->s->picture) {
         r->report.frames_touched++;
         st = touch(r, i, f);
@@ -308,11 +349,14 @@ static enum pz_status encode_stretch(struct run *r, const struct pz_stretch *t)
     enum pz_status st = PZ_OK;
     if (!r->enc)
         st = open_encoder(r);
-    for (int64_t k = 0; k < t->n && st == PZ_OK; k++) {
-        if (pz_job_cancelled(r->job))
-            st = PZ_ERR_CANCELLED;
-        else
-            st = encode_frame(r, t, t->first + k);
+    int n = 0;
+    for (int64_t k = 0; k < t->n && st == PZ_OK; k += n) {
+        st = decode_round(r, t->first + k, t->n - k, &n);
+        for (int j = 0; j < n && st == PZ_OK; j++) {
+            st = pz_job_cancelled(r->job) ? PZ_ERR_CANCELLED
+                                          : encode_frame(r, t, t->first + k + j, r->queue[j]);
+            av_frame_unref(r->queue[j]);
+        }
     }
     if (st == PZ_OK) {
         int err = avcodec_send_frame(r->enc, NULL);
@@ -326,6 +370,8 @@ static enum pz_status encode_stretch(struct run *r, const struct pz_stretch *t)
 
 static enum pz_status check(const struct pz_splice *s, struct pz_log *log)
 {
+    if (s->coming && s->ahead < 1)
+        return pz_fail(log, PZ_ERR_USAGE, "pictures were asked for %d frames ahead", s->ahead);
     if (s->n_frames <= 0)
         return pz_fail(log, PZ_ERR_USAGE, "a film of no frames was asked for");
     for (int64_t i = 0; i < s->n_frames; i++) {
@@ -402,6 +448,11 @@ static void set_h264(struct run *r, const AVStream *vs)
     p->reorder = r->reorder > 2 ? 2 : (int)r->reorder;
 }
 
+static int queue_length(const struct pz_splice *s)
+{
+    return s->coming ? s->ahead : 1;
+}
+
 /* Learn the encoder's parameter sets before the header is written. */
 static enum pz_status prepare_sets(struct run *r)
 {
@@ -438,6 +489,13 @@ static enum pz_status prepare_sets(struct run *r)
         if (st != PZ_OK)
             return pz_fail(r->log, st, "no memory for a frame");
     }
+    int ahead = queue_length(r->s);
+    r->queue = av_calloc((size_t)ahead, sizeof(AVFrame *));
+    for (int k = 0; r->queue && k < ahead; k++)
+        if (!(r->queue[k] = av_frame_alloc()))
+            return pz_fail(r->log, PZ_ERR_NOMEM, "no memory for a frame");
+    if (!r->queue)
+        return pz_fail(r->log, PZ_ERR_NOMEM, "no memory for a frame");
     return pz_reader_open(r->s->source, r->info, r->job, &r->reader);
 }
 
@@ -509,6 +567,9 @@ static void clean(struct run *r)
     av_packet_free(&r->sized);
     av_frame_free(&r->still);
     av_frame_free(&r->work);
+    for (int k = 0; r->queue && k < queue_length(r->s); k++)
+        av_frame_free(&r->queue[k]);
+    av_free(r->queue);
     av_free(r->our_sets);
     av_free(r->our_head);
     av_free(r->source_sets);

@@ -27,6 +27,8 @@ struct run {
     struct pz_paste *paste;
     struct pz_lse *sync_made, *sync_true; /* NULL where not asked for */
     struct pz_picture made;
+    struct pz_picture *ring; /* [ahead] copies of the frames fed, where the engine looks ahead */
+    int ahead, ring_first, ring_n;
     double *times; /**< relative to the span's sound */
     struct pz_phone_line phones;
     const struct pz_face **held; /* controls that hold a mouth */
@@ -133,14 +135,40 @@ fail:
     return st;
 }
 
+/** The true picture of held-out frame i; an engine that looks ahead is fed the next ones first. */
+static enum pz_status true_frame(struct run *x, void *session, int i, const struct pz_picture **truth)
+{
+    struct pz_evaluate *e = x->e;
+    enum pz_status st = PZ_OK;
+    bool damaged;
+    if (x->ahead <= 1)
+        return pz_reader_frame(x->reader, e->frames[i], truth, &damaged);
+    if (i >= x->ring_first + x->ring_n) {
+        x->ring_first = i;
+        for (x->ring_n = 0; x->ring_n < x->ahead && i + x->ring_n < e->n_held; x->ring_n++) {
+            struct pz_picture *copy = &x->ring[x->ring_n];
+            const struct pz_picture *p;
+            PZ_TRY(pz_reader_frame(x->reader, e->frames[i + x->ring_n], &p, &damaged));
+            if (!copy->block)
+                PZ_TRY(pz_picture_alloc(copy, p->width, p->height));
+            pz_picture_copy(copy, p);
+            double t0 = pz_now();
+            PZ_TRY(x->engine->feed(session, i + x->ring_n, copy));
+            x->seconds += pz_now() - t0;
+        }
+    }
+    *truth = &x->ring[i - x->ring_first];
+fail:
+    return st;
+}
+
 /** Held-out frame i with its new mouth into x->made, and to the tracker. */
 static enum pz_status make_frame(struct run *x, void *session, int i, const struct pz_picture **truth,
                                  struct pz_patch *patch)
 {
     struct pz_evaluate *e = x->e;
     enum pz_status st;
-    bool damaged;
-    PZ_TRY(pz_reader_frame(x->reader, e->frames[i], truth, &damaged));
+    PZ_TRY(true_frame(x, session, i, truth));
     if (!x->made.block)
         PZ_TRY(pz_picture_alloc(&x->made, (*truth)->width, (*truth)->height));
     pz_picture_copy(&x->made, *truth);
@@ -346,6 +374,10 @@ static enum pz_status open_run(struct run *x, struct pz_speech_span *span, void 
         st = x->engine->begin(x->state, span, job, session);
     }
     x->seconds += pz_now() - t0;
+    PZ_TRY(st);
+    x->ahead = pz_engine_ahead(x->engine, x->state, e->info->width, e->info->height);
+    x->ring = pz_calloc((size_t)x->ahead, sizeof *x->ring);
+    st = x->ring ? PZ_OK : PZ_ERR_NOMEM;
 fail:
     return st;
 }
@@ -362,6 +394,9 @@ static void close_run(struct run *x, void **session, enum pz_status st)
     pz_face_tracker_destroy(&x->tracker);
     pz_paste_destroy(&x->paste);
     pz_picture_free(&x->made);
+    for (int i = 0; x->ring && i < x->ahead; i++)
+        pz_picture_free(&x->ring[i]);
+    pz_free(x->ring);
     pz_phone_line_free(&x->phones);
     pz_free(x->times);
     pz_free(x->held);

@@ -250,6 +250,28 @@ static bool silent_at(const struct pz_dub *d, double seconds)
     return false;
 }
 
+/* Shown by splice before it is made. Frames of another slot wait until this one's are drawn. */
+static enum pz_status coming(void *user, int64_t i, const struct pz_picture *pic)
+{
+    struct pz_render *x = user;
+    enum pz_status st = PZ_OK;
+    int k = work_of_frame(x, i);
+    struct pz_slot_work *w = &x->works[k];
+    int row = w->row[i - w->first];
+    double t0 = pz_now();
+    if (row < 0)
+        return PZ_OK;
+    if (x->current != k && x->current >= 0 && x->n_shown > 0)
+        return PZ_END;
+    if (x->current != k)
+        PZ_TRY(open_session(x, k));
+    PZ_TRY(x->engine->feed(w->session, row, pic));
+    x->n_shown++;
+    x->seconds.lipsync += pz_now() - t0;
+fail:
+    return st;
+}
+
 static enum pz_status make_picture(void *user, int64_t i, struct pz_picture *pic)
 {
     struct pz_render *x = user;
@@ -262,6 +284,7 @@ static enum pz_status make_picture(void *user, int64_t i, struct pz_picture *pic
         return PZ_OK;
     if (x->current != k)
         PZ_TRY(open_session(x, k));
+    x->n_shown = x->n_shown > 0 ? x->n_shown - 1 : 0;
     struct pz_patch patch;
     PZ_TRY(x->engine->draw(w->session, row, pic, &patch));
     double t1 = pz_now();
@@ -343,6 +366,10 @@ static enum pz_status splice(struct pz_render *x)
                           .comment = "Parts of sound and picture were made by personalize (synthetic media).",
                           .crf = x->r->crf,
                           .preset = x->r->preset};
+    if (x->engine)
+        s.ahead = pz_engine_ahead(x->engine, x->t->engine_state, x->t->info->width, x->t->info->height);
+    if (s.ahead > 1)
+        s.coming = coming;
     enum pz_status st = pz_splice_run(&s, &x->p->job, &x->splice);
     pz_free(xmp);
     return st;

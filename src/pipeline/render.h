@@ -27,6 +27,7 @@ struct pz_render {
     int64_t n_frames;
     struct pz_paste *paste;
     int current; /**< work whose session is open, −1 = none */
+    int n_shown; /**< frames fed to it and not drawn yet */
     struct pz_qc *qc;
     struct pz_splice_report splice;
     struct {

@@ -515,6 +515,74 @@ static void engine_draws_below_the_eyes(void **state)
     close_stage(&s);
 }
 
+static void batches_change_nothing(void **state)
+{
+    // Fed in batches, a window that slides, too many, none: the same pictures come out.
+    enum { N = 11 };
+    struct stage s;
+    struct pz_job job = {0};
+    struct pz_film film = open_stage(&s);
+    char dir[300];
+    (void)state;
+    snprintf(dir, sizeof dir, "%s/batch", folder);
+    assert_int_equal(pz_make_dirs(NULL, dir), PZ_OK);
+    const struct pz_engine_vtable *v = pz_engine_find("wav2lip");
+    struct pz_engine_open_params p = {.artifact_dir = dir, .models_dir = folder, .device = "cpu"};
+    void *engine = NULL, *session = NULL;
+    assert_int_equal(v->prepare(&film, &p, &job), PZ_OK);
+    assert_int_equal(v->open(&p, &job, &engine), PZ_OK);
+    int most = pz_engine_ahead(v, engine, W, H);
+    assert_true(most > 1 && most < N); // so that the last batch is a part of one
+    assert_int_equal(pz_engine_ahead(v, engine, 16000, 16000), 1);
+    const struct pz_face *faces[N];
+    double times[N];
+    for (int i = 0; i < N; i++) {
+        faces[i] = &s.face[i];
+        times[i] = 0.5 + i / 25.0;
+    }
+    struct pz_speech_span span = {.speech = s.speech,
+                                  .n_speech = N_SPEECH,
+                                  .n_frames = N,
+                                  .frame_times = times,
+                                  .faces = faces,
+                                  .blend_s = 0.2};
+    float *want = NULL;
+    size_t n = 0;
+    for (int way = 0; way < 4; way++) {
+        int fed = 0;
+        const struct pz_picture *pic;
+        struct pz_patch patch;
+        assert_int_equal(v->begin(engine, &span, &job, &session), PZ_OK);
+        for (int i = 0; i < N; i++) {
+            int until = way == 0 ? 0 : way == 1 ? (i / most + 1) * most : way == 2 ? i + most : i + most + 3;
+            for (; fed < until && fed < N && (way != 1 || i % most == 0); fed++) {
+                assert_int_equal(stage_picture(&s, fed, &pic), PZ_OK);
+                assert_int_equal(v->feed(session, fed, pic), PZ_OK);
+            }
+            assert_int_equal(stage_picture(&s, i, &pic), PZ_OK);
+            assert_int_equal(v->draw(session, i, pic, &patch), PZ_OK);
+            n = 3 * (size_t)patch.rgb.width * (size_t)patch.rgb.height;
+            if (!want)
+                want = pz_calloc(N * n, sizeof *want);
+            assert_non_null(want);
+            float *w = want + (size_t)i * n, far = 0;
+            for (size_t k = 0; k < n && way; k++)
+                far = fmaxf(far, fabsf(w[k] - patch.rgb.data[k]));
+            assert_true(far < 1e-5f);
+            memcpy(w, patch.rgb.data, n * sizeof *w);
+        }
+        assert_int_equal(v->feed(session, N, pic), PZ_ERR_USAGE);
+        v->end(&session);
+    }
+    float change = 0; // and frames are not all alike
+    for (size_t k = 0; k < n; k++)
+        change = fmaxf(change, fabsf(want[k] - want[6 * n + k]));
+    assert_true(change > 0.01f);
+    pz_free(want);
+    v->close(&engine);
+    close_stage(&s);
+}
+
 /* `test_wav2lip --save FILE` writes the small network for the end-to-end test. */
 int main(int argc, char **argv)
 {
@@ -529,6 +597,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(mask_spares_the_eyes),
         cmocka_unit_test(texture_comes_back),
         cmocka_unit_test(engine_draws_below_the_eyes),
+        cmocka_unit_test(batches_change_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

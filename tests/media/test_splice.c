@@ -43,6 +43,9 @@ struct edit {
     int n;
     struct pz_sound *sound;
     int asked;
+    int ahead, shown, put_off; /* look ahead: frames shown and not asked for yet */
+    int64_t last_shown;
+    uint64_t seen[8];
 };
 
 /* The change: a light square in the middle, which the source never shows. */
@@ -53,8 +56,30 @@ static enum pz_status paint(void *user, int64_t i, struct pz_picture *p)
     assert_int_equal(p->width, e->info->width);
     assert_int_equal(p->height, e->info->height);
     e->asked++;
+    if (e->ahead) { /* shown before, and it is the same picture */
+        assert_true(e->shown > 0 && i <= e->last_shown);
+        assert_true(clip_hash(p) == e->seen[e->asked % 8]);
+        e->shown--;
+    }
     for (int y = p->height / 2 - 16; y < p->height / 2 + 16; y++)
         memset(p->plane[0] + (ptrdiff_t)y * p->stride[0] + p->width / 2 - 16, 230, 32);
+    return PZ_OK;
+}
+
+static enum pz_status coming(void *user, int64_t i, const struct pz_picture *p)
+{
+    struct edit *e = user;
+    assert_true(e->out[i].touched);
+    assert_int_equal(p->width, e->info->width);
+    if (i % 7 == 0 && e->shown > 0 && e->put_off != i) { /* another time */
+        e->put_off = (int)i;
+        return PZ_END;
+    }
+    assert_true(i > e->last_shown);
+    assert_true(e->shown < e->ahead);
+    e->last_shown = i;
+    e->shown++;
+    e->seen[(e->asked + e->shown) % 8] = clip_hash(p);
     return PZ_OK;
 }
 
@@ -158,9 +183,13 @@ static void expect(struct edit *e, const struct clip *c, int encoded, const stru
                           .picture = paint,
                           .sound = e->sound ? pass : NULL,
                           .n_samples = e->info->n_samples,
+                          .coming = e->ahead ? coming : NULL,
+                          .ahead = e->ahead,
                           .user = e};
+    e->last_shown = e->put_off = -1;
     assert_int_equal(pz_splice_run_extra(&s, x ? x : &(struct pz_splice_extra){0}, NULL, &rep), PZ_OK);
     assert_int_equal(e->asked, touched);
+    assert_int_equal(e->shown, 0);
     assert_int_equal(rep.frames_touched, touched);
     assert_int_equal(rep.frames_total, e->n);
     assert_int_equal(rep.frames_copied + rep.frames_encoded, e->n);
@@ -306,6 +335,23 @@ static void rotated(void **state)
     }
 }
 
+static void pictures_are_shown_ahead(void **state)
+{
+    for (int turn = 0; turn < 360; turn += 270) {
+        struct clip c = plain();
+        struct edit e;
+        c.rotation = turn;
+        c.b_frames = turn ? 0 : 2;
+        open_edit(&e, &c);
+        e.ahead = turn ? 3 : 8;
+        touch(&e, 3, 24); /* one encoded stretch with a hole */
+        touch(&e, 27, 40);
+        expect(&e, &c, -1, NULL);
+        assert_true(e.put_off > 0);
+        close_edit(&e);
+    }
+}
+
 /* Ten frames shown twice as long: everything after is later, and still copied from the next key on. */
 static void retimed_tail(void **state)
 {
@@ -430,6 +476,7 @@ int main(void)
         cmocka_unit_test(open_groups),
         cmocka_unit_test(late_start_and_variable_rate),
         cmocka_unit_test(rotated),
+        cmocka_unit_test(pictures_are_shown_ahead),
         cmocka_unit_test(retimed_tail),
         cmocka_unit_test(sets_in_band),
         cmocka_unit_test(from_matroska),
