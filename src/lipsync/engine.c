@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "lipsync/engine_gs.h"
+#include "lipsync/engine_latentsync.h"
 #include "lipsync/engine_musetalk.h"
 #include "lipsync/engine_wav2lip.h"
 
 static const struct pz_engine_vtable *const engines[] = {&pz_engine_gaussian_splatting, &pz_engine_wav2lip,
-                                                         &pz_engine_musetalk};
+                                                         &pz_engine_musetalk, &pz_engine_latentsync};
 #define AHEAD_BYTES ((int64_t)256 << 20)
 #define N_ENGINES (sizeof engines / sizeof engines[0])
 
@@ -23,7 +24,7 @@ const struct pz_engine_vtable *pz_engine_find(const char *name)
 
 const char *const *pz_engine_names(void)
 {
-    static const char *const names[] = {"gaussian_splatting", "wav2lip", "musetalk", NULL};
+    static const char *const names[] = {"gaussian_splatting", "wav2lip", "musetalk", "latentsync", NULL};
     return names;
 }
 

@@ -98,7 +98,7 @@ enum pz_status pz_latent_store_save(const struct pz_latent_store *s, const char 
     return pz_safetensors_write(log, path, tensors, 5, text, n_meta);
 }
 
-static bool ascends(const struct pz_latent_store *s)
+static bool ascends(const struct pz_latent_store *s, bool place)
 {
     for (int i = 0; i < s->n; i++) {
         const float *b = s->box + 4 * i;
@@ -107,7 +107,7 @@ static bool ascends(const struct pz_latent_store *s)
         for (int k = 0; k < 4; k++)
             if (!(fabsf(b[k]) < 1e5f))
                 return false;
-        if (!(b[2] - b[0] >= 1) || !(b[3] - b[1] >= 1))
+        if (!place && (!(b[2] - b[0] >= 1) || !(b[3] - b[1] >= 1)))
             return false;
     }
     return true;
@@ -139,7 +139,7 @@ enum pz_status pz_latent_store_load(const char *path, const struct pz_latent_lay
     for (int i = 0; i < 5; i++)
         if (t[i]->n_bytes)
             memcpy(to[i], t[i]->data, t[i]->n_bytes);
-    if (!ascends(s)) {
+    if (!ascends(s, l->place)) {
         st = pz_fail(log, PZ_ERR_FORMAT, "'%s': frames or boxes that cannot be", path);
         goto fail;
     }

@@ -162,3 +162,30 @@ enum pz_status pz_latent_decode(struct pz_latent_coder *c, const float *latents,
             }
     return st;
 }
+
+enum pz_status pz_latent_encode_floats(struct pz_latent_coder *c, const float *pictures, int n,
+                                       struct pz_pool *pool, float *out)
+{
+    const float *y = pz_session_output(c->session, "out", 0).data;
+    size_t side = (size_t)c->side, floats = (size_t)n * pz_latent_coder_floats(c);
+    memcpy(pz_session_input(c->session, "in", 0).data, pictures,
+           (size_t)n * side * side * 3 * sizeof *pictures);
+    enum pz_status st = pz_session_run(c->session, pool);
+    for (size_t i = 0; i < floats && st >= PZ_OK; i++)
+        out[i] = y[i] * PZ_SD_VAE_SCALE;
+    return st;
+}
+
+enum pz_status pz_latent_decode_floats(struct pz_latent_coder *c, const float *latents, int n,
+                                       struct pz_pool *pool, float *out)
+{
+    float *z = pz_session_input(c->session, "in", 0).data;
+    size_t side = (size_t)c->side, floats = (size_t)n * pz_latent_coder_floats(c);
+    for (size_t i = 0; i < floats; i++)
+        z[i] = latents[i] / PZ_SD_VAE_SCALE;
+    enum pz_status st = pz_session_run(c->session, pool);
+    if (st >= PZ_OK)
+        memcpy(out, pz_session_output(c->session, "out", 0).data,
+               (size_t)n * side * side * 3 * sizeof *out);
+    return st;
+}

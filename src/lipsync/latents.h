@@ -46,6 +46,15 @@ PZ_NODISCARD enum pz_status pz_latent_encode(struct pz_latent_coder *c, const ui
 PZ_NODISCARD enum pz_status pz_latent_decode(struct pz_latent_coder *c, const float *latents, int n,
                                              struct pz_pool *pool, float *out);
 
+/** The same as the network has them: pictures [n][side][side][3] in [−1, 1], not 8 bits (LatentSync's masked
+ * pictures are grey between two of those) … */
+PZ_NODISCARD enum pz_status pz_latent_encode_floats(struct pz_latent_coder *c, const float *pictures, int n,
+                                                    struct pz_pool *pool, float *out);
+
+/** … and back, out [n][side][side][3], neither clipped nor rounded. */
+PZ_NODISCARD enum pz_status pz_latent_decode_floats(struct pz_latent_coder *c, const float *latents, int n,
+                                                    struct pz_pool *pool, float *out);
+
 /* ---- the store ---- */
 
 /** Layout of a store's items. All sizes in [0, 2^24]. */
@@ -53,6 +62,7 @@ struct pz_latent_layout {
     int kinds;      /**< latents an item */
     int floats;     /**< of each */
     int mask_bytes; /**< bits of a mask, row by row, lowest bit first; 0 = none */
+    bool place;     /**< `box` is no box but four numbers of the engine's own, finite ones */
 };
 
 struct pz_latent_item {

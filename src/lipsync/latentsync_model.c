@@ -1,0 +1,451 @@
+// Weights and UNet of LatentSync. Knows nothing of films.
+#include "lipsync/latentsync_model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "lipsync/latents.h"
+#include "lipsync/speech_features.h"
+#include "nn/sd_block.h"
+#include "tensor/cuda/cuda.h"
+#include "tensor/profile.h"
+
+#define GIB 1073741824.0
+#define CHANNELS 13
+
+struct pz_latentsync_run {
+    struct pz_sd_unet_config config;
+    struct pz_latentsync_way way;
+    int side, branches; /* of latents; computed at once */
+    size_t places, heard;
+    float *sound; /* [window][heard] */
+    struct pz_pool *pool;
+    struct pz_plan *whole, *shallow; /* shallow: NULL when no step asks for it */
+    struct pz_session *on_whole, *on_shallow;
+};
+
+/* ---- files ---- */
+
+void pz_latentsync_files_free(struct pz_latentsync_files *f)
+{
+    pz_free(f->unet);
+    pz_free(f->vae);
+    pz_free(f->vae_config);
+    pz_free(f->whisper);
+    *f = (struct pz_latentsync_files){0};
+}
+
+/* The number behind `resolution:` in the first configuration beside the weights; 0 when there is none. */
+static enum pz_status read_size(const char *dir, const char *folder, struct pz_log *log, int *size)
+{
+    static const char *const names[] = {"stage2.yaml", "stage2_512.yaml", "config.yaml"};
+    *size = 0;
+    for (int i = 0; i < 3 && !*size; i++) {
+        char *path = pz_asprintf("%s/%s/%s", dir, folder, names[i]), *text = NULL;
+        size_t n;
+        enum pz_status st = path ? PZ_OK : pz_fail(log, PZ_ERR_NOMEM, "no memory for a path");
+        if (path && pz_file_exists(path)) {
+            st = pz_file_read(log, path, (size_t)1 << 20, &text, &n);
+            const char *at = st >= PZ_OK ? strstr(text, "resolution:") : NULL;
+            long found = at ? strtol(at + strlen("resolution:"), NULL, 10) : 0;
+            if (at && (found < 32 || found > 1024 || found % 64))
+                st = pz_fail(log, PZ_ERR_FORMAT, "'%s': a resolution of %ld px is none LatentSync has", path,
+                             found);
+            *size = at ? (int)found : 0;
+        }
+        pz_free(text);
+        pz_free(path);
+        if (st < PZ_OK)
+            return st;
+    }
+    return PZ_OK;
+}
+
+enum pz_status pz_latentsync_find(const char *models_dir, int size, struct pz_log *log,
+                                  struct pz_latentsync_files *f)
+{
+    static const struct {
+        const char *folder;
+        int size;
+    } versions[] = {{"latentsync", 256}, {"latentsync-1.6", 512}};
+    enum pz_status st = PZ_OK;
+    const char *dir = models_dir ? models_dir : "";
+    *f = (struct pz_latentsync_files){0};
+    for (int i = 0; i < 2 && !f->unet; i++) {
+        int has;
+        char *path = pz_asprintf("%s/%s/latentsync_unet.pt", dir, versions[i].folder);
+        if (!path) {
+            st = pz_fail(log, PZ_ERR_NOMEM, "no memory for a path");
+            goto fail;
+        }
+        st = read_size(dir, versions[i].folder, log, &has);
+        has = has ? has : versions[i].size;
+        if (st >= PZ_OK && (!size || size == has) && pz_file_exists(path)) {
+            f->unet = path;
+            f->size = has;
+        } else {
+            pz_free(path);
+        }
+        if (st < PZ_OK)
+            goto fail;
+    }
+    PZ_TRY(pz_latents_find(models_dir, log, &f->vae, &f->vae_config));
+    PZ_TRY(pz_speech_features_find(models_dir, log, &f->whisper));
+    const char *missing =
+        !f->unet      ? size == 512 ? "latentsync-1.6/latentsync_unet.pt" : "latentsync/latentsync_unet.pt"
+        : !f->vae     ? "sd-vae/diffusion_pytorch_model.safetensors"
+        : !f->whisper ? "whisper/tiny.pt"
+                      : NULL;
+    if (missing)
+        st = pz_fail(log, PZ_ERR_WEIGHTS,
+                     "latentsync lacks weights: there is no '%s' in '%s'; get them with `personalize models "
+                     "download %s`, or `personalize models add %s FILE`",
+                     missing, dir, size == 512 ? "latentsync-1.6" : "latentsync",
+                     size == 512 ? "latentsync-1.6" : "latentsync");
+fail:
+    if (st < PZ_OK)
+        pz_latentsync_files_free(f);
+    return st;
+}
+
+/* ---- the UNet as graphs ---- */
+
+/* Widths as the tensors have them; where one is missing the published number, and building names it. */
+static struct pz_sd_unet_config widths(const struct pz_checkpoint *c)
+{
+    struct pz_sd_unet_config k = pz_latentsync_unet;
+    char name[128];
+    const struct pz_checkpoint_tensor *t;
+    for (int i = 0; i < 4; i++) {
+        snprintf(name, sizeof name, "down_blocks.%d.resnets.0.conv1.weight", i);
+        t = pz_checkpoint_find(c, name);
+        if (t && t->rank == 4 && t->shape[0] >= 32 && t->shape[0] <= 8192 && t->shape[0] % 32 == 0)
+            k.channels[i] = (int)t->shape[0];
+    }
+    t = pz_checkpoint_find(c, "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight");
+    if (t && t->rank == 2 && t->shape[1] >= 8 && t->shape[1] <= 8192)
+        k.cross = (int)t->shape[1];
+    return k;
+}
+
+/* Graph of `branches` windows; 0: the last layer alone, of one. */
+static enum pz_status build(const struct pz_sd_unet_config *k, const struct pz_checkpoint *c,
+                            const char *path, int side, int branches, int tokens, bool keep_deep,
+                            struct pz_log *log, struct pz_graph **graph, int64_t *elements)
+{
+    enum pz_status st = PZ_OK;
+    struct pz_params_options o = {
+        .checkpoint = c, .file = path, .ignore = branches ? NULL : pz_sd_unet_deep_only};
+    struct pz_graph *g = *graph = pz_graph_create(log);
+    struct pz_params *p = g ? pz_params_create(g, &o, log) : NULL;
+    if (!p) {
+        st = pz_fail(log, PZ_ERR_NOMEM, "no memory for LatentSync's network");
+        goto fail;
+    }
+    int n = (branches ? branches : 1) * PZ_LATENTSYNC_WINDOW, deep;
+    int x = pz_graph_input(g, "x", (struct pz_shape){4, {n, side, side, CHANNELS}});
+    int heard = pz_graph_input(g, "heard", (struct pz_shape){3, {n, tokens, k->cross}});
+    int time = pz_graph_input(g, "time", (struct pz_shape){2, {1, k->channels[0]}});
+    if (branches) {
+        pz_graph_output(g, "out", pz_sd_unet_whole(p, k, x, time, heard, PZ_LATENTSYNC_WINDOW, &deep));
+        if (keep_deep)
+            pz_graph_output(g, "deep", deep);
+    } else {
+        deep = pz_graph_input(g, "deep", (struct pz_shape){4, {n, side, side, k->channels[0]}});
+        pz_graph_output(g, "out", pz_sd_unet_shallow(p, k, x, deep, time, heard, PZ_LATENTSYNC_WINDOW));
+    }
+    st = pz_params_finish(p);
+    if (elements)
+        *elements = pz_params_elements(p);
+fail:
+    pz_params_destroy(&p);
+    if (st < PZ_OK)
+        pz_graph_destroy(graph);
+    return st;
+}
+
+static enum pz_status look(const char *unet, const struct pz_job *job, struct pz_checkpoint **c,
+                           struct pz_sd_unet_config *k, int64_t *elements)
+{
+    struct pz_graph *g = NULL;
+    struct pz_log *log = job ? job->log : NULL;
+    enum pz_status st = pz_checkpoint_open(unet, job, c);
+    if (st < PZ_OK)
+        return st;
+    *k = widths(*c);
+    st = build(k, *c, unet, 8, 1, 1, false, log, &g, elements);
+    pz_graph_destroy(&g);
+    return st;
+}
+
+enum pz_status pz_latentsync_verify(const char *unet, const struct pz_job *job, struct pz_sd_unet_config *c)
+{
+    struct pz_checkpoint *file = NULL;
+    struct pz_sd_unet_config k;
+    enum pz_status st = look(unet, job, &file, &k, NULL);
+    pz_checkpoint_close(&file);
+    if (st >= PZ_OK && c)
+        *c = k;
+    return st;
+}
+
+static enum pz_status same_width(const char *unet, int cross, int width, struct pz_log *log)
+{
+    return cross == width
+               ? PZ_OK
+               : pz_fail(log, PZ_ERR_WEIGHTS,
+                         "'%s' hears %d values a token, but the Whisper beside it gives %d: 384 want "
+                         "whisper-tiny, 768 whisper-small",
+                         unet, cross, width);
+}
+
+enum pz_status pz_latentsync_verify_all(const struct pz_latentsync_files *f, const struct pz_job *job)
+{
+    struct pz_log *log = job ? job->log : NULL;
+    struct pz_whisper_dims d = {0};
+    struct pz_sd_unet_config k;
+    enum pz_status st = PZ_OK;
+    PZ_TRY(pz_latentsync_verify(f->unet, job, &k));
+    PZ_TRY(pz_latents_verify(f->vae, f->vae_config, job));
+    PZ_TRY(pz_speech_features_verify(f->whisper, job, &d));
+    PZ_TRY(same_width(f->unet, k.cross, d.audio_state, log));
+fail:
+    return st;
+}
+
+/* ---- memory ---- */
+
+size_t pz_latentsync_need(const struct pz_sd_unet_config *c, int64_t elements, int size, int branches,
+                          enum pz_dtype dtype, bool cached)
+{
+    // Work: skips of the first level (four of C), and while the widest feed-forward runs, its input, its 8 C
+    // and its 4 C: 17 C a latent pixel, and a quarter each level down of up to four times the channels.
+    double one = dtype == PZ_DTYPE_F32 ? 4 : 2, places = (double)(size / 8) * (size / 8);
+    double frames = (double)PZ_LATENTSYNC_WINDOW * (branches + (cached ? 1 : 0));
+    double work = frames * places * 24 * c->channels[0] * one;
+    double ends = frames * places * (cached ? 2 * c->channels[0] + 40 : 40) * 4; // held in F32
+    return (size_t)((double)elements * one * (cached ? 1.03 : 1) + work + ends);
+}
+
+/* Memory this process may still take, on the device or here; 0 = not known. */
+static double at_hand(bool cuda)
+{
+    size_t free_bytes, all;
+    if (cuda)
+        return pz_cuda_memory(&free_bytes, &all) ? (double)free_bytes : 0;
+    FILE *f = fopen("/proc/meminfo", "r");
+    char line[128];
+    double kb = 0;
+    while (f && fgets(line, sizeof line, f))
+        if (!strncmp(line, "MemAvailable:", 13))
+            kb = strtod(line + 13, NULL);
+    if (f)
+        fclose(f);
+    return kb * 1024;
+}
+
+/* How many branches at once; fails before anything is loaded when not even one fits. */
+static enum pz_status choose_branches(struct pz_latentsync_run *r, int64_t elements, int size,
+                                      const struct pz_plan_params *pp, bool cached, struct pz_log *log)
+{
+    double have = at_hand(pp->backend == PZ_BACKEND_CUDA);
+    r->branches = r->way.guidance > 1 ? 2 : 1;
+    for (; r->branches >= 1; r->branches--) {
+        double need = (double)pz_latentsync_need(&r->config, elements, size, r->branches, pp->dtype, cached);
+        if (have <= 0 || need <= have)
+            return PZ_OK;
+        if (r->branches == 1)
+            return pz_fail(log, PZ_ERR_DEVICE,
+                           "latentsync at %d px needs about %.1f GiB of %s memory, %.1f GiB are free; free "
+                           "some, take --precision %s or a smaller size",
+                           size, need / GIB, pp->backend == PZ_BACKEND_CUDA ? "device" : "main", have / GIB,
+                           pp->dtype == PZ_DTYPE_F32 ? "bf16" : "f16");
+    }
+    return PZ_OK;
+}
+
+enum pz_status pz_latentsync_fits(const struct pz_latentsync_files *f, const struct pz_latentsync_way *way,
+                                  const struct pz_plan_params *pp, const struct pz_job *job)
+{
+    struct pz_latentsync_run r = {.way = *way};
+    struct pz_checkpoint *c = NULL;
+    int64_t elements;
+    int whole, shallow;
+    pz_latentsync_way_count(way, &whole, &shallow);
+    enum pz_status st = look(f->unet, job, &c, &r.config, &elements);
+    if (st >= PZ_OK)
+        st = choose_branches(&r, elements, f->size, pp, shallow > 0, job->log);
+    pz_checkpoint_close(&c);
+    return st;
+}
+
+/* ---- running ---- */
+
+static enum pz_status make(struct pz_latentsync_run *r, const struct pz_checkpoint *c, const char *path,
+                           bool whole, bool keep_deep, int tokens, const struct pz_plan_params *pp,
+                           const struct pz_job *job)
+{
+    struct pz_graph *g = NULL;
+    struct pz_plan **plan = whole ? &r->whole : &r->shallow;
+    struct pz_session **session = whole ? &r->on_whole : &r->on_shallow;
+    enum pz_status st =
+        build(&r->config, c, path, r->side, whole ? r->branches : 0, tokens, keep_deep, job->log, &g, NULL);
+    if (st >= PZ_OK)
+        st = pz_plan_create(&g, pp, job->log, plan);
+    if (st >= PZ_OK)
+        st = pz_session_create(*plan, job->log, session);
+    if (st >= PZ_OK)
+        st = pz_session_profile(*session, job->profile, whole ? "latentsync unet" : "latentsync last layer");
+    pz_graph_destroy(&g);
+    return st;
+}
+
+enum pz_status pz_latentsync_run_open(const struct pz_latentsync_files *f,
+                                      const struct pz_latentsync_way *way, int tokens, int width,
+                                      const struct pz_plan_params *pp, const struct pz_job *job,
+                                      struct pz_latentsync_run **out)
+{
+    enum pz_status st = PZ_OK;
+    struct pz_checkpoint *c = NULL;
+    int64_t elements;
+    int whole, shallow;
+    struct pz_latentsync_run *r = pz_calloc(1, sizeof *r);
+    *out = NULL;
+    if (!r)
+        return pz_fail(job->log, PZ_ERR_NOMEM, "no memory for LatentSync's network");
+    r->way = *way;
+    r->pool = job->pool;
+    r->side = f->size / 8;
+    r->places = (size_t)r->side * (size_t)r->side;
+    r->heard = (size_t)tokens * (size_t)width;
+    pz_latentsync_way_count(way, &whole, &shallow);
+    PZ_TRY(look(f->unet, job, &c, &r->config, &elements));
+    PZ_TRY(same_width(f->unet, r->config.cross, width, job->log));
+    PZ_TRY(choose_branches(r, elements, f->size, pp, shallow > 0, job->log));
+    r->sound = pz_calloc(PZ_LATENTSYNC_WINDOW, r->heard * sizeof *r->sound);
+    if (!r->sound) {
+        st = pz_fail(job->log, PZ_ERR_NOMEM, "no memory for LatentSync's network");
+        goto fail;
+    }
+    PZ_TRY(make(r, c, f->unet, true, shallow > 0, tokens, pp, job));
+    if (shallow > 0)
+        PZ_TRY(make(r, c, f->unet, false, false, tokens, pp, job));
+    pz_checkpoint_close(&c);
+    *out = r;
+    return PZ_OK;
+fail:
+    pz_checkpoint_close(&c);
+    pz_latentsync_run_close(&r);
+    return st;
+}
+
+void pz_latentsync_run_close(struct pz_latentsync_run **r)
+{
+    if (!*r)
+        return;
+    pz_session_destroy(&(*r)->on_whole);
+    pz_session_destroy(&(*r)->on_shallow);
+    pz_plan_destroy(&(*r)->whole);
+    pz_plan_destroy(&(*r)->shallow);
+    pz_free((*r)->sound);
+    pz_free(*r);
+    *r = NULL;
+}
+
+size_t pz_latentsync_run_floats(const struct pz_latentsync_run *r)
+{
+    return r->places * 4;
+}
+
+double pz_latentsync_run_cost(const struct pz_latentsync_run *r)
+{
+    int whole, shallow;
+    pz_latentsync_way_count(&r->way, &whole, &shallow);
+    return pz_plan_cost(r->whole) / r->branches * whole +
+           (r->shallow ? pz_plan_cost(r->shallow) * shallow : 0);
+}
+
+/* Everything of a window but the noisy latent, into all branches of a session. */
+static void lay(struct pz_session *s, int branches, size_t places, const float *mask,
+                const struct pz_latentsync_frame *frames)
+{
+    float *x = pz_session_input(s, "x", 0).data;
+    for (size_t f = 0; f < (size_t)branches * PZ_LATENTSYNC_WINDOW; f++) {
+        const struct pz_latentsync_frame *from = &frames[f % PZ_LATENTSYNC_WINDOW];
+        for (size_t i = 0; i < places; i++) {
+            float *to = x + (f * places + i) * CHANNELS;
+            to[4] = mask[i];
+            memcpy(to + 5, from->masked + i * 4, 4 * sizeof *to);
+            memcpy(to + 9, from->reference + i * 4, 4 * sizeof *to);
+        }
+    }
+}
+
+void pz_latentsync_run_window(struct pz_latentsync_run *r, const float *mask,
+                              const struct pz_latentsync_frame *frames)
+{
+    lay(r->on_whole, r->branches, r->places, mask, frames);
+    if (r->on_shallow)
+        lay(r->on_shallow, 1, r->places, mask, frames);
+    for (size_t f = 0; f < PZ_LATENTSYNC_WINDOW; f++)
+        memcpy(r->sound + f * r->heard, frames[f].heard, r->heard * sizeof *r->sound);
+}
+
+/* One evaluation of a session whose first branch hears nothing when `quiet`, the others the sound. */
+static enum pz_status evaluate(struct pz_latentsync_run *r, struct pz_session *s, int branches, bool quiet,
+                               double time, const float *z)
+{
+    float *x = pz_session_input(s, "x", 0).data, *heard = pz_session_input(s, "heard", 0).data;
+    size_t n = PZ_LATENTSYNC_WINDOW * r->places, sound = PZ_LATENTSYNC_WINDOW * r->heard;
+    for (size_t b = 0; b < (size_t)branches; b++) {
+        for (size_t i = 0; i < n; i++)
+            memcpy(x + (b * n + i) * CHANNELS, z + i * 4, 4 * sizeof *x);
+        if (b == 0 && quiet)
+            memset(heard, 0, sound * sizeof *heard);
+        else
+            memcpy(heard + b * sound, r->sound, sound * sizeof *heard);
+    }
+    pz_sd_time_embedding(time, r->config.channels[0], pz_session_input(s, "time", 0).data);
+    return pz_session_run(s, r->pool);
+}
+
+static enum pz_status predict(void *user, double time, bool whole, const float *z, float *quiet, float *heard)
+{
+    struct pz_latentsync_run *r = user;
+    struct pz_session *s = whole ? r->on_whole : r->on_shallow;
+    const float *out = pz_session_output(s, "out", 0).data;
+    size_t n = PZ_LATENTSYNC_WINDOW * r->places * 4, last = 0;
+    enum pz_status st;
+    if (quiet && r->branches == 2) {
+        st = evaluate(r, s, 2, true, time, z);
+        last = 1;
+        if (st >= PZ_OK)
+            memcpy(quiet, out, n * sizeof *quiet);
+    } else {
+        if (quiet) {
+            if ((st = evaluate(r, s, 1, true, time, z)) < PZ_OK)
+                return st;
+            memcpy(quiet, out, n * sizeof *quiet);
+        }
+        st = evaluate(r, s, 1, false, time, z);
+    }
+    if (st < PZ_OK)
+        return st;
+    memcpy(heard, out + last * n, n * sizeof *heard);
+    if (whole && r->on_shallow) { // the sound's branch is the one that steps between go on with
+        size_t deep = PZ_LATENTSYNC_WINDOW * r->places * (size_t)r->config.channels[0];
+        const float *from = pz_session_output(s, "deep", 0).data;
+        memcpy(pz_session_input(r->on_shallow, "deep", 0).data, from + last * deep, deep * sizeof *from);
+    }
+    return PZ_OK;
+}
+
+struct pz_latentsync_net pz_latentsync_run_net(struct pz_latentsync_run *r)
+{
+    return (struct pz_latentsync_net){r, predict};
+}

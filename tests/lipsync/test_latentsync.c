@@ -1,0 +1,297 @@
+/**
+ * The latentsync engine on a painted face with a small network of the hash rule's weights: weights are found
+ * and checked, memory is asked for before it is taken, windows follow the film's times at any rate and
+ * length, results depend on the seed alone, and a patch touches nothing outside the mask.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "image/affine.h"
+#include "image/paste.h"
+#include "lipsync/engine.h"
+#include "lipsync/latentsync_model.h"
+#include "puppet.h"
+#include "small_latentsync.h"
+
+enum { FRAMES = 40, W = 320, H = 320, N_SPEECH = 40000 };
+
+static char folder[128], models[160], said[1024];
+static struct pz_pool *pool;
+
+static void listen(void *user, enum pz_log_level level, const char *text)
+{
+    (void)user;
+    if (level == PZ_LOG_ERROR)
+        snprintf(said, sizeof said, "%s", text);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/pz-latentsync-%d", (int)getpid());
+    snprintf(models, sizeof models, "%s/models", folder);
+    pool = pz_pool_create(2);
+    return small_latentsync_write(models, false, NULL, NULL) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    pz_pool_destroy(&pool);
+    pz_remove_tree(folder);
+    return 0;
+}
+
+static void weights_are_found_and_checked(void **state)
+{
+    struct pz_log *log = pz_log_create(listen, NULL, PZ_LOG_ERROR);
+    struct pz_job job = {.log = log};
+    struct pz_latentsync_files f;
+    struct pz_sd_unet_config c;
+    struct pz_engine_open_params ep = {.models_dir = models, .device = "cpu", .precision = "f32"};
+    const struct pz_engine_vtable *v = pz_engine_find("latentsync");
+    char bad[200];
+    (void)state;
+    assert_non_null(v);
+    assert_int_equal(pz_latentsync_find("/nowhere", 0, log, &f), PZ_ERR_WEIGHTS);
+    assert_non_null(strstr(said, "models download latentsync"));
+    assert_null(strchr(said, '\n'));
+    assert_int_equal(pz_latentsync_find(models, 512, log, &f), PZ_ERR_WEIGHTS);
+    assert_non_null(strstr(said, "latentsync-1.6"));
+    assert_int_equal(pz_latentsync_find(models, 0, log, &f), PZ_OK);
+    assert_int_equal(f.size, 64);
+    assert_int_equal(pz_latentsync_verify(f.unet, &job, &c), PZ_OK);
+    assert_int_equal(c.channels[1], 64);
+    assert_int_equal(c.cross, 64);
+    assert_int_equal(pz_latentsync_verify_all(&f, &job), PZ_OK);
+    // More memory than there is: refused by name, before anything is loaded.
+    struct pz_plan_params pp = pz_plan_default;
+    f.size = 1024;
+    struct pz_latentsync_way way = pz_latentsync_exact;
+    size_t need = pz_latentsync_need(&pz_latentsync_unet, 1267099844, 512, 2, PZ_DTYPE_F16, false);
+    print_message("1.6 on a device: %.2f GiB, one branch at once %.2f GiB\n", (double)need / (1 << 30),
+                  (double)pz_latentsync_need(&pz_latentsync_unet, 1267099844, 512, 1, PZ_DTYPE_F16, false) /
+                      (1 << 30));
+    assert_true(need < (size_t)10 << 30);
+    f.size = 64;
+    assert_int_equal(pz_latentsync_fits(&f, &way, &pp, &job), PZ_OK);
+    f.size = 64 * 512;
+    assert_int_equal(pz_latentsync_fits(&f, &way, &pp, &job), PZ_ERR_DEVICE);
+    assert_non_null(strstr(said, "GiB"));
+    pz_latentsync_files_free(&f);
+    assert_int_equal(v->check(&ep, &job), PZ_OK);
+    ep.quality = "best";
+    assert_int_equal(v->check(&ep, &job), PZ_ERR_USAGE);
+    ep.quality = NULL;
+    snprintf(bad, sizeof bad, "%s/bad", folder);
+    ep.models_dir = bad;
+    assert_true(small_latentsync_write(bad, false,
+                                       "up_blocks.1.motion_modules.2.temporal_transformer.norm.bias", NULL));
+    assert_int_equal(v->check(&ep, &job), PZ_ERR_WEIGHTS);
+    assert_non_null(strstr(said, "up_blocks.1.motion_modules.2.temporal_transformer.norm.bias"));
+    assert_true(small_latentsync_write(bad, false, NULL, "mid_block.attentions.0.proj_in.bias"));
+    assert_int_equal(v->check(&ep, &job), PZ_ERR_WEIGHTS);
+    assert_non_null(strstr(said, "mid_block.attentions.0.proj_in.bias"));
+    pz_log_destroy(&log);
+}
+
+/* ---- a painted film ---- */
+
+struct stage {
+    struct pz_face face[FRAMES];
+    struct pz_picture pic;
+    int64_t frames[FRAMES];
+    double fps;
+    float *speech;
+};
+
+static void paint(struct stage *s, int64_t i)
+{
+    for (int y = 0; y < H; y++)
+        for (int x = 0; x < W; x++) {
+            s->pic.plane[0][y * s->pic.stride[0] + x] =
+                (uint8_t)(120 + 40 * sin((x + 2 * (double)i) / 17.0) * cos(y / 13.0));
+            s->pic.plane[1][y / 2 * s->pic.stride[1] + x / 2] = 118;
+            s->pic.plane[2][y / 2 * s->pic.stride[2] + x / 2] = 140;
+        }
+}
+
+static enum pz_status stage_picture(void *user, int64_t i, const struct pz_picture **out)
+{
+    struct stage *s = user;
+    paint(s, i);
+    *out = &s->pic;
+    return PZ_OK;
+}
+
+static const struct pz_face *stage_face(void *user, int64_t i)
+{
+    return &((struct stage *)user)->face[i];
+}
+
+static double stage_time(void *user, int64_t i)
+{
+    return (double)i / ((struct stage *)user)->fps;
+}
+
+static struct pz_film open_stage(struct stage *s, double fps)
+{
+    memset(s, 0, sizeof *s);
+    s->fps = fps;
+    for (int i = 0; i < FRAMES; i++) {
+        struct puppet_mouth m = {0.1f, 0, 0};
+        puppet_face(&m, i, 0, 0, 3 * sinf(0.3f * (float)i), 90, 160 + 5 * sinf(0.2f * (float)i), 130, 0,
+                    &s->face[i]);
+        s->frames[i] = i;
+    }
+    s->speech = pz_calloc(N_SPEECH, sizeof *s->speech);
+    for (int i = 0; i < N_SPEECH; i++)
+        s->speech[i] = 0.3f * sinf((float)i * (0.05f + 1e-6f * (float)i));
+    assert_int_equal(pz_picture_alloc(&s->pic, W, H), PZ_OK);
+    return (struct pz_film){.user = s,
+                            .n_frames = FRAMES,
+                            .frame_time = stage_time,
+                            .picture = stage_picture,
+                            .face = stage_face,
+                            .topology = &puppet_topology,
+                            .speech = s->speech,
+                            .n_speech = N_SPEECH,
+                            .fit_frames = s->frames,
+                            .n_fit_frames = FRAMES,
+                            .asked_frames = s->frames,
+                            .n_asked_frames = 30};
+}
+
+/* Pastes all `n` frames from `first` on, and checks each; `sum` gets something of every patch. */
+static void play(void *engine, struct stage *s, uint64_t seed, int first, int n, double *sum)
+{
+    struct pz_job job = {.pool = pool, .seed = seed};
+    const struct pz_engine_vtable *v = pz_engine_find("latentsync");
+    const struct pz_face *faces[FRAMES];
+    double times[FRAMES];
+    void *session = NULL;
+    struct pz_paste_params pp = PZ_PASTE_PARAMS_DEFAULT;
+    struct pz_paste *paste = NULL;
+    struct pz_picture made;
+    for (int i = 0; i < n; i++) {
+        faces[i] = &s->face[first + i];
+        times[i] = (first + i) / s->fps;
+    }
+    struct pz_speech_span span = {.speech = s->speech,
+                                  .n_speech = N_SPEECH,
+                                  .n_frames = n,
+                                  .frame_times = times,
+                                  .faces = faces,
+                                  .topology = &puppet_topology,
+                                  .blend_s = 0.1};
+    assert_int_equal(pz_paste_create(&pp, &paste), PZ_OK);
+    assert_int_equal(pz_picture_alloc(&made, W, H), PZ_OK);
+    assert_int_equal(v->begin(engine, &span, &job, &session), PZ_OK);
+    for (int i = 0; i < n; i++) {
+        struct pz_patch patch;
+        struct pz_affine to_patch;
+        int changed = 0, astray = 0;
+        paint(s, first + i);
+        assert_int_equal(v->draw(session, i, &s->pic, &patch), PZ_OK);
+        assert_int_equal(patch.rgb.width, 52);
+        assert_int_equal(patch.rgb.height, 70);
+        pz_picture_copy(&made, &s->pic);
+        struct pz_paste_patch q = {.rgb = &patch.rgb, .alpha = patch.alpha, .to_frame = patch.to_frame};
+        assert_int_equal(pz_paste_draw(paste, &made, &q, NULL, 1, i, NULL), PZ_OK);
+        assert_int_equal(pz_affine_invert(&patch.to_frame, &to_patch), PZ_OK);
+        for (int y = 0; y < H; y++)
+            for (int x = 0; x < W; x++)
+                if (made.plane[0][y * made.stride[0] + x] != s->pic.plane[0][y * s->pic.stride[0] + x]) {
+                    float u, w;
+                    pz_affine_apply(&to_patch, (float)x + 0.5f, (float)y + 0.5f, &u, &w);
+                    // Mask rows 95 to 242 of 256, columns 9 to 247: nothing changes outside, up to two px.
+                    bool in = u > 9 / 256.0 * 52 - 2 && u < 248 / 256.0 * 52 + 2 && w > 95 / 256.0 * 70 - 2 &&
+                              w < 243 / 256.0 * 70 + 2;
+                    changed++;
+                    astray += !in;
+                }
+        assert_int_equal(astray, 0);
+        assert_true(changed > 300);
+        for (int k = 0; k < 52 * 70; k++) {
+            assert_true(patch.rgb.data[k] >= 0 && patch.rgb.data[k] <= 1);
+            sum[i] += patch.rgb.data[k] * (1 + k % 7);
+        }
+    }
+    struct pz_patch none;
+    assert_int_equal(v->draw(session, n, &s->pic, &none), PZ_ERR_USAGE);
+    v->end(&session);
+    assert_null(session);
+    pz_picture_free(&made);
+    pz_paste_destroy(&paste);
+}
+
+static void a_film_from_end_to_end(void **state)
+{
+    const struct pz_engine_vtable *v = pz_engine_find("latentsync");
+    struct stage s;
+    struct pz_log *log = pz_log_create(listen, NULL, PZ_LOG_ERROR);
+    struct pz_job job = {.pool = pool, .seed = 5, .log = log};
+    struct pz_engine_open_params ep = {.artifact_dir = folder,
+                                       .models_dir = models,
+                                       .device = "cpu",
+                                       .precision = "f32",
+                                       .quality = "fast",
+                                       .steps = 4};
+    struct pz_film film = open_stage(&s, 30000.0 / 1001);
+    double a[FRAMES] = {0}, b[FRAMES] = {0}, c[FRAMES] = {0}, d[FRAMES] = {0}, e[FRAMES] = {0};
+    void *engine = NULL;
+    const char *device, *precision;
+    (void)state;
+    assert_int_equal(v->open(&ep, &job, &engine), PZ_ERR_INPUT); // not prepared
+    if (v->prepare(&film, &ep, &job) < PZ_OK || v->open(&ep, &job, &engine) < PZ_OK)
+        fail_msg("%s", said);
+    v->runs_on(engine, &device, &precision);
+    assert_string_equal(device, "cpu");
+    assert_string_equal(precision, "f32");
+    play(engine, &s, 5, 0, 20, a); // two windows
+    play(engine, &s, 5, 0, 20, b);
+    assert_memory_equal(a, b, sizeof a); // the same seed, the same film
+    play(engine, &s, 6, 0, 5, c);        // shorter than a window
+    assert_true(c[0] != a[0]);
+    play(engine, &s, 5, 28, 4, d); // two of them unforeseen: their own place, another's latents
+    v->close(&engine);
+    assert_null(engine);
+    // The published steps, without guidance: other pictures, the same rules.
+    ep.quality = "exact";
+    ep.steps = 2;
+    ep.guidance = 1;
+    assert_int_equal(v->open(&ep, &job, &engine), PZ_OK);
+    play(engine, &s, 5, 0, 1, e);
+    assert_true(e[0] != a[0]);
+    v->close(&engine);
+    // Latents of another size are refused.
+    char path[200];
+    snprintf(path, sizeof path, "%s/latentsync/config.yaml", models);
+    assert_int_equal(pz_file_write(NULL, path, "resolution: 128\n", 16), PZ_OK);
+    assert_int_equal(v->open(&ep, &job, &engine), PZ_ERR_FORMAT);
+    assert_int_equal(pz_file_write(NULL, path, "resolution: 100\n", 16), PZ_OK);
+    assert_int_equal(v->check(&ep, &job), PZ_ERR_FORMAT);
+    pz_picture_free(&s.pic);
+    pz_free(s.speech);
+    pz_log_destroy(&log);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(weights_are_found_and_checked),
+        cmocka_unit_test(a_film_from_end_to_end),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
