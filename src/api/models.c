@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "api/models_here.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -47,6 +48,17 @@ static enum pz_status check_wav2lip(const char *path, const struct pz_job *job);
         .model = "whisper:" size, .path = "whisper/" words_file, .url = WHISPER_CODE words_file,             \
         .n_bytes = words_bytes, .sha256 = words_sha, .licence = WHISPER_LICENCE, .used_for = "its words",    \
         .how = "personalize models download whisper:" size, .check = pz_whisper_verify_words                 \
+    }
+
+/* MuseTalk and what it is built of. One licence text for the group: it is accepted once. */
+#define MT_LICENCE                                                                                           \
+    "MuseTalk: MIT, weights for any use; sd-vae-ft-mse: MIT; whisper-tiny: MIT (OpenAI); face-parsing: MIT " \
+    "code, weights trained on CelebAMask-HQ, whose pictures are for non-commercial research"
+#define HF "https://huggingface.co/"
+#define MT_ROW(group, file, from, what, verify)                                                              \
+    {                                                                                                        \
+        .model = group, .path = file, .url = from, .licence = MT_LICENCE, .used_for = what,                  \
+        .how = "personalize models download " group, .check = verify                                         \
     }
 
 /* Sizes and hashes are said where somebody has measured or published them; the others are checked by their
@@ -101,6 +113,28 @@ static const struct pz_weight_file files[] = {
      .used_for = "LSE-D, LSE-C and offset in `evaluate`",
      .how = "personalize models download syncnet",
      .check = pz_lse_verify},
+    MT_ROW("musetalk", "musetalkV15/musetalk.json",
+           HF "TMElyralab/MuseTalk/resolve/main/musetalkV15/musetalk.json", "lip-sync 1.5: sizes",
+           pz_here_check_unet_config),
+    MT_ROW("musetalk", "musetalkV15/unet.pth", HF "TMElyralab/MuseTalk/resolve/main/musetalkV15/unet.pth",
+           "lip-sync 1.5: mouths (3.4 GB)", pz_here_check_unet),
+    MT_ROW("musetalk", "sd-vae/config.json", HF "stabilityai/sd-vae-ft-mse/resolve/main/config.json",
+           "lip-sync: sizes", pz_here_check_vae_config),
+    MT_ROW("musetalk", "sd-vae/diffusion_pytorch_model.bin",
+           HF "stabilityai/sd-vae-ft-mse/resolve/main/diffusion_pytorch_model.bin",
+           "lip-sync: pictures and latents", pz_here_check_vae),
+    MT_ROW("musetalk", "whisper/pytorch_model.bin", HF "openai/whisper-tiny/resolve/main/pytorch_model.bin",
+           "lip-sync: hearing (whisper/tiny.pt will do as well)", pz_here_check_whisper),
+    MT_ROW("musetalk", "face-parse-bisent/79999_iter.pth",
+           "https://drive.usercontent.google.com/"
+           "download?id=154JgKpzCPW82qINcVieuPH3fZ2e0P812&export=download&confirm=t",
+           "lip-sync: masks", pz_here_check_parser),
+    MT_ROW("musetalk:1.0", "musetalk/musetalk.json",
+           HF "TMElyralab/MuseTalk/resolve/main/musetalk/musetalk.json", "lip-sync 1.0: sizes",
+           pz_here_check_unet_config),
+    MT_ROW("musetalk:1.0", "musetalk/pytorch_model.bin",
+           HF "TMElyralab/MuseTalk/resolve/main/musetalk/pytorch_model.bin",
+           "lip-sync 1.0: mouths; the other files are musetalk's", pz_here_check_unet),
     WHISPER("tiny", "65147644a518d12f04e32d6f3b26facc3f8dd46e5390956a9424a650c0ce22b9", ALL_WORDS),
     WHISPER("tiny.en", "d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03", ENGLISH_WORDS),
     WHISPER("base", "ed3a0b6b1c0edf879ad9b11b1af5a0e6ab5db9205f891f668f8b0e6c6326e34e", ALL_WORDS),
@@ -121,16 +155,17 @@ static const struct pz_weight_file files[] = {
 
 struct engine_row {
     const char *name, *needs, *weights;
-    bool cuda; /* runs there too */
+    bool cuda;                    /* runs there too */
+    bool (*has)(const char *dir); /* are its weights there; NULL = all files of `needs` */
 };
 
 static const struct engine_row engines[] = {
-    {"gaussian_splatting", NULL, "fitted to the speaker at prepare", false},
-    {"wav2lip", "wav2lip", "official, research and non-commercial use", true},
-    {"musetalk", NULL, "official, MIT", false},
-    {"latentsync", NULL, "official, OpenRAIL++", false},
-    {"vasa1", NULL, "never published; own weights", false},
-    {"emo", NULL, "never published; own weights", false},
+    {"gaussian_splatting", NULL, "fitted to the speaker at prepare", false, NULL},
+    {"wav2lip", "wav2lip", "official, research and non-commercial use", true, NULL},
+    {"musetalk", "musetalk", "official, MIT", true, pz_here_has_musetalk},
+    {"latentsync", NULL, "official, OpenRAIL++", false, NULL},
+    {"vasa1", NULL, "never published; own weights", false, NULL},
+    {"emo", NULL, "never published; own weights", false, NULL},
 };
 #define N_ENGINES ((int)(sizeof engines / sizeof engines[0]))
 
@@ -221,15 +256,20 @@ enum pz_status pz_api_models_describe(struct pz_pipeline *p, char **json)
     for (int i = 0; i < N_ENGINES; i++) {
         const struct engine_row *e = &engines[i];
         bool built = pz_engine_find(e->name) != NULL;
-        const char *status = !built                                                      ? "not in this build"
-                             : have_all(log, e->needs, dir) && have_all(log, FACES, dir) ? "ready"
-                                                                                         : "weights missing";
+        bool has = e->has ? e->has(dir) : have_all(log, e->needs, dir);
+        const char *status = !built                             ? "not in this build"
+                             : has && have_all(log, FACES, dir) ? "ready"
+                                                                : "weights missing";
+        json_t *expect = built ? pz_here_expect(e->name, p->job.pool) : NULL, *row;
         json_array_append_new(json_object_get(root, "engines"),
-                              json_pack("{s:s, s:s, s:s, s:o}", "name", e->name, "status", status, "weights",
-                                        e->weights, "devices",
-                                        !built                         ? json_array()
-                                        : e->cuda && pz_cuda_present() ? json_pack("[s,s]", "cpu", "cuda")
-                                                                       : json_pack("[s]", "cpu")));
+                              row =
+                                  json_pack("{s:s, s:s, s:s, s:o}", "name", e->name, "status", status,
+                                            "weights", e->weights, "devices",
+                                            !built                         ? json_array()
+                                            : e->cuda && pz_cuda_present() ? json_pack("[s,s]", "cpu", "cuda")
+                                                                           : json_pack("[s]", "cpu")));
+        if (expect)
+            json_object_set_new(row, "expected", expect);
     }
     for (int i = 0; i < N_FILES; i++)
         json_array_append_new(json_object_get(root, "weights"),

@@ -248,6 +248,47 @@ def case_wav2lip():
     no_leftovers(WORK)
 
 
+def case_musetalk():
+    """A small network of random weights: the mouth is noise, everything around it must be right."""
+    need(SAMPLE)
+    tool = need(os.path.join(os.path.dirname(PROGRAM), "tests", "lipsync", "make_musetalk"))
+    models, out = (os.path.join(WORK, n) for n in ("models", "mt.mp4"))
+    shutil.rmtree(WORK, ignore_errors=True)
+    os.makedirs(models)
+    here = run("models", "path").stdout.strip()
+    if os.path.isdir(os.path.join(here, "mediapipe")):
+        os.symlink(os.path.join(here, "mediapipe"), os.path.join(models, "mediapipe"))
+    ask = [SAMPLE, "--spoken", "destination=Bali", "--destination", "Rome", "--lip-sync-model", "musetalk", "--models-dir", models,
+           "--cache-dir", os.path.join(WORK, "cache"), "-o", out, "--quiet"]
+    began = time.time()
+    p = run(*ask, expect=4)
+    check(len(p.stderr.splitlines()) == 1 and "models download musetalk" in p.stderr, "no weights: " + p.stderr.strip())
+    check(time.time() - began < 10 and not os.path.exists(out), "said at once, nothing written")
+    p = run("models", "download", "musetalk", "--models-dir", models, expect=1)
+    check("licence" in p.stderr and "CelebAMask-HQ" in p.stderr, "the licences are named")
+    subprocess.run([tool, models], check=True)
+    run("models", "verify", "musetalk", "--models-dir", models)
+    listed = json.loads(run("models", "list", "--models-dir", models, "--json").stdout)
+    row = [e for e in listed["engines"] if e["name"] == "musetalk"][0]
+    check(row["status"] == "ready" and row["expected"]["cpu"]["memory_bytes"] > 1e9 and row["expected"]["cpu"]["basis"],
+          f"what to expect: {row}")
+    unet = os.path.join(models, "musetalkV15", "unet.pth")
+    whole = open(unet, "rb").read()
+    open(unet, "wb").write(whole.replace(b"mid_block.attentions.0.proj_in.bias", b"mid_block.attentions.0.proj_in.bios"))
+    p = run(*ask, expect=4)
+    check("mid_block.attentions.0.proj_in.bias" in p.stderr, "the wrong tensor is named: " + p.stderr.strip())
+    open(unet, "wb").write(whole)
+    run(*ask)
+    r = check_report(os.path.join(WORK, "mt.json"), len(json.load(open(os.path.join(WORK, "mt.json")))["slots"]))
+    check(r["model"] == "musetalk" and r["device"] == "cpu", f"made by {r['model']} on {r['device']} in {r['precision']}")
+    check_untouched(SAMPLE, out, r)
+    sound_ok(out, r)
+    check((r["qc"]["untouched_psnr_db"] or 0) >= 45, f"outside the mask {r['qc']['untouched_psnr_db']} dB")
+    check(r["qc"]["jitter_ratio"] is not None, f"jitter is reported: {r['qc']['jitter_ratio']}")
+    check(abs(r["qc"]["av_offset_ms"] or 0) <= 1.0, f"A/V offset {r['qc']['av_offset_ms']} ms")
+    no_leftovers(WORK)
+
+
 def case_errors():
     """Bad input: one line, the documented exit code, nothing written."""
     d = os.path.join(WORK, "errors")

@@ -1,0 +1,112 @@
+/* Checks of the files that belong to MuseTalk, and what an engine needs and reaches on this machine. */
+#include "api/models_here.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/pool.h"
+#include "lipsync/diffusers_config.h"
+#include "lipsync/face_parser.h"
+#include "lipsync/latents.h"
+#include "lipsync/musetalk_model.h"
+#include "lipsync/speech_features.h"
+#include "tensor/cpu/ceilings.h"
+#include "tensor/cpu/cpu.h"
+#include "tensor/cuda/cuda.h"
+
+/* ---- files ---- */
+
+/* The JSON beside a file, on the heap. */
+static char *beside(const char *path, const char *name)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? pz_asprintf("%.*s/%s", (int)(slash - path), path, name) : pz_strdup(name);
+}
+
+enum pz_status pz_here_check_unet(const char *path, const struct pz_job *job)
+{
+    char *config = beside(path, "musetalk.json");
+    enum pz_status st = config ? pz_musetalk_verify(path, config, job) : PZ_ERR_NOMEM;
+    pz_free(config);
+    return st;
+}
+
+enum pz_status pz_here_check_unet_config(const char *path, const struct pz_job *job)
+{
+    struct pz_sd_unet_config c;
+    return pz_diffusers_unet(path, &pz_musetalk_unet, job ? job->log : NULL, &c);
+}
+
+enum pz_status pz_here_check_vae(const char *path, const struct pz_job *job)
+{
+    char *config = beside(path, "config.json");
+    enum pz_status st = config ? pz_latents_verify(path, config, job) : PZ_ERR_NOMEM;
+    pz_free(config);
+    return st;
+}
+
+enum pz_status pz_here_check_vae_config(const char *path, const struct pz_job *job)
+{
+    struct pz_sd_vae_config c;
+    return pz_diffusers_vae(path, &pz_sd_vae_default, job ? job->log : NULL, &c);
+}
+
+enum pz_status pz_here_check_whisper(const char *path, const struct pz_job *job)
+{
+    return pz_speech_features_verify(path, job, NULL);
+}
+
+enum pz_status pz_here_check_parser(const char *path, const struct pz_job *job)
+{
+    return pz_face_parser_verify(path, job);
+}
+
+bool pz_here_has_musetalk(const char *dir)
+{
+    struct pz_musetalk_files f;
+    bool yes = pz_musetalk_find(dir, NULL, NULL, &f) >= PZ_OK;
+    if (yes)
+        pz_musetalk_files_free(&f);
+    return yes;
+}
+
+/* ---- what to expect ---- */
+
+/* Weights of UNet, both halves of the VAE, Whisper's encoder and BiSeNet, in millions; operations a drawn
+ * frame and a prepared one, in 10⁹ (the fact sheet's table). */
+#define MUSETALK_WEIGHTS 955.0
+#define MUSETALK_DRAWN 800.0
+#define MUSETALK_PREPARED 573.0
+/* Work memory beside the weights, bytes: the VAE's largest pictures and the film's. */
+#define WORK_CPU 0.5e9
+#define WORK_CUDA 1.5e9
+/* Share of the processor's multiply-adds in registers that these networks reach, measured on a Zen 4 (two
+ * threads, BF16); convolutions by Winograd do with fewer operations than are counted, so it is high. */
+#define CPU_SHARE 0.75
+/* UNet and decoder at batch 20, F16, on one H100 (docs/notes/tensor.md): (10.69 + 31.02) / 20 ms. */
+#define H100_FPS 479.0
+
+json_t *pz_here_expect(const char *engine, struct pz_pool *pool)
+{
+    if (strcmp(engine, "musetalk") != 0)
+        return NULL;
+    int rung = pz_plan_default.rung;
+    bool bf16 = pz_cpu_has_bf16(rung);
+    double peak = pool ? pz_cpu_peak(rung, bf16 ? PZ_DTYPE_BF16 : PZ_DTYPE_F32, pool) : 0,
+           rate = peak * CPU_SHARE / 1e9;
+    json_t *cpu =
+        json_pack("{s:s, s:I, s:f, s:f, s:s}", "precision", bf16 ? "bf16" : "f32", "memory_bytes",
+                  (json_int_t)(MUSETALK_WEIGHTS * 1e6 * (bf16 ? 2 : 4) + WORK_CPU), "frames_per_second",
+                  rate / MUSETALK_DRAWN, "prepared_frames_per_second", rate / MUSETALK_PREPARED, "basis",
+                  "computed: operations a frame over what this processor's multiply-adds reached "
+                  "just now, times the share of it measured on another machine");
+    json_t *o = json_pack("{s:o}", "cpu", cpu);
+    if (pz_cuda_present())
+        json_object_set_new(o, "cuda",
+                            json_pack("{s:s, s:I, s:f, s:s}", "precision", "f16", "memory_bytes",
+                                      (json_int_t)(MUSETALK_WEIGHTS * 1e6 * 2 + WORK_CUDA),
+                                      "frames_per_second", H100_FPS, "basis",
+                                      "the two networks alone, measured on one H100; this device was not "
+                                      "measured"));
+    return o;
+}
