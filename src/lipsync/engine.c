@@ -3,6 +3,9 @@
 
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
 
 #include "lipsync/engine_gs.h"
 #include "lipsync/engine_latentsync.h"
@@ -34,4 +37,21 @@ int pz_engine_ahead(const struct pz_engine_vtable *v, const void *engine, int wi
     int64_t bytes = (int64_t)width * height * 3 / 2, fit = bytes > 0 ? AHEAD_BYTES / bytes : 1;
     n = n > fit ? (int)fit : n;
     return n < 1 ? 1 : n;
+}
+
+char *pz_engine_stamp_files(const char *const *paths, int n)
+{
+    char *text = pz_strdup("");
+    for (int i = 0; i < n && text; i++) {
+        struct stat sb;
+        const char *slash = paths[i] ? strrchr(paths[i], '/') : NULL;
+        char *longer =
+            !paths[i] || stat(paths[i], &sb) != 0
+                ? pz_asprintf("%s-;", text)
+                : pz_asprintf("%s%s %lld %lld.%09ld;", text, slash ? slash + 1 : paths[i],
+                              (long long)sb.st_size, (long long)sb.st_mtim.tv_sec, (long)sb.st_mtim.tv_nsec);
+        pz_free(text);
+        text = longer;
+    }
+    return text;
 }

@@ -107,6 +107,10 @@ struct pz_engine_vtable {
     enum pz_status (*check)(const struct pz_engine_open_params *p, const struct pz_job *job);
     /** Optional: where an open engine computes ("cpu", "cuda") and in what numbers. NULL: "cpu", "f32". */
     void (*runs_on)(const void *engine, const char **device, const char **precision);
+    /** Optional: a line that changes when `prepare` would leave something else behind for the same film,
+     * because its weights are others. Part of the key of cached templates. On the heap (pz_free). Errors:
+     * WEIGHTS, NOMEM, those of the weights' file. */
+    enum pz_status (*stamp)(const struct pz_engine_open_params *p, const struct pz_job *job, char **text);
     /** Optional, with `feed`: how many frames an open engine likes to see before it draws the first, ≥ 1. */
     int (*ahead)(const void *engine);
     /** The picture of a frame that will be drawn: what is needed of it is taken, the picture is not kept. In
@@ -114,6 +118,10 @@ struct pz_engine_vtable {
      * it, and fed ones need not be drawn at all. */
     enum pz_status (*feed)(void *session, int i, const struct pz_picture *src);
 };
+
+/** A stamp of files for engines whose `prepare` depends on the values in them: names, sizes, times of last
+ * change; NULL and missing ones are told apart. On the heap (pz_free), NULL on no memory. */
+char *pz_engine_stamp_files(const char *const *paths, int n);
 
 /** Frames to be fed to an open engine before they are drawn: what it likes, as far as `width` × `height` px
  * pictures of them fit into 256 MiB. 1: nothing is to be fed. */

@@ -96,6 +96,23 @@ fail:
     return st;
 }
 
+/* Latents and masks are made by the picture coder and the parser; the UNet is not asked. */
+static enum pz_status stamp(const struct pz_engine_open_params *p, const struct pz_job *job, char **text)
+{
+    struct pz_musetalk_files f = {0};
+    enum pz_status st = pz_musetalk_find(p->models_dir, NULL, job->log, &f);
+    if (st >= PZ_OK) {
+        const char *files[] = {f.vae, f.vae_config, f.parser};
+        char *names = pz_engine_stamp_files(files, 3);
+        *text = names ? pz_asprintf("%s %s", f.v15 ? "1.5" : "1.0", names) : NULL;
+        pz_free(names);
+        if (!*text)
+            st = pz_fail(job->log, PZ_ERR_NOMEM, "no memory for a path");
+    }
+    pz_musetalk_files_free(&f);
+    return st;
+}
+
 static void close_engine(void **engine)
 {
     struct mt_engine *e = *engine;
@@ -411,4 +428,5 @@ const struct pz_engine_vtable pz_engine_musetalk = {
     .draw = draw,
     .end = end,
     .runs_on = runs_on,
+    .stamp = stamp,
 };

@@ -1,4 +1,8 @@
-/** Where a neural engine computes, and in what numbers: from the options to the tensor core's parameters. */
+/**
+ * Where a neural engine computes, in what numbers, and where a device's choices of its kernels are kept (the
+ * `engines` folder of the user's cache): from the options to the tensor core's parameters, for all engines
+ * alike. Engines do not fill pz_plan_params themselves.
+ */
 #ifndef PZ_LIPSYNC_ENGINE_PLAN_H
 #define PZ_LIPSYNC_ENGINE_PLAN_H
 

@@ -69,6 +69,20 @@ fail:
     return st;
 }
 
+/* Moments are kept at the network's size; its values are not looked at. */
+static enum pz_status stamp(const struct pz_engine_open_params *p, const struct pz_job *job, char **text)
+{
+    char *path;
+    struct pz_wav2lip_config config;
+    enum pz_status st = pz_wav2lip_find(p->models_dir, job->log, &path);
+    if (st >= PZ_OK)
+        st = pz_wav2lip_verify(path, job, &config);
+    if (st >= PZ_OK && !(*text = pz_asprintf("%d px", config.size)))
+        st = pz_fail(job->log, PZ_ERR_NOMEM, "no memory for a name");
+    pz_free(path);
+    return st;
+}
+
 static void close_engine(void **engine)
 {
     struct w2l_engine *e = *engine;
@@ -94,7 +108,7 @@ static enum pz_status open_engine(const struct pz_engine_open_params *p, const s
         goto fail;
     }
     PZ_TRY(pz_wav2lip_find(p->models_dir, job->log, &weights));
-    PZ_TRY(pz_wav2lip_model_open(weights, p->device, p->precision, job, &e->model));
+    PZ_TRY(pz_wav2lip_model_open(weights, p, job, &e->model));
     PZ_TRY(pz_wav2lip_texture_load(path, pz_wav2lip_model_size(e->model), job->log, &e->texture));
     size_t side = (size_t)pz_wav2lip_texture_side(e->texture);
     e->alpha = pz_calloc(side * side, sizeof *e->alpha);
@@ -194,6 +208,12 @@ static int place_of(const struct w2l_batch *b, int i)
     return -1;
 }
 
+static void runs_on(const void *engine, const char **device, const char **precision)
+{
+    const struct w2l_engine *e = engine;
+    pz_wav2lip_model_runs_on(e->model, device, precision);
+}
+
 static int ahead(const void *engine)
 {
     const struct w2l_engine *e = engine;
@@ -259,6 +279,8 @@ const struct pz_engine_vtable pz_engine_wav2lip = {
     .begin = begin,
     .draw = draw,
     .end = end,
+    .runs_on = runs_on,
+    .stamp = stamp,
     .ahead = ahead,
     .feed = feed,
 };

@@ -8,8 +8,7 @@
 #include "audio/features.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/pool.h"
-#include "tensor/cuda/cuda.h"
+#include "lipsync/engine_plan.h"
 #include "tensor/plan.h"
 #include "tensor/profile.h"
 
@@ -19,6 +18,8 @@ struct pz_wav2lip_model {
     struct pz_wav2lip_config config;
     struct pz_plan *hear, *draw;
     int width, batch;
+    bool cuda;
+    enum pz_dtype dtype;
 };
 
 struct pz_wav2lip_run {
@@ -91,25 +92,6 @@ fail:
     return st;
 }
 
-static enum pz_status plan_params(const char *device, const char *precision, const struct pz_job *job,
-                                  struct pz_plan_params *pp)
-{
-    bool automatic = !device || !strcmp(device, "auto");
-    bool cuda = automatic ? pz_cuda_present() : !strncmp(device, "cuda", 4);
-    *pp = pz_plan_default;
-    pp->threads = job->pool ? pz_pool_threads(job->pool) : 1;
-    if (cuda && !pz_cuda_present())
-        return pz_fail(job->log, PZ_ERR_DEVICE, "device '%s': this build or this machine has no CUDA",
-                       device);
-    if (cuda)
-        pp->backend = PZ_BACKEND_CUDA;
-    if (precision ? !strcmp(precision, "f16") : cuda)
-        pp->dtype = PZ_DTYPE_F16;
-    else if (precision && !strcmp(precision, "bf16"))
-        pp->dtype = PZ_DTYPE_BF16;
-    return PZ_OK;
-}
-
 /* One half of the generator as a plan. */
 static enum pz_status make_plan(struct pz_wav2lip_model *m, const struct pz_checkpoint *c, const char *path,
                                 bool hear, const struct pz_plan_params *pp, struct pz_log *log,
@@ -152,25 +134,29 @@ static int batch_of(const struct pz_wav2lip_config *c, const struct pz_plan_para
     return device ? 64 : pp->dtype == PZ_DTYPE_BF16 ? 8 : 4;
 }
 
-enum pz_status pz_wav2lip_model_open(const char *path, const char *device, const char *precision,
+enum pz_status pz_wav2lip_model_open(const char *path, const struct pz_engine_open_params *p,
                                      const struct pz_job *job, struct pz_wav2lip_model **out)
 {
     enum pz_status st = PZ_OK;
-    struct pz_plan_params pp;
+    struct pz_engine_plan where = {0};
     struct pz_checkpoint *c = NULL;
     struct pz_wav2lip_model *m = pz_calloc(1, sizeof *m);
     *out = NULL;
     if (!m)
         return pz_fail(job->log, PZ_ERR_NOMEM, "no memory for a network");
-    PZ_TRY(plan_params(device, precision, job, &pp));
+    PZ_TRY(pz_engine_plan(p, "wav2lip", job, &where));
+    if (!where.cuda && !p->precision)
+        where.params.dtype = PZ_DTYPE_F32;
+    m->cuda = where.cuda;
+    m->dtype = where.params.dtype;
     PZ_TRY(open_file(path, job, &c, &m->config));
-    m->batch = batch_of(&m->config, &pp);
-    PZ_TRY(make_plan(m, c, path, true, &pp, job->log, &m->hear));
-    PZ_TRY(make_plan(m, c, path, false, &pp, job->log, &m->draw));
-    pz_checkpoint_close(&c);
+    m->batch = batch_of(&m->config, &where.params);
+    PZ_TRY(make_plan(m, c, path, true, &where.params, job->log, &m->hear));
+    PZ_TRY(make_plan(m, c, path, false, &where.params, job->log, &m->draw));
     *out = m;
-    return PZ_OK;
+    m = NULL;
 fail:
+    pz_engine_plan_free(&where);
     pz_checkpoint_close(&c);
     pz_wav2lip_model_close(&m);
     return st;
@@ -184,6 +170,12 @@ void pz_wav2lip_model_close(struct pz_wav2lip_model **m)
     pz_plan_destroy(&(*m)->draw);
     pz_free(*m);
     *m = NULL;
+}
+
+void pz_wav2lip_model_runs_on(const struct pz_wav2lip_model *m, const char **device, const char **precision)
+{
+    *device = m->cuda ? "cuda" : "cpu";
+    *precision = m->dtype == PZ_DTYPE_F16 ? "f16" : m->dtype == PZ_DTYPE_BF16 ? "bf16" : "f32";
 }
 
 int pz_wav2lip_model_size(const struct pz_wav2lip_model *m)

@@ -7,7 +7,7 @@
 #ifndef PZ_LIPSYNC_WAV2LIP_MODEL_H
 #define PZ_LIPSYNC_WAV2LIP_MODEL_H
 
-#include "base/job.h"
+#include "lipsync/engine.h"
 #include "nn/wav2lip.h"
 
 struct pz_wav2lip_model;
@@ -21,11 +21,14 @@ PZ_NODISCARD enum pz_status pz_wav2lip_find(const char *models_dir, struct pz_lo
 PZ_NODISCARD enum pz_status pz_wav2lip_verify(const char *path, const struct pz_job *job,
                                               struct pz_wav2lip_config *config);
 
-/** Load. `device`: "cpu", "cuda[:0]", NULL or "auto" = cuda when there is one. `precision`: "f32", "f16"
- * (cuda only), NULL = f32 on the cpu, f16 on cuda. Errors: as pz_wav2lip_verify(), DEVICE. */
-PZ_NODISCARD enum pz_status pz_wav2lip_model_open(const char *path, const char *device, const char *precision,
+/** Load, for the device and in the numbers of engine_plan.h, but in F32 on the CPU when nothing else is asked
+ * for. Errors: as pz_wav2lip_verify(), DEVICE. */
+PZ_NODISCARD enum pz_status pz_wav2lip_model_open(const char *path, const struct pz_engine_open_params *p,
                                                   const struct pz_job *job, struct pz_wav2lip_model **m);
 void pz_wav2lip_model_close(struct pz_wav2lip_model **m);
+
+/** "cpu" or "cuda"; "f32", "f16" or "bf16". Static. */
+void pz_wav2lip_model_runs_on(const struct pz_wav2lip_model *m, const char **device, const char **precision);
 
 /** Side of its pictures, px, and length of an embedding. */
 int pz_wav2lip_model_size(const struct pz_wav2lip_model *m);

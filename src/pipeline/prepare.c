@@ -521,7 +521,7 @@ static void hash_text(struct pz_sha256 *h, const char *s)
 
 /* Folder in the cache for this film and these parameters. */
 static char *cache_path(struct pz_pipeline *p, const struct pz_prepare_request *r, const char *engine,
-                        const char *transcript, const char *sha)
+                        const char *stamp, const char *transcript, const char *sha)
 {
     struct pz_sha256 h;
     char key[65], fixed[64];
@@ -536,6 +536,7 @@ static char *cache_path(struct pz_pipeline *p, const struct pz_prepare_request *
         hash_text(&h, r->spoken[i].value);
     }
     hash_text(&h, engine);
+    hash_text(&h, stamp);
     hash_text(&h, whisper_model(r->recogniser));
     hash_text(&h, r->face);
     hash_text(&h, r->consent_file);
@@ -612,7 +613,7 @@ enum pz_status pz_pipeline_prepare(struct pz_pipeline *p, const struct pz_prepar
     struct pz_log *log = p->job.log;
     enum pz_status st = PZ_OK;
     const struct pz_engine_vtable *engine;
-    char *transcript = NULL, *path = NULL, *parent = NULL, sha[65];
+    char *transcript = NULL, *path = NULL, *parent = NULL, *stamp = NULL, sha[65];
     double t0 = pz_now();
     struct stat sb;
     *out = NULL;
@@ -621,7 +622,12 @@ enum pz_status pz_pipeline_prepare(struct pz_pipeline *p, const struct pz_prepar
     PZ_TRY(pz_pipeline_engine(p, r->engine, &engine));
     PZ_TRY(pz_prepare_transcript(p, r, &transcript));
     PZ_TRY(pz_sha256_file(log, r->video, sha));
-    path = output ? pz_strdup(output) : cache_path(p, r, engine ? engine->name : "none", transcript, sha);
+    if (!output && engine && engine->stamp) {
+        struct pz_engine_open_params ep = pz_pipeline_open_params(p, NULL);
+        PZ_TRY(engine->stamp(&ep, &p->job, &stamp));
+    }
+    path =
+        output ? pz_strdup(output) : cache_path(p, r, engine ? engine->name : "none", stamp, transcript, sha);
     if (!path || stat(r->video, &sb) != 0) {
         st = pz_fail(log, PZ_ERR_NOMEM, "no memory to prepare the film");
         goto fail;
@@ -645,6 +651,7 @@ enum pz_status pz_pipeline_prepare(struct pz_pipeline *p, const struct pz_prepar
 fail:
     pz_free(parent);
     pz_free(path);
+    pz_free(stamp);
     pz_free(transcript);
     return st;
 }

@@ -220,13 +220,17 @@ def case_wav2lip():
     need(SAMPLE)
     tool = need(os.path.join(os.path.dirname(PROGRAM), "tests", "lipsync", "test_wav2lip"))
     models, file, out = (os.path.join(WORK, n) for n in ("models", "small.pth", "w2l.mp4"))
+    cache = os.path.join(WORK, "cache-w2l")
+    shutil.rmtree(cache, ignore_errors=True)
+    if os.path.exists(out):
+        os.remove(out)
     shutil.rmtree(models, ignore_errors=True)
     os.makedirs(models)
     here = run("models", "path").stdout.strip()
     if os.path.isdir(os.path.join(here, "mediapipe")):
         os.symlink(os.path.join(here, "mediapipe"), os.path.join(models, "mediapipe"))
     ask = [SAMPLE, "--customer-name", "John", "--destination", "Paris", "--lip-sync-model", "wav2lip", "--models-dir", models,
-           "--cache-dir", os.path.join(WORK, "cache"), "-o", out, "--quiet"]
+           "--cache-dir", cache, "-o", out, "--quiet"]
     began = time.time()
     p = run(*ask, expect=4)
     check(len(p.stderr.splitlines()) == 1 and "models download wav2lip" in p.stderr, "no weights: " + p.stderr.strip())
@@ -245,6 +249,12 @@ def case_wav2lip():
     sound_ok(out, r)
     check((r["qc"]["untouched_psnr_db"] or 0) >= 45, f"outside the mask {r['qc']['untouched_psnr_db']} dB")
     check(r["qc"]["seam_delta_e"] <= 1.5, f"seam {r['qc']['seam_delta_e']}")
+    subprocess.run([tool, "--save-larger", file], check=True)
+    os.remove(os.path.join(models, "wav2lip", "wav2lip_gan.pth"))
+    run("models", "add", "wav2lip", file, "--models-dir", models)
+    run(*ask)
+    templates = os.listdir(os.path.join(cache, "templates"))
+    check(len(templates) == 2, f"weights of another size: prepared again ({len(templates)} templates)")
     no_leftovers(WORK)
 
 

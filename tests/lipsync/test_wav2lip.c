@@ -42,15 +42,28 @@ static void listen(void *user, enum pz_log_level level, const char *text)
 
 /* ---- a network of an eighth of the width ---- */
 
-enum damage { WHOLE, NO_TENSOR, WRONG_SHAPE, ONE_MORE };
+enum damage { WHOLE, NO_TENSOR, WRONG_SHAPE, ONE_MORE, LARGER };
+
+/* A member of the family with one level more: 192 px. */
+static void enlarge(struct pz_wav2lip_config *c)
+{
+    int n = c->n_blocks++;
+    for (int b = n; b > 1; b--)
+        c->face[b] = c->face[b - 1];
+    c->face[1].layers = 1;
+    c->decoder[n] = c->decoder[n - 1];
+    c->size *= 2;
+}
 
 static void write_weights(const char *path, const char *prefix, enum damage damage)
 {
     struct pz_wav2lip_config c = pz_wav2lip_published(8);
+    if (damage == LARGER)
+        enlarge(&c);
     struct pz_graph *g = pz_graph_create(NULL);
     struct pz_params *p = pz_params_create(g, &(struct pz_params_options){0}, NULL);
     int mel = pz_graph_input(g, "mel", (struct pz_shape){.rank = 4, .dim = {1, 80, 16, 1}});
-    int face = pz_graph_input(g, "face", (struct pz_shape){.rank = 4, .dim = {1, 96, 96, 6}});
+    int face = pz_graph_input(g, "face", (struct pz_shape){.rank = 4, .dim = {1, c.size, c.size, 6}});
     pz_graph_output(g, "out", pz_wav2lip_face(p, &c, pz_wav2lip_audio(p, &c, mel), face, NULL));
     assert_int_equal(pz_params_finish(p), PZ_OK);
     int n = pz_params_count(p), m = 0;
@@ -172,7 +185,8 @@ static void windows_follow_the_films_times(void **state)
         t25[i] = 0.3 + i / 25.0;
     for (int i = 0; i < 30; i++)
         t30[i] = i == 29 ? t25[24] : 0.3 + i * 1001 / 30000.0;
-    assert_int_equal(pz_wav2lip_model_open(weights, "cpu", NULL, &job, &m), PZ_OK);
+    assert_int_equal(
+        pz_wav2lip_model_open(weights, &(struct pz_engine_open_params){.device = "cpu"}, &job, &m), PZ_OK);
     assert_int_equal(pz_wav2lip_model_width(m), 64);
     assert_int_equal(pz_wav2lip_hear(m, x, N_SPEECH, t25, 25, &job, a), PZ_OK);
     assert_int_equal(pz_wav2lip_hear(m, x, N_SPEECH, t30, 30, &job, b), PZ_OK);
@@ -515,6 +529,42 @@ static void engine_draws_below_the_eyes(void **state)
     close_stage(&s);
 }
 
+static void a_stamp_tells_sizes_apart(void **state)
+{
+    // What was prepared for another size of network is another template; weights of the same size share one.
+    struct pz_job job = {0};
+    char dir[300], file[400], *text[3] = {0};
+    const struct pz_engine_vtable *v = pz_engine_find("wav2lip");
+    struct pz_engine_open_params p = {.models_dir = "/nowhere"};
+    (void)state;
+    assert_non_null(v->stamp);
+    assert_int_equal(v->stamp(&p, &job, &text[0]), PZ_ERR_WEIGHTS);
+    p.models_dir = folder;
+    assert_int_equal(v->stamp(&p, &job, &text[0]), PZ_OK);
+    snprintf(dir, sizeof dir, "%s/larger", folder);
+    snprintf(file, sizeof file, "%s/wav2lip.pth", dir);
+    assert_int_equal(pz_make_dirs(NULL, dir), PZ_OK);
+    p.models_dir = dir;
+    write_weights(file, "", WHOLE);
+    assert_int_equal(v->stamp(&p, &job, &text[1]), PZ_OK);
+    write_weights(file, "", LARGER);
+    assert_int_equal(v->stamp(&p, &job, &text[2]), PZ_OK);
+    assert_string_equal(text[0], text[1]);
+    assert_string_not_equal(text[0], text[2]);
+    for (int i = 0; i < 3; i++)
+        pz_free(text[i]);
+    // Stamps of files: a change of any of them shows.
+    char *a = pz_engine_stamp_files((const char *[]){weights, file}, 2);
+    write_weights(file, "", WHOLE);
+    char *b = pz_engine_stamp_files((const char *[]){weights, file}, 2);
+    char *c = pz_engine_stamp_files((const char *[]){weights, NULL}, 2);
+    assert_string_not_equal(a, b);
+    assert_string_not_equal(b, c);
+    pz_free(a);
+    pz_free(b);
+    pz_free(c);
+}
+
 static void batches_change_nothing(void **state)
 {
     // Fed in batches, a window that slides, too many, none: the same pictures come out.
@@ -583,11 +633,12 @@ static void batches_change_nothing(void **state)
     close_stage(&s);
 }
 
-/* `test_wav2lip --save FILE` writes the small network for the end-to-end test. */
+/* `test_wav2lip --save FILE` writes the small network for the end-to-end test, `--save-larger FILE` one of
+ * another size. */
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "--save") == 0) {
-        write_weights(argv[2], "module.", WHOLE);
+    if (argc == 3 && strncmp(argv[1], "--save", 6) == 0) {
+        write_weights(argv[2], "module.", strcmp(argv[1], "--save") ? LARGER : WHOLE);
         return 0;
     }
     const struct CMUnitTest tests[] = {
@@ -597,6 +648,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(mask_spares_the_eyes),
         cmocka_unit_test(texture_comes_back),
         cmocka_unit_test(engine_draws_below_the_eyes),
+        cmocka_unit_test(a_stamp_tells_sizes_apart),
         cmocka_unit_test(batches_change_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
