@@ -1,6 +1,7 @@
 /* Checks of the files that belong to MuseTalk, and what an engine needs and reaches on this machine. */
 #include "api/models_here.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -86,6 +87,11 @@ bool pz_here_has_musetalk(const char *dir)
 /* UNet and decoder at batch 20, F16, on one H100 (docs/notes/tensor.md): (10.69 + 31.02) / 20 ms. */
 #define H100_FPS 479.0
 
+static double two_digits(double v)
+{
+    return rint(100 * v) / 100;
+}
+
 json_t *pz_here_expect(const char *engine, struct pz_pool *pool)
 {
     if (strcmp(engine, "musetalk") != 0)
@@ -94,12 +100,12 @@ json_t *pz_here_expect(const char *engine, struct pz_pool *pool)
     bool bf16 = pz_cpu_has_bf16(rung);
     double peak = pool ? pz_cpu_peak(rung, bf16 ? PZ_DTYPE_BF16 : PZ_DTYPE_F32, pool) : 0,
            rate = peak * CPU_SHARE / 1e9;
-    json_t *cpu =
-        json_pack("{s:s, s:I, s:f, s:f, s:s}", "precision", bf16 ? "bf16" : "f32", "memory_bytes",
-                  (json_int_t)(MUSETALK_WEIGHTS * 1e6 * (bf16 ? 2 : 4) + WORK_CPU), "frames_per_second",
-                  rate / MUSETALK_DRAWN, "prepared_frames_per_second", rate / MUSETALK_PREPARED, "basis",
-                  "computed: operations a frame over what this processor's multiply-adds reached "
-                  "just now, times the share of it measured on another machine");
+    json_t *cpu = json_pack("{s:s, s:I, s:f, s:f, s:s}", "precision", bf16 ? "bf16" : "f32", "memory_bytes",
+                            (json_int_t)(MUSETALK_WEIGHTS * 1e6 * (bf16 ? 2 : 4) + WORK_CPU),
+                            "frames_per_second", two_digits(rate / MUSETALK_DRAWN),
+                            "prepared_frames_per_second", two_digits(rate / MUSETALK_PREPARED), "basis",
+                            "computed: operations a frame over what this processor's multiply-adds reached "
+                            "just now, times the share of it measured on another machine");
     json_t *o = json_pack("{s:o}", "cpu", cpu);
     if (pz_cuda_present())
         json_object_set_new(o, "cuda",

@@ -138,55 +138,96 @@ static double filter_at(enum pz_pixels_filter f, double x)
     return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
 }
 
-/* One direction: `lines` lines of `sn` items, `step` apart, to `dn` items. */
-struct line {
-    int n, sn, dn;
-    size_t step, next; /* between items of a line, between lines */
-    size_t dstep, dnext;
-    int lines;
+/* Taps of every place of `dn` over `sn` items: where they begin, how many, their weights [dn][room]. */
+struct spread {
+    int room, *from, *count;
+    float *weight;
 };
 
-static enum pz_status resize_lines(const uint8_t *src, const struct line *l, enum pz_pixels_filter f,
-                                   uint8_t *dst)
+static void spread_free(struct spread *t)
 {
-    double scale = (double)l->sn / l->dn, wide = fmax(scale, 1),
-           support = (f == PZ_PIXELS_TRIANGLE ? 1 : 2) * wide;
-    float *w = pz_calloc((size_t)(2 * support) + 4, sizeof *w);
-    if (!w)
+    pz_free(t->from);
+    pz_free(t->weight);
+}
+
+static enum pz_status spread_make(struct spread *t, int sn, int dn, enum pz_pixels_filter f)
+{
+    double scale = (double)sn / dn, wide = fmax(scale, 1), support = (f == PZ_PIXELS_TRIANGLE ? 1 : 2) * wide;
+    t->room = (int)(2 * support) + 4;
+    t->from = pz_calloc((size_t)dn, 2 * sizeof *t->from);
+    t->weight = pz_calloc((size_t)dn, (size_t)t->room * sizeof *t->weight);
+    if (!t->from || !t->weight)
         return PZ_ERR_NOMEM;
-    for (int i = 0; i < l->dn; i++) {
+    t->count = t->from + dn;
+    for (int i = 0; i < dn; i++) {
         double centre = (i + 0.5) * scale, sum = 0;
-        int lo = clamp((int)(centre - support + 0.5), 0, l->sn - 1);
-        int hi = clamp((int)(centre + support + 0.5), lo + 1, l->sn);
+        int lo = clamp((int)(centre - support + 0.5), 0, sn - 1);
+        int hi = clamp((int)(centre + support + 0.5), lo + 1, sn);
+        float *w = t->weight + (size_t)i * (size_t)t->room;
         for (int k = lo; k < hi; k++)
             sum += filter_at(f, (k - centre + 0.5) / wide);
         for (int k = lo; k < hi; k++)
             w[k - lo] = (float)(filter_at(f, (k - centre + 0.5) / wide) / sum);
-        for (int j = 0; j < l->lines; j++)
-            for (int c = 0; c < l->n; c++) {
-                const uint8_t *from = src + (size_t)j * l->next + (size_t)c;
-                float s = 0;
-                for (int k = lo; k < hi; k++)
-                    s += w[k - lo] * from[(size_t)k * l->step];
-                dst[(size_t)j * l->dnext + (size_t)i * l->dstep + (size_t)c] = round8(s);
-            }
+        t->from[i] = lo;
+        t->count[i] = hi - lo;
     }
-    pz_free(w);
     return PZ_OK;
+}
+
+/* Sum of `n` rows of `w` items by their weights, in bytes. */
+static void blend_rows(const uint8_t *const *row, const float *weight, int n, size_t w, float *sum,
+                       uint8_t *out)
+{
+    memset(sum, 0, w * sizeof *sum);
+    for (int k = 0; k < n; k++)
+        for (size_t x = 0; x < w; x++)
+            sum[x] += weight[k] * row[k][x];
+    for (size_t x = 0; x < w; x++)
+        out[x] = round8(sum[x]);
+}
+
+static void across(const struct spread *t, const uint8_t *src, int n, int dw, uint8_t *dst)
+{
+    for (int i = 0; i < dw; i++) {
+        const float *w = t->weight + (size_t)i * (size_t)t->room;
+        const uint8_t *from = src + (size_t)t->from[i] * (size_t)n;
+        for (int c = 0; c < n; c++) {
+            float s = 0;
+            for (int k = 0; k < t->count[i]; k++)
+                s += w[k] * from[k * n + c];
+            dst[i * n + c] = round8(s);
+        }
+    }
 }
 
 enum pz_status pz_pixels_resize(const uint8_t *src, int sw, int sh, int n, enum pz_pixels_filter filter,
                                 uint8_t *dst, int dw, int dh)
 {
-    size_t c = (size_t)n;
-    uint8_t *mid = pz_calloc((size_t)sh, (size_t)dw * c);
-    if (!mid)
-        return PZ_ERR_NOMEM;
-    struct line across = {n, sw, dw, c, (size_t)sw * c, c, (size_t)dw * c, sh};
-    struct line down = {n, sh, dh, (size_t)dw * c, c, (size_t)dw * c, c, dw};
-    enum pz_status st = resize_lines(src, &across, filter, mid);
-    if (st >= PZ_OK)
-        st = resize_lines(mid, &down, filter, dst);
+    struct spread x = {0}, y = {0};
+    enum pz_status st = PZ_OK;
+    size_t row = (size_t)dw * (size_t)n;
+    uint8_t *mid = pz_calloc((size_t)sh, row);
+    float *sum = pz_calloc(row, sizeof *sum);
+    const uint8_t **rows = NULL;
+    PZ_TRY(spread_make(&x, sw, dw, filter));
+    PZ_TRY(spread_make(&y, sh, dh, filter));
+    rows = pz_calloc((size_t)y.room, sizeof *rows);
+    if (!mid || !sum || !rows) {
+        st = PZ_ERR_NOMEM;
+        goto fail;
+    }
+    for (int j = 0; j < sh; j++)
+        across(&x, src + (size_t)j * (size_t)sw * (size_t)n, n, dw, mid + (size_t)j * row);
+    for (int j = 0; j < dh; j++) {
+        for (int k = 0; k < y.count[j]; k++)
+            rows[k] = mid + (size_t)(y.from[j] + k) * row;
+        blend_rows(rows, y.weight + (size_t)j * (size_t)y.room, y.count[j], row, sum, dst + (size_t)j * row);
+    }
+fail:
+    spread_free(&x);
+    spread_free(&y);
+    pz_free(rows);
+    pz_free(sum);
     pz_free(mid);
     return st;
 }
@@ -220,30 +261,34 @@ static void gaussian(float *w, int k)
 
 enum pz_status pz_pixels_blur(uint8_t *plane, int w, int h, int k)
 {
-    size_t n = (size_t)w * (size_t)h;
-    float *weight = pz_calloc((size_t)k, sizeof *weight), *mid = pz_calloc(n, sizeof *mid);
-    if (!weight || !mid) {
-        pz_free(weight);
-        pz_free(mid);
-        return PZ_ERR_NOMEM;
+    size_t row = (size_t)w, edge = (size_t)(k / 2);
+    float *weight = pz_calloc((size_t)k, sizeof *weight), *mid = pz_calloc(row, (size_t)h * sizeof *mid);
+    float *wide = pz_calloc(row + 2 * edge, sizeof *wide), *sum = pz_calloc(row, sizeof *sum);
+    enum pz_status st = weight && mid && wide && sum ? PZ_OK : PZ_ERR_NOMEM;
+    if (st >= PZ_OK)
+        gaussian(weight, k);
+    for (int y = 0; y < h && st >= PZ_OK; y++) { // a row with its mirrored ends, tap by tap
+        const uint8_t *from = plane + (size_t)y * row;
+        float *to = mid + (size_t)y * row;
+        for (size_t x = 0; x < row + 2 * edge; x++)
+            wide[x] = from[mirror((int)x - (int)edge, w)];
+        for (int i = 0; i < k; i++)
+            for (size_t x = 0; x < row; x++)
+                to[x] += weight[i] * wide[x + (size_t)i];
     }
-    gaussian(weight, k);
-    for (int y = 0; y < h; y++)
-        for (int x = 0; x < w; x++) {
-            const uint8_t *row = plane + (size_t)y * (size_t)w;
-            float s = 0;
-            for (int i = 0; i < k; i++)
-                s += weight[i] * row[mirror(x + i - k / 2, w)];
-            mid[(size_t)y * (size_t)w + (size_t)x] = s;
+    for (int y = 0; y < h && st >= PZ_OK; y++) {
+        memset(sum, 0, row * sizeof *sum);
+        for (int i = 0; i < k; i++) {
+            const float *from = mid + (size_t)mirror(y + i - (int)edge, h) * row;
+            for (size_t x = 0; x < row; x++)
+                sum[x] += weight[i] * from[x];
         }
-    for (int y = 0; y < h; y++)
-        for (int x = 0; x < w; x++) {
-            float s = 0;
-            for (int i = 0; i < k; i++)
-                s += weight[i] * mid[(size_t)mirror(y + i - k / 2, h) * (size_t)w + (size_t)x];
-            plane[(size_t)y * (size_t)w + (size_t)x] = round8(s);
-        }
+        for (size_t x = 0; x < row; x++)
+            plane[(size_t)y * row + x] = round8(sum[x]);
+    }
     pz_free(weight);
     pz_free(mid);
-    return PZ_OK;
+    pz_free(wide);
+    pz_free(sum);
+    return st;
 }
