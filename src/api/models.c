@@ -61,6 +61,27 @@ static enum pz_status check_wav2lip(const char *path, const struct pz_job *job);
         .how = "personalize models download " group, .check = verify                                         \
     }
 
+/* LatentSync: one UNet a version, the rest is MuseTalk's too. */
+#define LS_LICENCE                                                                                           \
+    "LatentSync: OpenRAIL++ (its list of forbidden uses applies); sd-vae-ft-mse: MIT; whisper-tiny: MIT "    \
+    "(OpenAI)"
+#define LS_ROW(group, file, from, what, verify)                                                              \
+    {                                                                                                        \
+        .model = group, .path = file, .url = from, .licence = LS_LICENCE, .used_for = what,                  \
+        .how = "personalize models download " group, .check = verify                                         \
+    }
+#define LATENTSYNC(group, version, px)                                                                       \
+    LS_ROW(group, group "/latentsync_unet.pt",                                                               \
+           HF "ByteDance/LatentSync-" version "/resolve/main/latentsync_unet.pt",                            \
+           "lip-sync " version ", pictures of " px " px (5 GB)", pz_here_check_latentsync),                  \
+        LS_ROW(group, "sd-vae/diffusion_pytorch_model.bin",                                                  \
+               HF "stabilityai/sd-vae-ft-mse/resolve/main/diffusion_pytorch_model.bin",                      \
+               "lip-sync: pictures and latents", pz_here_check_vae),                                         \
+        LS_ROW(group, "whisper/tiny.pt", TINY_URL,                                                           \
+               "lip-sync: hearing (whisper/pytorch_model.bin will do as well)", pz_here_check_whisper)
+#define TINY_SHA "65147644a518d12f04e32d6f3b26facc3f8dd46e5390956a9424a650c0ce22b9"
+#define TINY_URL "https://openaipublic.azureedge.net/main/whisper/models/" TINY_SHA "/tiny.pt"
+
 /* Sizes and hashes are said where somebody has measured or published them; the others are checked by their
  * tensors. */
 static const struct pz_weight_file files[] = {
@@ -135,7 +156,9 @@ static const struct pz_weight_file files[] = {
     MT_ROW("musetalk:1.0", "musetalk/pytorch_model.bin",
            HF "TMElyralab/MuseTalk/resolve/main/musetalk/pytorch_model.bin",
            "lip-sync 1.0: mouths; the other files are musetalk's", pz_here_check_unet),
-    WHISPER("tiny", "65147644a518d12f04e32d6f3b26facc3f8dd46e5390956a9424a650c0ce22b9", ALL_WORDS),
+    LATENTSYNC("latentsync", "1.5", "256"),
+    LATENTSYNC("latentsync-1.6", "1.6", "512"),
+    WHISPER("tiny", TINY_SHA, ALL_WORDS),
     WHISPER("tiny.en", "d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03", ENGLISH_WORDS),
     WHISPER("base", "ed3a0b6b1c0edf879ad9b11b1af5a0e6ab5db9205f891f668f8b0e6c6326e34e", ALL_WORDS),
     WHISPER("base.en", "25a8566e1d0c1e2231d1c762132cd20e0f96a85d16145c3a00adf5d1ac670ead", ENGLISH_WORDS),
@@ -163,7 +186,7 @@ static const struct engine_row engines[] = {
     {"gaussian_splatting", NULL, "fitted to the speaker at prepare", false, NULL},
     {"wav2lip", "wav2lip", "official, research and non-commercial use", true, NULL},
     {"musetalk", "musetalk", "official, MIT", true, pz_here_has_musetalk},
-    {"latentsync", NULL, "official, OpenRAIL++", false, NULL},
+    {"latentsync", "latentsync", "official, OpenRAIL++", true, pz_here_has_latentsync},
     {"vasa1", NULL, "never published; own weights", false, NULL},
     {"emo", NULL, "never published; own weights", false, NULL},
 };

@@ -1,4 +1,5 @@
-/* Checks of the files that belong to MuseTalk, and what an engine needs and reaches on this machine. */
+/* Checks of the files that belong to MuseTalk and LatentSync, and what an engine needs and reaches on this
+ * machine. */
 #include "api/models_here.h"
 
 #include <math.h>
@@ -9,6 +10,7 @@
 #include "lipsync/diffusers_config.h"
 #include "lipsync/face_parser.h"
 #include "lipsync/latents.h"
+#include "lipsync/latentsync_model.h"
 #include "lipsync/musetalk_model.h"
 #include "lipsync/speech_features.h"
 #include "tensor/cpu/ceilings.h"
@@ -68,6 +70,20 @@ bool pz_here_has_musetalk(const char *dir)
     bool yes = pz_musetalk_find(dir, NULL, NULL, &f) >= PZ_OK;
     if (yes)
         pz_musetalk_files_free(&f);
+    return yes;
+}
+
+enum pz_status pz_here_check_latentsync(const char *path, const struct pz_job *job)
+{
+    return pz_latentsync_verify(path, job, NULL);
+}
+
+bool pz_here_has_latentsync(const char *dir)
+{
+    struct pz_latentsync_files f;
+    bool yes = pz_latentsync_find(dir, 0, NULL, &f) >= PZ_OK;
+    if (yes)
+        pz_latentsync_files_free(&f);
     return yes;
 }
 

@@ -1,4 +1,4 @@
-/** What models.c asks about MuseTalk's files, and about this machine. */
+/** What models.c asks about MuseTalk's and LatentSync's files, and about this machine. */
 #ifndef PZ_API_MODELS_HERE_H
 #define PZ_API_MODELS_HERE_H
 
@@ -18,6 +18,10 @@ PZ_NODISCARD enum pz_status pz_here_check_parser(const char *path, const struct 
 
 /** Are all files of MuseTalk (either version) in a models folder? */
 bool pz_here_has_musetalk(const char *dir);
+
+/** The same of LatentSync: its UNet's file; are all files of either version there? */
+PZ_NODISCARD enum pz_status pz_here_check_latentsync(const char *path, const struct pz_job *job);
+bool pz_here_has_latentsync(const char *dir);
 
 /** Memory and speed an engine is expected to need and reach here, device by device, each with what the figure
  * stands on; NULL where nothing is known. Measures the processor for a few hundredths of a second. New

@@ -252,6 +252,22 @@ fail:
     return st;
 }
 
+/* What this way costs, and what the published one would. */
+static void tell(const struct ls_engine *e, const struct pz_job *job)
+{
+    int whole, shallow;
+    double cost = pz_latentsync_run_cost(e->net, &e->way),
+           published = pz_latentsync_run_cost(e->net, &pz_latentsync_exact);
+    pz_latentsync_way_count(&e->way, &whole, &shallow);
+    pz_info(
+        job->log,
+        "latentsync %d px, %s, %d steps, guidance %.3g: %d whole and %d last-layer evaluations, %.3g TFLOP a "
+        "window of %d frames, %.0f %% of the published %.3g; %d at once, %.2f GiB of work memory",
+        e->files.size, e->way.fast ? "fast" : "exact", e->way.steps, (double)e->way.guidance, whole, shallow,
+        2e-12 * cost, PZ_LATENTSYNC_WINDOW, 100 * cost / published, 2e-12 * published,
+        pz_latentsync_run_branches(e->net), (double)pz_latentsync_run_bytes(e->net) / (1 << 30));
+}
+
 static enum pz_status open_engine(const struct pz_engine_open_params *p, const struct pz_job *job,
                                   void **engine)
 {
@@ -267,6 +283,7 @@ static enum pz_status open_engine(const struct pz_engine_open_params *p, const s
     PZ_TRY(choose(p, job, &e->files, &e->way));
     PZ_TRY(pz_engine_plan(p, "latentsync", job, &e->plan));
     PZ_TRY(load(e, path, job));
+    tell(e, job);
     *engine = e;
     pz_free(path);
     return PZ_OK;

@@ -98,7 +98,7 @@ enum pz_status pz_latentsync_find(const char *models_dir, int size, struct pz_lo
     PZ_TRY(pz_speech_features_find(models_dir, log, &f->whisper));
     const char *missing =
         !f->unet      ? size == 512 ? "latentsync-1.6/latentsync_unet.pt" : "latentsync/latentsync_unet.pt"
-        : !f->vae     ? "sd-vae/diffusion_pytorch_model.safetensors"
+        : !f->vae     ? "sd-vae/diffusion_pytorch_model.bin"
         : !f->whisper ? "whisper/tiny.pt"
                       : NULL;
     if (missing)
@@ -221,15 +221,19 @@ fail:
 /* ---- memory ---- */
 
 size_t pz_latentsync_need(const struct pz_sd_unet_config *c, int64_t elements, int size, int branches,
-                          enum pz_dtype dtype, bool cached)
+                          const struct pz_plan_params *pp, bool cached)
 {
-    // Work: skips of the first level (four of C), and while the widest feed-forward runs, its input, its 8 C
-    // and its 4 C: 17 C a latent pixel, and a quarter each level down of up to four times the channels.
-    double one = dtype == PZ_DTYPE_F32 ? 4 : 2, places = (double)(size / 8) * (size / 8);
+    // Work: the first level's skips (four of C) and, while its widest feed-forward runs, input, 8 C and 4 C;
+    // the levels below add about as much as one C each. Plans of the published sizes need 24 C a latent
+    // pixel.
+    double one = pp->dtype == PZ_DTYPE_F32 ? 4 : 2, places = (double)(size / 8) * (size / 8);
     double frames = (double)PZ_LATENTSYNC_WINDOW * (branches + (cached ? 1 : 0));
     double work = frames * places * 24 * c->channels[0] * one;
     double ends = frames * places * (cached ? 2 * c->channels[0] + 40 : 40) * 4; // held in F32
-    return (size_t)((double)elements * one * (cached ? 1.03 : 1) + work + ends);
+    // Weights: a device holds them as they are, the CPU also transformed for its convolutions (measured at
+    // full size: 4.9 bytes a parameter in BF16).
+    double each = pp->backend == PZ_BACKEND_CUDA ? one * 1.05 : one == 4 ? 7 : 5;
+    return (size_t)((double)elements * each + work + ends);
 }
 
 /* Memory this process may still take, on the device or here; 0 = not known. */
@@ -256,7 +260,7 @@ static enum pz_status choose_branches(struct pz_latentsync_run *r, int64_t eleme
     double have = at_hand(pp->backend == PZ_BACKEND_CUDA);
     r->branches = r->way.guidance > 1 ? 2 : 1;
     for (; r->branches >= 1; r->branches--) {
-        double need = (double)pz_latentsync_need(&r->config, elements, size, r->branches, pp->dtype, cached);
+        double need = (double)pz_latentsync_need(&r->config, elements, size, r->branches, pp, cached);
         if (have <= 0 || need <= have)
             return PZ_OK;
         if (r->branches == 1)
@@ -362,12 +366,22 @@ size_t pz_latentsync_run_floats(const struct pz_latentsync_run *r)
     return r->places * 4;
 }
 
-double pz_latentsync_run_cost(const struct pz_latentsync_run *r)
+double pz_latentsync_run_cost(const struct pz_latentsync_run *r, const struct pz_latentsync_way *way)
 {
     int whole, shallow;
-    pz_latentsync_way_count(&r->way, &whole, &shallow);
+    pz_latentsync_way_count(way, &whole, &shallow);
     return pz_plan_cost(r->whole) / r->branches * whole +
            (r->shallow ? pz_plan_cost(r->shallow) * shallow : 0);
+}
+
+int pz_latentsync_run_branches(const struct pz_latentsync_run *r)
+{
+    return r->branches;
+}
+
+size_t pz_latentsync_run_bytes(const struct pz_latentsync_run *r)
+{
+    return pz_plan_arena_bytes(r->whole) + (r->shallow ? pz_plan_arena_bytes(r->shallow) : 0);
 }
 
 /* Everything of a window but the noisy latent, into all branches of a session. */

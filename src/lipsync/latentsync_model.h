@@ -41,7 +41,7 @@ PZ_NODISCARD enum pz_status pz_latentsync_verify_all(const struct pz_latentsync_
 /** Bytes of memory a run of the UNet needs, weights and work, with so many guidance branches at once. An
  * estimate, meant to be a little too large: it is asked before anything is loaded. */
 size_t pz_latentsync_need(const struct pz_sd_unet_config *c, int64_t elements, int size, int branches,
-                          enum pz_dtype dtype, bool cached);
+                          const struct pz_plan_params *pp, bool cached);
 
 /** Is there memory for it? Loads nothing. Errors: as pz_latentsync_run_open(). */
 PZ_NODISCARD enum pz_status pz_latentsync_fits(const struct pz_latentsync_files *f,
@@ -79,7 +79,12 @@ struct pz_latentsync_net pz_latentsync_run_net(struct pz_latentsync_run *r);
 /** Floats of one frame's latent. */
 size_t pz_latentsync_run_floats(const struct pz_latentsync_run *r);
 
-/** Multiply-adds of one window made in this way, the UNet alone. */
-double pz_latentsync_run_cost(const struct pz_latentsync_run *r);
+/** Multiply-adds of one window made in a way, the UNet alone; steps of the last layer alone count 0 where
+ * this run has no plan of it. */
+double pz_latentsync_run_cost(const struct pz_latentsync_run *r, const struct pz_latentsync_way *way);
+
+/** Guidance branches computed at once, and bytes of the block the UNet works in (weights not counted). */
+int pz_latentsync_run_branches(const struct pz_latentsync_run *r);
+size_t pz_latentsync_run_bytes(const struct pz_latentsync_run *r);
 
 #endif
