@@ -10,7 +10,6 @@
 #include "speech/hear.h"
 #include "speech/quiet.h"
 
-#define MAX_WANTED 64
 #define CONFIDENCE_LEAST 0.45 /* right transcripts measured 0.75–0.9, wrong ones 0.34 */
 #define HEARD_SHOWN 160       /* bytes of what was heard in a message */
 
@@ -243,15 +242,15 @@ enum pz_status pz_speech_analyse(struct pz_ears *ears, const struct pz_tap *soun
                                  struct pz_analysis *out)
 {
     enum pz_status st;
-    struct pz_wanted wanted[MAX_WANTED];
+    struct pz_wanted wanted[PZ_WANTED_MAX];
     struct pz_heard h = {0};
     int *word_of = NULL;
     struct pz_log *log = pz_ears_log(ears);
     const struct pz_transcript *t = p->transcript;
 
     *out = (struct pz_analysis){0};
-    if (p->n_spoken < 0 || p->n_spoken > MAX_WANTED)
-        return pz_fail(log, PZ_ERR_USAGE, "--spoken: at most %d variables", MAX_WANTED);
+    if (p->n_spoken < 0 || p->n_spoken > PZ_WANTED_MAX)
+        return pz_fail(log, PZ_ERR_USAGE, "--spoken: at most %d variables", PZ_WANTED_MAX);
     out->n_samples = pz_tap_speech_length(sound);
     out->aligned = t != NULL;
     PZ_TRY(wanted_make(ears, p, wanted, p->n_spoken));

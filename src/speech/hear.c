@@ -352,13 +352,30 @@ static bool is_taken(const struct drafts *d, const struct pz_spot *s)
     return false;
 }
 
-/** Weigh the spots of a wanted thing against what was recognised there. */
+/** How dear a spot may be in a chunk: noise makes all of them dearer. */
+static double allowed(const struct pz_chunk *c, double clean, double noisy)
+{
+    double u = (SNR_CLEAN_DB - c->snr_db) / (SNR_CLEAN_DB - SNR_NOISY_DB);
+
+    return clean + (noisy - clean) * fmax(0.0, fmin(1.0, u));
+}
+
+/** Spots of all wanted things in a chunk. */
+struct spots {
+    struct pz_spot *items;
+    int n;
+};
+
+/** Weigh spots against what was recognised there. */
 static enum pz_status weigh(struct pz_ears *ears, const float *samples, struct pz_chunk *c,
-                            const struct pz_wanted *w, int index, const struct pz_spot *spots, int n_spots)
+                            const struct pz_wanted *wanted, const struct spots *all)
 {
     enum pz_status st;
 
-    for (int i = 0; i < n_spots; i++) {
+    for (int i = 0; i < all->n; i++) {
+        const struct pz_spot *spots = all->items;
+        int index = spots[i].keyword;
+        const struct pz_wanted *w = &wanted[index];
         struct candidate k = {.spot = spots[i], .wanted = index};
         struct draft key[MAX_SPLIT];
         int first, end, n_key;
@@ -367,9 +384,13 @@ static enum pz_status weigh(struct pz_ears *ears, const float *samples, struct p
         if (spots[i].margin < -LOSS_LIMIT || is_taken(&c->d, &spots[i]))
             continue;
         covered(&c->d, &spots[i], &first, &end);
+        k.like = alike(pz_ears_lexicon(ears), &c->d, first, end, &w->keyword);
+        // Against the recogniser's words it can only lose: what is too dear already is not tried.
+        if (k.like < MISHEARD && -fmin(spots[i].margin, 0.0) - ALIKE_WORTH * fmax(0.0, k.like - ALIKE) >
+                                     allowed(c, COST_CLEAN_FIRST, COST_NOISY_FIRST))
+            continue;
         n_key = keyword_drafts(w, index, 0, &spots[i], key);
         PZ_TRY(swap_gain(ears, samples, c->n, &c->d, first, end, key, n_key, &spots[i], &gain));
-        k.like = alike(pz_ears_lexicon(ears), &c->d, first, end, &w->keyword);
         loss = -fmin(gain, 0.0) - fmin(spots[i].margin, 0.0);
         k.cost = (float)(loss - ALIKE_WORTH * fmax(0.0, k.like - ALIKE));
         if (k.like >= MISHEARD &&
@@ -386,14 +407,6 @@ static enum pz_status weigh(struct pz_ears *ears, const float *samples, struct p
     st = PZ_OK;
 fail:
     return st;
-}
-
-/** How dear a spot may be in a chunk: noise makes all of them dearer. */
-static double allowed(const struct pz_chunk *c, double clean, double noisy)
-{
-    double u = (SNR_CLEAN_DB - c->snr_db) / (SNR_CLEAN_DB - SNR_NOISY_DB);
-
-    return clean + (noisy - clean) * fmax(0.0, fmin(1.0, u));
 }
 
 /** Put the wanted thing where a candidate says. */
@@ -655,12 +668,6 @@ static void *read_words(void *user)
     return NULL;
 }
 
-/** Spots of one wanted thing. */
-struct spots {
-    struct pz_spot *items;
-    int n;
-};
-
 /** Words, and spots of all wanted things, at the same time. */
 static enum pz_status listen_both(struct reading *r, const struct pz_wanted *wanted, int n_wanted,
                                   const struct pz_job *job, struct spots *spots)
@@ -668,15 +675,18 @@ static enum pz_status listen_both(struct reading *r, const struct pz_wanted *wan
     pthread_t thread;
     enum pz_status st = PZ_OK;
     struct pz_ears_path free_path = {0};
+    const struct pz_keyword *k[PZ_WANTED_MAX];
     bool beside = n_wanted > 0 && !pz_ears_uses_whisper(r->ears) && // its threads are its own
                   pthread_create(&thread, NULL, read_words, r) == 0;
 
+    for (int i = 0; i < n_wanted; i++)
+        k[i] = &wanted[i].keyword;
     if (n_wanted > 0)
         st = pz_spot_free(r->ears, r->samples, r->n, &free_path);
-    for (int k = 0; k < n_wanted && st == PZ_OK; k++)
-        st = pz_job_cancelled(job) ? PZ_ERR_CANCELLED
-                                   : pz_spot_find(r->ears, r->samples, r->n, &wanted[k].keyword, &free_path,
-                                                  &spots[k].items, &spots[k].n);
+    if (n_wanted > 0 && st == PZ_OK)
+        st = pz_job_cancelled(job)
+                 ? PZ_ERR_CANCELLED
+                 : pz_spot_find(r->ears, r->samples, r->n, k, n_wanted, &free_path, &spots->items, &spots->n);
     if (beside)
         pthread_join(thread, NULL);
     else
@@ -691,7 +701,7 @@ enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, int64_t
 {
     enum pz_status st;
     struct reading r = {.ears = ears, .samples = samples, .n = n};
-    struct spots *spots;
+    struct spots spots = {0};
     struct pz_chunk *c;
     void *grown = all->items ? pz_regrow(all->items, (size_t)all->n, (size_t)all->n + 1, sizeof *all->items)
                              : pz_calloc(1, sizeof *all->items);
@@ -703,10 +713,7 @@ enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, int64_t
     *c = (struct pz_chunk){.at = at, .n = n, .snr_db = snr_db};
     if (pz_job_cancelled(job))
         return PZ_ERR_CANCELLED;
-    spots = pz_calloc((size_t)n_wanted + 1, sizeof *spots);
-    if (!spots)
-        return PZ_ERR_NOMEM;
-    PZ_TRY(listen_both(&r, wanted, n_wanted, job, spots));
+    PZ_TRY(listen_both(&r, wanted, n_wanted, job, &spots));
     c->d.items = pz_calloc((size_t)r.words.n + 1, sizeof *c->d.items);
     if (!c->d.items) {
         st = PZ_ERR_NOMEM;
@@ -725,17 +732,13 @@ enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, int64_t
     }
     for (int k = 0; k < n_wanted; k++)
         mark_heard(&c->d, &wanted[k], k);
-    for (int k = 0; k < n_wanted; k++) {
-        if (pz_job_cancelled(job)) {
-            st = PZ_ERR_CANCELLED;
-            goto fail;
-        }
-        PZ_TRY(weigh(ears, samples, c, &wanted[k], k, spots[k].items, spots[k].n));
+    if (pz_job_cancelled(job)) {
+        st = PZ_ERR_CANCELLED;
+        goto fail;
     }
+    PZ_TRY(weigh(ears, samples, c, wanted, &spots));
 fail:
-    for (int k = 0; k < n_wanted; k++)
-        pz_free(spots[k].items);
-    pz_free(spots);
+    pz_free(spots.items);
     pz_words_free(&r.words);
     return st;
 }

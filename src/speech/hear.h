@@ -7,6 +7,8 @@
 #define PZ_CHUNK_MAX (30 * PZ_SPEECH_RATE)
 
 /** A thing that is looked for. */
+#define PZ_WANTED_MAX 64 /* at most so many in one call */
+
 struct pz_wanted {
     const char *name, *words, *say;
     struct pz_keyword keyword;

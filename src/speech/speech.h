@@ -118,7 +118,7 @@ PZ_NODISCARD enum pz_status pz_speech_phones(struct pz_ears *ears, const struct 
  */
 
 /** Scores below this want a person's ear: see docs/notes/speech.md for what was measured. */
-#define PZ_READBACK_REVIEW 0.30f
+#define PZ_READBACK_REVIEW 0.50f
 
 struct pz_readback {
     char text[256]; /**< what a free recogniser hears in the span */

@@ -1,5 +1,5 @@
-// Keyword spotting: a loop of all phones in which the keyword is a shortcut. Where the best path takes the
-// shortcut, the keyword explains the sound nearly as well as any phones could; a second pass without it says
+// Keyword spotting: a loop of all phones in which the keywords are shortcuts. Where the best path takes a
+// shortcut, its keyword explains the sound nearly as well as any phones could; a second pass without it says
 // how nearly.
 #include "speech/spot.h"
 
@@ -13,7 +13,6 @@
 #define LOOP_WORD (-150.0f) // and a whole short word's phones cost at least so much
 #define LOOP_LEAST (-40.0f)
 #define ENTER_LOGP (-2.0f) /* the shortcut */
-#define KEYWORD_TAG 1
 
 enum pz_status pz_keyword_make(const struct pz_lexicon *lex, struct pz_log *log, const char *words,
                                const char *say, struct pz_keyword *k)
@@ -63,33 +62,50 @@ enum pz_status pz_keyword_make(const struct pz_lexicon *lex, struct pz_log *log,
     return PZ_OK;
 }
 
-/** `k` NULL: phones alone. */
-static enum pz_status build(const struct pz_keyword *k, struct pz_ears_graph *g)
+/** What a loop phone may cost for a keyword of `n` phones. */
+static float loop_cost(int n)
+{
+    float per = LOOP_WORD / (float)(n > 0 ? n : 1);
+
+    return per > LOOP_LOGP ? LOOP_LOGP : per < LOOP_LEAST ? LOOP_LEAST : per;
+}
+
+/** A shortcut of one pronunciation from state 0 back to it. */
+static enum pz_status add_shortcut(struct pz_ears_graph *g, const struct pz_pron *p, float enter, int tag,
+                                   int *next)
+{
+    enum pz_status st = PZ_OK;
+    int at = 0;
+
+    for (int j = 0; j < p->n && st == PZ_OK; j++) {
+        int to = j == p->n - 1 ? 0 : (*next)++;
+
+        st = pz_ears_arc_add(
+            g, (struct pz_ears_arc){
+                   .from = at, .to = to, .phone = p->phones[j], .logp = j ? 0.0f : enter, .tag = tag});
+        at = to;
+    }
+    return st;
+}
+
+/** Free phones with a shortcut for every pronunciation of every keyword; `n` 0: phones alone. The loop costs
+ * what the shortest word needs; longer words pay the difference when they are entered. */
+static enum pz_status build(const struct pz_keyword *const *k, int n, struct pz_ears_graph *g)
 {
     enum pz_status st;
     float logp = LOOP_LOGP;
     int next = 1;
 
-    if (k) {
-        float per = LOOP_WORD / (float)(k->prons[0].n > 0 ? k->prons[0].n : 1);
-
-        logp = per > LOOP_LOGP ? LOOP_LOGP : per < LOOP_LEAST ? LOOP_LEAST : per;
-    }
+    for (int w = 0; w < n; w++)
+        logp = fminf(logp, loop_cost(k[w]->prons[0].n));
     PZ_TRY(pz_ears_phone_loop(g, 0, logp, 0));
-    for (int i = 0; k && i < k->n_prons; i++) {
-        int at = 0;
+    for (int w = 0; w < n; w++)
+        for (int i = 0; i < k[w]->n_prons; i++) {
+            const struct pz_pron *p = &k[w]->prons[i];
+            float enter = ENTER_LOGP + (float)p->n * (logp - loop_cost(k[w]->prons[0].n));
 
-        for (int j = 0; j < k->prons[i].n; j++) {
-            int to = j == k->prons[i].n - 1 ? 0 : next++;
-
-            PZ_TRY(pz_ears_arc_add(g, (struct pz_ears_arc){.from = at,
-                                                           .to = to,
-                                                           .phone = k->prons[i].phones[j],
-                                                           .logp = j ? 0.0f : ENTER_LOGP,
-                                                           .tag = KEYWORD_TAG}));
-            at = to;
+            PZ_TRY(add_shortcut(g, p, enter, w + 1, &next));
         }
-    }
     PZ_TRY(pz_ears_arc_add(g, (struct pz_ears_arc){.from = 0, .to = next, .phone = -1}));
     return PZ_OK;
 fail:
@@ -119,14 +135,15 @@ enum pz_status pz_spot_free(struct pz_ears *ears, const float *samples, int64_t 
 
     if (n < PZ_SPEECH_RATE / 5)
         return PZ_OK;
-    PZ_TRY(build(NULL, &g));
+    PZ_TRY(build(NULL, 0, &g));
     PZ_TRY(pz_ears_search(ears, samples, n, &g, free_path));
 fail:
     pz_ears_graph_free(&g);
     return st;
 }
 
-enum pz_status pz_spot_find(struct pz_ears *ears, const float *samples, int64_t n, const struct pz_keyword *k,
+enum pz_status pz_spot_find(struct pz_ears *ears, const float *samples, int64_t n,
+                            const struct pz_keyword *const *k, int n_keywords,
                             const struct pz_ears_path *free_path, struct pz_spot **spots, int *n_spots)
 {
     enum pz_status st;
@@ -135,9 +152,9 @@ enum pz_status pz_spot_find(struct pz_ears *ears, const float *samples, int64_t 
 
     *spots = NULL;
     *n_spots = 0;
-    if (n < PZ_SPEECH_RATE / 5)
+    if (n < PZ_SPEECH_RATE / 5 || n_keywords < 1)
         return PZ_OK;
-    PZ_TRY(build(k, &with));
+    PZ_TRY(build(k, n_keywords, &with));
     PZ_TRY(pz_ears_search(ears, samples, n, &with, &path));
     *spots = pz_calloc((size_t)path.n + 1, sizeof **spots);
     if (!*spots) {
@@ -148,7 +165,7 @@ enum pz_status pz_spot_find(struct pz_ears *ears, const float *samples, int64_t 
         double score = 0.0;
         int first = i;
 
-        if (with.arcs[path.steps[i].arc].tag != KEYWORD_TAG || with.arcs[path.steps[i].arc].from != 0)
+        if (with.arcs[path.steps[i].arc].tag == 0 || with.arcs[path.steps[i].arc].from != 0)
             continue;
         for (; i < path.n; i++) {
             score += path.steps[i].score;
@@ -163,6 +180,7 @@ enum pz_status pz_spot_find(struct pz_ears *ears, const float *samples, int64_t 
             (*spots)[(*n_spots)++] = (struct pz_spot){
                 .start = a,
                 .end = b,
+                .keyword = with.arcs[path.steps[i].arc].tag - 1,
                 .margin = (float)((score - score_between(free_path, a, b)) * PZ_EARS_HOP / (double)(b - a))};
         }
     }

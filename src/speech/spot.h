@@ -19,6 +19,7 @@ PZ_NODISCARD enum pz_status pz_keyword_make(const struct pz_lexicon *lex, struct
 
 struct pz_spot {
     int64_t start, end; /**< samples of the sound given */
+    int keyword;        /**< which one */
     float margin; /**< natural log-likelihood per frame against free phones; ≤ about 0, higher is surer */
 };
 
@@ -27,11 +28,13 @@ struct pz_spot {
 PZ_NODISCARD enum pz_status pz_spot_free(struct pz_ears *ears, const float *samples, int64_t n,
                                          struct pz_ears_path *free_path);
 
-/** Find a keyword in mono sound of at most PZ_EARS_MAX_SAMPLES. `*spots` (freed with pz_free()) ascending.
+/** Find keywords `k` [n_keywords] in mono sound of at most PZ_EARS_MAX_SAMPLES, all in one search, so that at
+ * any place only the one that fits best is a spot. `*spots` (freed with pz_free()) ascending.
  * Weak ones are included: judge by `margin`. `free_path` is pz_spot_free()'s of the same sound. Errors:
  * NOMEM, INTERNAL. */
 PZ_NODISCARD enum pz_status pz_spot_find(struct pz_ears *ears, const float *samples, int64_t n,
-                                         const struct pz_keyword *k, const struct pz_ears_path *free_path,
-                                         struct pz_spot **spots, int *n_spots);
+                                         const struct pz_keyword *const *k, int n_keywords,
+                                         const struct pz_ears_path *free_path, struct pz_spot **spots,
+                                         int *n_spots);
 
 #endif

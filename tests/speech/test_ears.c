@@ -242,7 +242,7 @@ static void dub_replaces_a_word(void **state)
     assert_int_equal(
         pz_speech_readback(ears, &tap2, w0, w0 + o.plan.word_n / 3, "Paris", NULL, "Bali", &job, &r), PZ_OK);
     printf("read back \"%s\" %.2f\n", r.text, (double)r.score);
-    assert_true(r.score > PZ_READBACK_REVIEW);
+    assert_true(r.score > 0.5f);
     assert_int_equal(
         pz_speech_readback(ears, &tap2, w0, w0 + o.plan.word_n / 3, "computer", NULL, "Paris", &job, &r),
         PZ_OK);
