@@ -366,7 +366,7 @@ static enum pz_status predict_trained(void *user, double time, bool whole, const
 static void fast_is_as_good_as_exact(struct small *m)
 {
     static float truth[N], exact[N], fast[N], work[4 * N];
-    const struct pz_latentsync_way fine = {.fast = true, .steps = 36, .guidance = 1.5f, .every = 1};
+    const struct pz_latentsync_way fine = {.fast = true, .steps = 24, .guidance = 1.5f, .every = 1};
     const char *seeds = getenv("PZ_SEEDS");
     for (unsigned seed = 1; seed <= (seeds ? (unsigned)atoi(seeds) : 1); seed++)
         for (int trained = 0; trained < 2; trained++) {
