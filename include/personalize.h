@@ -72,14 +72,15 @@ struct pz_context_params {
     const char *precision; /**< "f32", "f16", "bf16"; NULL = the engine's own default */
     const char
         *models_dir; /**< folder of downloaded weights; NULL = $PERSONALIZE_MODELS, else the user's cache */
-    const char *cache_dir; /**< folder of cached templates; NULL = the user's cache */
-    uint64_t seed;         /**< every random choice derives from it */
-    bool no_smooth;        /**< leave out the engines' filter over time against a shaking mouth */
-    const char *quality;   /**< diffusion engines: "exact", "fast"; NULL = exact */
-    int steps;             /**< diffusion engines: steps of the sampler; 0 = what `quality` says */
-    float guidance;        /**< diffusion engines: how strongly the sound leads, 1 = plain; 0 = the usual */
-    int size;     /**< side of the network's pictures, px, where there is a choice; 0 = what is there */
-    bool profile; /**< time every network's operations, for pz_context_write_profile() */
+    const char *cache_dir;     /**< folder of cached templates; NULL = the user's cache */
+    uint64_t seed;             /**< every random choice derives from it */
+    bool no_smooth;            /**< leave out the engines' filter over time against a shaking mouth */
+    const char *face_detector; /**< "mediapipe", "s3fd" (wav2lip only: its boxes); NULL = "mediapipe" */
+    const char *quality;       /**< diffusion engines: "exact", "fast"; NULL = exact */
+    int steps;                 /**< diffusion engines: steps of the sampler; 0 = what `quality` says */
+    float guidance; /**< diffusion engines: how strongly the sound leads, 1 = plain; 0 = the usual */
+    int size;       /**< side of the network's pictures, px, where there is a choice; 0 = what is there */
+    bool profile;   /**< time every network's operations, for pz_context_write_profile() */
     enum pz_message_level message_level;
     /** One message, no newline; `text` lives until the callback returns. Any worker thread, one call at a
      * time. */

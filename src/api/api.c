@@ -15,7 +15,7 @@
 struct pz_context {
     struct pz_pipeline pipeline;
     struct pz_context_params params;
-    char *models_dir, *cache_dir, *device, *precision, *quality;
+    char *models_dir, *cache_dir, *device, *precision, *quality, *face_detector;
     char error[1024];
 };
 
@@ -118,12 +118,14 @@ enum pz_result pz_context_create(const struct pz_context_params *params, struct 
     ctx->device = pz_strdup(a->device ? a->device : "auto");
     ctx->precision = pz_strdup(a->precision);
     ctx->quality = pz_strdup(a->quality);
+    ctx->face_detector = pz_strdup(a->face_detector);
     p->models_dir = ctx->models_dir;
     p->cache_dir = ctx->cache_dir;
     p->device = ctx->device && strcmp(ctx->device, "auto") == 0 ? "cpu" : ctx->device;
     p->precision = ctx->precision;
     p->no_smooth = a->no_smooth;
     p->quality = ctx->quality;
+    p->face_detector = ctx->face_detector;
     p->steps = a->steps;
     p->guidance = a->guidance;
     p->size = a->size;
@@ -157,6 +159,7 @@ void pz_context_destroy(struct pz_context **ctx)
     pz_free(c->device);
     pz_free(c->precision);
     pz_free(c->quality);
+    pz_free(c->face_detector);
     pz_free(c);
     *ctx = NULL;
 }

@@ -77,6 +77,7 @@ static enum pz_result open_context(struct run *r)
     p.precision = a->precision;
     p.no_smooth = a->no_smooth;
     p.quality = a->quality;
+    p.face_detector = a->face_detector;
     p.steps = (int)a->steps;
     p.guidance = a->guidance ? strtof(a->guidance, NULL) : 0;
     p.size = a->size ? atoi(a->size) : 0;

@@ -79,15 +79,16 @@ struct pz_patch {
 };
 
 struct pz_engine_open_params {
-    const char *artifact_dir; /**< folder `prepare` wrote */
-    const char *models_dir;   /**< official weights, may be NULL */
-    const char *device;       /**< "cpu", "cuda:0" */
-    const char *precision;    /**< "f32", "f16", "bf16" or NULL = the engine's default */
-    const char *cache_dir;    /**< the user's cache, for choices worth keeping; NULL = the usual one */
-    bool no_smooth;           /**< each frame on its own: no filter over time against a shaking mouth */
-    const char *quality;      /**< diffusion: "exact", "fast" or NULL = exact */
-    int steps;                /**< diffusion: steps, 0 = what `quality` says */
-    float guidance;           /**< diffusion: how strongly the sound leads, 1 = plain; 0 = the usual */
+    const char *artifact_dir;  /**< folder `prepare` wrote */
+    const char *models_dir;    /**< official weights, may be NULL */
+    const char *device;        /**< "cpu", "cuda:0" */
+    const char *precision;     /**< "f32", "f16", "bf16" or NULL = the engine's default */
+    const char *cache_dir;     /**< the user's cache, for choices worth keeping; NULL = the usual one */
+    bool no_smooth;            /**< each frame on its own: no filter over time against a shaking mouth */
+    const char *quality;       /**< diffusion: "exact", "fast" or NULL = exact */
+    int steps;                 /**< diffusion: steps, 0 = what `quality` says */
+    float guidance;            /**< diffusion: how strongly the sound leads, 1 = plain; 0 = the usual */
+    const char *face_detector; /**< wav2lip: "s3fd" takes its boxes from S3FD; NULL or "mediapipe": ours */
     int size; /**< side of the network's pictures where there is a choice, px; 0 = what is there */
 };
 
@@ -107,6 +108,7 @@ struct pz_engine_vtable {
     enum pz_status (*check)(const struct pz_engine_open_params *p, const struct pz_job *job);
     /** Optional: where an open engine computes ("cpu", "cuda") and in what numbers. NULL: "cpu", "f32". */
     void (*runs_on)(const void *engine, const char **device, const char **precision);
+    bool takes_s3fd; /**< knows what to do with `face_detector` "s3fd" */
     /** Optional: a line that changes when `prepare` would leave something else behind for the same film,
      * because its weights are others. Part of the key of cached templates. On the heap (pz_free). Errors:
      * WEIGHTS, NOMEM, those of the weights' file. */

@@ -1,22 +1,26 @@
 // Engine `wav2lip`: network, boxes and texture behind the engine interface. A folder it prepared holds
-// `texture.safetensors`.
+// `texture.safetensors`, and `boxes.safetensors` when S3FD was asked for.
 #include "lipsync/engine_wav2lip.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "image/area.h"
 #include "lipsync/wav2lip_face.h"
 #include "lipsync/wav2lip_model.h"
+#include "lipsync/wav2lip_s3fd.h"
 #include "lipsync/wav2lip_texture.h"
 
 #define TEXTURE_FILE "texture.safetensors"
+#define BOXES_FILE "boxes.safetensors" /* by S3FD, where that was asked for */
 
 struct w2l_engine {
     struct pz_wav2lip_model *model;
     struct pz_wav2lip_texture *texture;
-    float *alpha; /* [side][side] */
+    struct pz_wav2lip_places *places; /* NULL: the tracker's boxes */
+    float *alpha;                     /* [side][side] */
 };
 
 /* Frames of a batch: which they are and how the network saw them. */
@@ -39,12 +43,51 @@ struct w2l_session {
     struct pz_rgb drawn, patch;
 };
 
+static bool wants_s3fd(const struct pz_engine_open_params *p)
+{
+    return p->face_detector && !strcmp(p->face_detector, "s3fd");
+}
+
 static enum pz_status check(const struct pz_engine_open_params *p, const struct pz_job *job)
 {
     char *path;
     enum pz_status st = pz_wav2lip_find(p->models_dir, job->log, &path);
     if (st >= PZ_OK)
         st = pz_wav2lip_verify(path, job, NULL);
+    pz_free(path);
+    path = NULL;
+    if (st >= PZ_OK && wants_s3fd(p)) {
+        st = pz_wav2lip_s3fd_find(p->models_dir, job->log, &path);
+        if (st >= PZ_OK)
+            st = pz_wav2lip_s3fd_verify(path, job);
+    }
+    pz_free(path);
+    return st;
+}
+
+/* Boxes by S3FD of the frames that will be drawn. Where they are not known (self-reenactment), none: moments
+ * and drawn frames must be cut alike. */
+static enum pz_status find_boxes(const struct pz_film *film, const struct pz_engine_open_params *p,
+                                 const struct pz_job *job, struct pz_wav2lip_s3fd **finder)
+{
+    enum pz_status st = PZ_OK;
+    char *weights = NULL, *path = pz_path_join(p->artifact_dir, BOXES_FILE);
+    struct pz_wav2lip_places *places = NULL;
+    const struct pz_picture *pic;
+    if (!wants_s3fd(p) || !film->n_asked_frames)
+        goto fail;
+    if (!path) {
+        st = pz_fail(job->log, PZ_ERR_NOMEM, "no memory to prepare the engine");
+        goto fail;
+    }
+    PZ_TRY(pz_wav2lip_s3fd_find(p->models_dir, job->log, &weights));
+    PZ_TRY(film->picture(film->user, film->asked_frames[0], &pic));
+    PZ_TRY(pz_wav2lip_s3fd_open(weights, p, pic->width, pic->height, job, finder));
+    PZ_TRY(pz_wav2lip_places_fit(film, *finder, job, &places));
+    PZ_TRY(pz_wav2lip_places_save(places, path, job->log));
+fail:
+    pz_wav2lip_places_free(&places);
+    pz_free(weights);
     pz_free(path);
     return st;
 }
@@ -56,13 +99,16 @@ static enum pz_status prepare(const struct pz_film *film, const struct pz_engine
     char *weights = NULL, *path = pz_path_join(p->artifact_dir, TEXTURE_FILE);
     struct pz_wav2lip_config config;
     struct pz_wav2lip_texture *t = NULL;
+    struct pz_wav2lip_s3fd *finder = NULL;
     if (!path)
         return pz_fail(job->log, PZ_ERR_NOMEM, "no memory to prepare the engine");
     PZ_TRY(pz_wav2lip_find(p->models_dir, job->log, &weights));
     PZ_TRY(pz_wav2lip_verify(weights, job, &config));
-    PZ_TRY(pz_wav2lip_texture_fit(film, config.size, job, &t));
+    PZ_TRY(find_boxes(film, p, job, &finder));
+    PZ_TRY(pz_wav2lip_texture_fit(film, config.size, finder, job, &t));
     PZ_TRY(pz_wav2lip_texture_save(t, path, job->log));
 fail:
+    pz_wav2lip_s3fd_close(&finder);
     pz_wav2lip_texture_free(&t);
     pz_free(weights);
     pz_free(path);
@@ -90,6 +136,7 @@ static void close_engine(void **engine)
         return;
     pz_wav2lip_model_close(&e->model);
     pz_wav2lip_texture_free(&e->texture);
+    pz_wav2lip_places_free(&e->places);
     pz_free(e->alpha);
     pz_free(e);
     *engine = NULL;
@@ -99,17 +146,20 @@ static enum pz_status open_engine(const struct pz_engine_open_params *p, const s
                                   void **engine)
 {
     enum pz_status st = PZ_OK;
-    char *weights = NULL, *path = pz_path_join(p->artifact_dir, TEXTURE_FILE);
+    char *weights = NULL, *path = pz_path_join(p->artifact_dir, TEXTURE_FILE),
+         *boxes = pz_path_join(p->artifact_dir, BOXES_FILE);
     struct w2l_engine *e = pz_calloc(1, sizeof *e);
     void *v = e;
     *engine = NULL;
-    if (!path || !e) {
+    if (!path || !boxes || !e) {
         st = pz_fail(job->log, PZ_ERR_NOMEM, "no memory to open the engine");
         goto fail;
     }
     PZ_TRY(pz_wav2lip_find(p->models_dir, job->log, &weights));
     PZ_TRY(pz_wav2lip_model_open(weights, p, job, &e->model));
     PZ_TRY(pz_wav2lip_texture_load(path, pz_wav2lip_model_size(e->model), job->log, &e->texture));
+    if (pz_file_exists(boxes))
+        PZ_TRY(pz_wav2lip_places_load(boxes, job->log, &e->places));
     size_t side = (size_t)pz_wav2lip_texture_side(e->texture);
     e->alpha = pz_calloc(side * side, sizeof *e->alpha);
     if (!e->alpha) {
@@ -118,11 +168,13 @@ static enum pz_status open_engine(const struct pz_engine_open_params *p, const s
     }
     pz_wav2lip_mask((int)side, e->alpha);
     *engine = e;
+    pz_free(boxes);
     pz_free(weights);
     pz_free(path);
     return PZ_OK;
 fail:
     close_engine(&v);
+    pz_free(boxes);
     pz_free(weights);
     pz_free(path);
     return st;
@@ -191,6 +243,8 @@ static enum pz_status begin(void *engine, const struct pz_speech_span *span, con
     s->own = span->blend_s > 0;
     PZ_TRY(furnish(s, job));
     pz_wav2lip_boxes(span->faces, span->frame_times, span->n_frames, s->boxes);
+    for (int i = 0; i < s->n_frames; i++)
+        pz_wav2lip_places_at(e->places, span->faces[i]->frame, &s->boxes[i]);
     PZ_TRY(pz_wav2lip_hear(e->model, span->speech, span->n_speech, span->frame_times, span->n_frames, job,
                            s->embedding));
     *session = s;
@@ -281,6 +335,7 @@ const struct pz_engine_vtable pz_engine_wav2lip = {
     .end = end,
     .runs_on = runs_on,
     .stamp = stamp,
+    .takes_s3fd = true,
     .ahead = ahead,
     .feed = feed,
 };

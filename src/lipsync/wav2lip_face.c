@@ -44,6 +44,23 @@ void pz_wav2lip_boxes(const struct pz_face *const *faces, const double *times, i
     }
 }
 
+void pz_wav2lip_smooth_published(int (*boxes)[4], int n)
+{
+    enum { T = 5 };
+    for (int i = 0; i < n; i++) {
+        // A slice from n − 5 that begins before the list counts from its end once more, as in Python.
+        int from = i + T > n ? n - T : i, to = i + T > n ? n : i + T;
+        if (from < 0)
+            from = from + n < 0 ? 0 : from + n;
+        for (int k = 0; k < 4 && to > from; k++) {
+            int64_t sum = 0;
+            for (int j = from; j < to; j++)
+                sum += boxes[j][k];
+            boxes[i][k] = (int)(sum / (to - from));
+        }
+    }
+}
+
 struct pz_affine pz_wav2lip_to_frame(const struct pz_wav2lip_box *b, int side)
 {
     float s = 1 / (float)side;

@@ -22,6 +22,11 @@ struct pz_wav2lip_box {
 void pz_wav2lip_boxes(const struct pz_face *const *faces, const double *times, int n,
                       struct pz_wav2lip_box *out);
 
+/** The published smoothing, in place on whole px: each box becomes the mean of itself and the four behind it,
+ * cut to whole px; of the last four, of the last five (where these were smoothed already, as smoothed).
+ * Boxes are x0, y0, x1, y1. Source: spec/wav2lip.md §5. */
+void pz_wav2lip_smooth_published(int (*boxes)[4], int n);
+
 /** Map from the square patch of `side` px to the frame. */
 struct pz_affine pz_wav2lip_to_frame(const struct pz_wav2lip_box *box, int side);
 

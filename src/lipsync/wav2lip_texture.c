@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "image/color.h"
 #include "image/warp.h"
+#include "lipsync/wav2lip_s3fd.h"
 #include "lipsync/wav2lip_texture_impl.h"
 #include "tensor/half.h"
 #include "weights/safetensors.h"
@@ -170,17 +171,25 @@ void pz_wav2lip_high(struct pz_wav2lip_high_work *w, const float *seen, int size
 }
 
 /* Cut one moment out of its frame. */
-static enum pz_status cut(const struct pz_film *film, const struct candidate *c, struct pz_wav2lip_texture *t,
-                          int i, struct pz_wav2lip_high_work *work)
+static enum pz_status cut(const struct pz_film *film, const struct candidate *c,
+                          struct pz_wav2lip_s3fd *finder, struct pz_wav2lip_texture *t, int i,
+                          struct pz_wav2lip_high_work *work)
 {
+    struct pz_wav2lip_box box = c->box;
+    int found[4];
+    bool seen = false;
     const struct pz_picture *pic;
     struct pz_rgb crop = {t->size, t->size, t->crop + (size_t)i * pz_wav2lip_crop_floats(t)};
-    struct pz_affine to_frame = pz_wav2lip_to_frame(&c->box, t->side);
     enum pz_status st = film->picture(film->user, c->frame, &pic);
+    if (st >= PZ_OK && finder)
+        st = pz_wav2lip_s3fd_box(finder, pic, film->face(film->user, c->frame), found, &seen);
+    if (seen && found[2] - found[0] >= 16 && found[3] - found[1] >= 16)
+        box = (struct pz_wav2lip_box){(float)found[0], (float)found[1], (float)found[2], (float)found[3]};
     if (st >= PZ_OK)
-        st = pz_area_picture_to_rgb(pic, c->box.x0, c->box.y0, c->box.x1, c->box.y1, &crop);
+        st = pz_area_picture_to_rgb(pic, box.x0, box.y0, box.x1, box.y1, &crop);
     if (st < PZ_OK)
         return st;
+    struct pz_affine to_frame = pz_wav2lip_to_frame(&box, t->side);
     pz_wav2lip_high(work, crop.data, t->size, pic, &to_frame, t->side, t->row,
                     t->high + (size_t)i * pz_wav2lip_high_floats(t));
     t->pose[2 * i] = c->feature[1] * 10;
@@ -188,8 +197,8 @@ static enum pz_status cut(const struct pz_film *film, const struct candidate *c,
     return PZ_OK;
 }
 
-enum pz_status pz_wav2lip_texture_fit(const struct pz_film *film, int size, const struct pz_job *job,
-                                      struct pz_wav2lip_texture **out)
+enum pz_status pz_wav2lip_texture_fit(const struct pz_film *film, int size, struct pz_wav2lip_s3fd *finder,
+                                      const struct pz_job *job, struct pz_wav2lip_texture **out)
 {
     enum pz_status st = PZ_OK;
     struct candidates c = {0};
@@ -209,7 +218,7 @@ enum pz_status pz_wav2lip_texture_fit(const struct pz_film *film, int size, cons
             st = PZ_ERR_CANCELLED;
             goto fail;
         }
-        PZ_TRY(cut(film, &c.list[i], t, i, &work));
+        PZ_TRY(cut(film, &c.list[i], finder, t, i, &work));
         pz_job_progress(job, "fit", i + 1, n);
     }
     *out = t;

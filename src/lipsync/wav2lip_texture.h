@@ -17,10 +17,13 @@
 
 struct pz_wav2lip_texture;
 
-/** Learn from the film's fit frames for a network of `size` px. Errors: UNUSABLE (no face on them), NOMEM,
- * the film's. */
+struct pz_wav2lip_s3fd;
+
+/** Learn from the film's fit frames for a network of `size` px. `finder`: takes the kept moments' boxes;
+ * NULL: the tracker's. Errors: UNUSABLE (no face on them), NOMEM, the film's. */
 PZ_NODISCARD enum pz_status pz_wav2lip_texture_fit(const struct pz_film *film, int size,
-                                                   const struct pz_job *job, struct pz_wav2lip_texture **t);
+                                                   struct pz_wav2lip_s3fd *finder, const struct pz_job *job,
+                                                   struct pz_wav2lip_texture **t);
 PZ_NODISCARD enum pz_status pz_wav2lip_texture_save(const struct pz_wav2lip_texture *t, const char *path,
                                                     struct pz_log *log);
 /** Errors: INPUT, FORMAT (also when it was made for another size of network), NOMEM. */

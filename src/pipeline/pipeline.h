@@ -30,13 +30,14 @@ struct pz_name_value {
 /** Filled by the caller, read-only for all calls below except `ears`, which is opened at first need. */
 struct pz_pipeline {
     struct pz_job job;
-    const char *models_dir; /**< weights; NULL = the default search */
-    const char *cache_dir;  /**< templates prepared without a name; NULL = $XDG_CACHE_HOME/personalize or
-                               ~/.cache/personalize */
-    const char *device;     /**< "auto", "cpu", "cuda[:N]" */
-    const char *precision;  /**< NULL = the engine's default */
-    bool no_smooth;         /**< engines: no filter over time against a shaking mouth */
-    const char *quality;    /**< these four: struct pz_engine_open_params */
+    const char *models_dir;    /**< weights; NULL = the default search */
+    const char *cache_dir;     /**< templates prepared without a name; NULL = $XDG_CACHE_HOME/personalize or
+                                  ~/.cache/personalize */
+    const char *device;        /**< "auto", "cpu", "cuda[:N]" */
+    const char *precision;     /**< NULL = the engine's default */
+    bool no_smooth;            /**< engines: no filter over time against a shaking mouth */
+    const char *face_detector; /**< "mediapipe", "s3fd"; NULL = mediapipe */
+    const char *quality;       /**< these four: struct pz_engine_open_params */
     int steps, size;
     float guidance;
     struct pz_ears *ears;
@@ -124,6 +125,7 @@ static inline struct pz_engine_open_params pz_pipeline_open_params(const struct 
                                           .precision = p->precision,
                                           .cache_dir = p->cache_dir,
                                           .no_smooth = p->no_smooth,
+                                          .face_detector = p->face_detector,
                                           .quality = p->quality,
                                           .steps = p->steps,
                                           .guidance = p->guidance,

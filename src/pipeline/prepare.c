@@ -483,7 +483,7 @@ static enum pz_status fill_folder(struct pz_pipeline *p, const struct pz_prepare
         PZ_TRY(pz_film_find_faces(film_path, info, spans, n, r->face, p->models_dir, &p->job, track_path,
                                   &faces));
         PZ_TRY(pz_face_track_open(track_path, p->job.log, &track));
-        d->face_detector = pz_strdup("mediapipe");
+        d->face_detector = pz_strdup(p->face_detector ? p->face_detector : "mediapipe");
         d->face_track = faces.track;
         d->face_share = faces.share;
         pz_prepare_verdicts(info, track, d, p->job.log);
@@ -540,6 +540,8 @@ static char *cache_path(struct pz_pipeline *p, const struct pz_prepare_request *
     hash_text(&h, whisper_model(r->recogniser));
     hash_text(&h, r->face);
     hash_text(&h, r->consent_file);
+    if (p->face_detector && strcmp(p->face_detector, "mediapipe") != 0)
+        hash_text(&h, p->face_detector);
     if (p->no_smooth)
         hash_text(&h, "no smooth");
     if (p->size) {
@@ -620,6 +622,13 @@ enum pz_status pz_pipeline_prepare(struct pz_pipeline *p, const struct pz_prepar
     if (!r->video || !*r->video)
         return pz_fail(log, PZ_ERR_USAGE, "no film was named");
     PZ_TRY(pz_pipeline_engine(p, r->engine, &engine));
+    if (p->face_detector && strcmp(p->face_detector, "mediapipe") != 0 &&
+        strcmp(p->face_detector, "s3fd") != 0)
+        return pz_fail(log, PZ_ERR_USAGE, "unknown face detector '%s'; there are: mediapipe, s3fd",
+                       p->face_detector);
+    if (p->face_detector && !strcmp(p->face_detector, "s3fd") && !(engine && engine->takes_s3fd))
+        return pz_fail(log, PZ_ERR_USAGE, "the face detector s3fd is wav2lip's; '%s' does not use it",
+                       engine ? engine->name : "none");
     PZ_TRY(pz_prepare_transcript(p, r, &transcript));
     PZ_TRY(pz_sha256_file(log, r->video, sha));
     if (!output && engine && engine->stamp) {

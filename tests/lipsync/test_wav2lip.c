@@ -24,7 +24,9 @@
 #include "lipsync/engine.h"
 #include "lipsync/wav2lip_face.h"
 #include "lipsync/wav2lip_model.h"
+#include "lipsync/wav2lip_s3fd.h"
 #include "lipsync/wav2lip_texture.h"
+#include "nn/s3fd.h"
 #include "puppet.h"
 #include "weights/safetensors.h"
 
@@ -368,7 +370,7 @@ static void texture_comes_back(void **state)
     struct pz_rgb seen = {0}, frame = {0}, plain = {0}, out = {0};
     char path[320];
     (void)state;
-    assert_int_equal(pz_wav2lip_texture_fit(&film, 96, &job, &t), PZ_OK);
+    assert_int_equal(pz_wav2lip_texture_fit(&film, 96, NULL, &job, &t), PZ_OK);
     snprintf(path, sizeof path, "%s/texture.safetensors", folder);
     assert_int_equal(pz_wav2lip_texture_save(t, path, NULL), PZ_OK);
     pz_wav2lip_texture_free(&t);
@@ -565,6 +567,168 @@ static void a_stamp_tells_sizes_apart(void **state)
     pz_free(c);
 }
 
+/* ---- S3FD ---- */
+
+/* A sixteenth of the width, weights by the rule, but for the heads: every cell of the fifth level (64 px
+ * apart, faces of 256 px) sees a face right where it is, no other sees any. */
+static void write_s3fd(const char *path, bool sees)
+{
+    struct pz_graph *g = pz_graph_create(NULL);
+    struct pz_params *p = pz_params_create(g, &(struct pz_params_options){0}, NULL);
+    struct pz_s3fd_outputs out;
+    pz_s3fd_build(p, 16, pz_graph_input(g, "x", (struct pz_shape){.rank = 4, .dim = {1, 64, 64, 3}}), &out);
+    for (int i = 0; i < PZ_S3FD_LEVELS; i++) {
+        pz_graph_output(g, NULL, out.cls[i]);
+        pz_graph_output(g, NULL, out.box[i]);
+    }
+    assert_int_equal(pz_params_finish(p), PZ_OK);
+    int n = pz_params_count(p);
+    struct pz_stored_tensor *t = pz_calloc((size_t)n, sizeof *t);
+    assert_non_null(t);
+    for (int i = 0; i < n; i++) {
+        struct pz_param_info q = pz_params_at(p, i);
+        size_t count = 1;
+        t[i] = (struct pz_stored_tensor){.name = pz_strdup(q.name), .dtype = PZ_DTYPE_F32, .rank = q.rank};
+        for (int k = 0; k < q.rank; k++)
+            count *= (size_t)(t[i].shape[k] = q.shape[k]);
+        float *x = pz_calloc(count, sizeof *x);
+        if (!strstr(q.name, "_mbox_"))
+            pz_params_rule(p, i, 0, count, x);
+        if (strstr(q.name, "_mbox_conf.bias"))
+            x[count - 1] = sees && strstr(q.name, "conv6_2") ? 5.0f : -5.0f;
+        t[i].data = x;
+    }
+    assert_int_equal(pz_safetensors_write(NULL, path, t, n, NULL, 0), PZ_OK);
+    for (int i = 0; i < n; i++) {
+        pz_free((void *)(uintptr_t)t[i].name);
+        pz_free((void *)(uintptr_t)t[i].data);
+    }
+    pz_free(t);
+    pz_params_destroy(&p);
+    pz_graph_destroy(&g);
+}
+
+static void smoothing_is_the_published_one(void **state)
+{
+    // Values of spec/wav2lip.md §5; shorter lists by Python's rules for slices.
+    static const struct {
+        int n, in[7], out[7];
+    } cases[] = {{7, {10, 13, 17, 20, 26, 31, 40}, {17, 21, 26, 28, 30, 31, 31}},
+                 {3, {10, 20, 31}, {25, 25, 28}},
+                 {1, {7}, {7}}};
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        int b[7][4];
+        for (int i = 0; i < cases[c].n; i++)
+            for (int k = 0; k < 4; k++)
+                b[i][k] = cases[c].in[i];
+        pz_wav2lip_smooth_published(b, cases[c].n);
+        for (int i = 0; i < cases[c].n; i++)
+            for (int k = 0; k < 4; k++)
+                assert_int_equal(b[i][k], cases[c].out[i]);
+    }
+    pz_wav2lip_smooth_published(NULL, 0);
+}
+
+static void s3fd_gives_the_boxes(void **state)
+{
+    struct stage s;
+    char dir[300], file[320], boxes[400];
+    struct pz_log *log = pz_log_create(listen, NULL, PZ_LOG_ERROR);
+    struct pz_job job = {.log = log};
+    struct pz_film film = open_stage(&s);
+    const struct pz_engine_vtable *v = pz_engine_find("wav2lip");
+    void *engine = NULL, *session = NULL;
+    (void)state;
+    film.asked_frames = s.frames + FRAMES - 8;
+    film.n_asked_frames = 8;
+    snprintf(dir, sizeof dir, "%s/s3fd", folder);
+    snprintf(file, sizeof file, "%s/s3fd-619a316812.pth", dir);
+    snprintf(boxes, sizeof boxes, "%s/boxes.safetensors", dir);
+    assert_int_equal(pz_make_dirs(NULL, dir), PZ_OK);
+    struct pz_engine_open_params p = {
+        .artifact_dir = dir, .models_dir = folder, .device = "cpu", .face_detector = "s3fd"};
+    assert_true(v->takes_s3fd);
+    assert_int_equal(v->check(&p, &job), PZ_ERR_WEIGHTS);
+    assert_non_null(strstr(said, "models download s3fd"));
+    assert_int_equal(pz_file_write(NULL, file, "hello", 5), PZ_OK);
+    assert_true(v->check(&p, &job) < PZ_OK);
+    write_s3fd(file, true);
+    assert_int_equal(v->check(&p, &job), PZ_OK);
+
+    // One picture: the box is a prior of the fifth level, of those left the one that covers the face most.
+    struct pz_wav2lip_s3fd *d;
+    const struct pz_picture *pic;
+    int box[4];
+    bool found;
+    assert_int_equal(pz_wav2lip_s3fd_open(file, &p, W, H, &job, &d), PZ_OK);
+    assert_int_equal(stage_picture(&s, FRAMES - 8, &pic), PZ_OK);
+    assert_int_equal(pz_wav2lip_s3fd_box(d, pic, &s.face[FRAMES - 8], box, &found), PZ_OK);
+    assert_true(found);
+    print_message("s3fd: %d %d %d %d\n", box[0], box[1], box[2], box[3]);
+    bool left = box[0] > 0, right = box[2] < W; // priors may reach over the border and are cut there
+    assert_true(left || right);
+    int middle = left ? box[0] + 128 : box[2] - 128;
+    assert_int_equal(middle % 64, 32);
+    if (left && right)
+        assert_int_equal(box[2] - box[0], 256);
+    pz_wav2lip_s3fd_close(&d);
+    assert_int_equal(pz_wav2lip_s3fd_open(file, &p, 4000, 100, &job, &d), PZ_ERR_UNSUPPORTED);
+    // A film of twice the side and more than 640 px is looked at at half its size: the box is twice as large.
+    struct pz_picture large;
+    struct pz_face twice = s.face[FRAMES - 8];
+    int big[4];
+    assert_int_equal(pz_picture_alloc(&large, 2 * W, 2 * H), PZ_OK);
+    for (int k = 0; k < 4; k++)
+        twice.box[k] *= 2;
+    assert_int_equal(pz_wav2lip_s3fd_open(file, &p, 2 * W, 2 * H, &job, &d), PZ_OK);
+    assert_int_equal(pz_wav2lip_s3fd_box(d, &large, &twice, big, &found), PZ_OK);
+    assert_true(found);
+    for (int k = 0; k < 3; k++)
+        assert_int_equal(big[k], 2 * box[k]);
+    pz_wav2lip_s3fd_close(&d);
+    pz_picture_free(&large);
+
+    // The engine: kept by prepare for the asked frames, used when drawing.
+    const struct pz_face *faces[2] = {&s.face[FRAMES - 8], &s.face[0]};
+    const double times[2] = {0.5, 0.9};
+    struct pz_speech_span span = {.speech = s.speech,
+                                  .n_speech = N_SPEECH,
+                                  .n_frames = 2,
+                                  .frame_times = times,
+                                  .faces = faces,
+                                  .blend_s = 0.2};
+    for (int k = 0; k < 2; k++) { // then without any face seen: the tracker's
+        struct pz_wav2lip_places *places;
+        struct pz_wav2lip_box kept, none;
+        struct pz_patch patch;
+        write_s3fd(file, k == 0);
+        assert_int_equal(v->prepare(&film, &p, &job), PZ_OK);
+        assert_int_equal(pz_wav2lip_places_load(boxes, log, &places), PZ_OK);
+        assert_true(pz_wav2lip_places_at(places, FRAMES - 8, &kept));
+        assert_false(pz_wav2lip_places_at(places, 0, &none));
+        assert_false(pz_wav2lip_places_at(NULL, 0, &none));
+        if (k)
+            assert_true(fabsf(kept.y1 - faces[0]->box[3] - PZ_WAV2LIP_PAD_BOTTOM) < 12);
+        else
+            assert_true(kept.x0 == (float)box[0] && kept.x1 == (float)box[2]);
+        assert_int_equal(v->open(&p, &job, &engine), PZ_OK);
+        assert_int_equal(v->begin(engine, &span, &job, &session), PZ_OK);
+        assert_int_equal(stage_picture(&s, FRAMES - 8, &pic), PZ_OK);
+        assert_int_equal(v->draw(session, 0, pic, &patch), PZ_OK);
+        float x0, y0;
+        pz_affine_apply(&patch.to_frame, 0, 0, &x0, &y0);
+        assert_true(fabsf(x0 - kept.x0) < 1e-3f && fabsf(y0 - kept.y0) < 1e-3f);
+        v->end(&session);
+        v->close(&engine);
+        pz_wav2lip_places_free(&places);
+    }
+    assert_int_equal(pz_file_write(NULL, boxes, "hello", 5), PZ_OK);
+    assert_true(v->open(&p, &job, &engine) < PZ_OK);
+    pz_log_destroy(&log);
+    close_stage(&s);
+}
+
 static void batches_change_nothing(void **state)
 {
     // Fed in batches, a window that slides, too many, none: the same pictures come out.
@@ -649,6 +813,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(texture_comes_back),
         cmocka_unit_test(engine_draws_below_the_eyes),
         cmocka_unit_test(a_stamp_tells_sizes_apart),
+        cmocka_unit_test(smoothing_is_the_published_one),
+        cmocka_unit_test(s3fd_gives_the_boxes),
         cmocka_unit_test(batches_change_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
