@@ -81,8 +81,8 @@ int64_t pz_whisper_mel_frames(int64_t n, int64_t n_zero);
 void pz_whisper_mel_run(struct pz_whisper_mel *m, const float *samples, int64_t n, int64_t n_zero,
                         float *out);
 
-/** The same in parts, for sounds that are never held whole: the logarithms of frames [t0, t0+n_t) of a stretch,
- * and their greatest value … */
+/** The same in parts, for sounds that are never held whole: the logarithms of frames [t0, t0+n_t) of a
+ * stretch, and their greatest value … */
 float pz_whisper_mel_part(struct pz_whisper_mel *m, const float *samples, int64_t n, int64_t n_zero,
                           int64_t t0, int64_t n_t, float *out);
 /** … and `count` of them squeezed below the greatest value `top` of the whole sound, in place. */

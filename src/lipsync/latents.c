@@ -185,7 +185,6 @@ enum pz_status pz_latent_decode_floats(struct pz_latent_coder *c, const float *l
         z[i] = latents[i] / PZ_SD_VAE_SCALE;
     enum pz_status st = pz_session_run(c->session, pool);
     if (st >= PZ_OK)
-        memcpy(out, pz_session_output(c->session, "out", 0).data,
-               (size_t)n * side * side * 3 * sizeof *out);
+        memcpy(out, pz_session_output(c->session, "out", 0).data, (size_t)n * side * side * 3 * sizeof *out);
     return st;
 }

@@ -3,7 +3,8 @@
  * networks were trained on. Pure functions; rows are contiguous, channels interleaved.
  *
  * Numerics  the published libraries add in fixed point; these add in float and round once where those do, so
- * a value can be one step off, of the blur (whose weights they round to 1/256) up to three. Source  spec/musetalk.md §5, §8, §9.
+ * a value can be one step off, of the blur (whose weights they round to 1/256) up to three. Source
+ * spec/musetalk.md §5, §8, §9.
  */
 #ifndef PZ_LIPSYNC_PIXELS_H
 #define PZ_LIPSYNC_PIXELS_H
