@@ -36,11 +36,12 @@ enum pz_status pz_keyword_make(const struct pz_lexicon *lex, struct pz_log *log,
         if (n) {
             struct pz_pron alt[PZ_SPOT_PRONS];
             int n_alt = pz_lexicon_pronounce(lex, word, alt, PZ_SPOT_PRONS);
+            bool first = k->prons[0].n == 0;
 
             // The first word's alternatives are kept; later words use their best one, or the list would
             // multiply.
-            for (int i = 0; i < (k->prons[0].n ? k->n_prons : n_alt); i++) {
-                const struct pz_pron *add = k->prons[0].n ? &alt[0] : &alt[i];
+            for (int i = 0; i < (first ? n_alt : k->n_prons); i++) {
+                const struct pz_pron *add = first ? &alt[i] : &alt[0];
                 struct pz_pron *dst = &k->prons[i];
 
                 if (n_alt < 1)
@@ -49,9 +50,9 @@ enum pz_status pz_keyword_make(const struct pz_lexicon *lex, struct pz_log *log,
                     return pz_fail(log, PZ_ERR_INPUT, "\"%s\" is too long to look for", words);
                 memcpy(dst->phones + dst->n, add->phones, (size_t)add->n);
                 dst->n += add->n;
-                if (dst == &k->prons[0] && dst->n == add->n)
-                    k->n_prons = n_alt;
             }
+            if (first && n_alt > 0)
+                k->n_prons = n_alt;
         }
         n = 0;
         if (!*p)
@@ -97,12 +98,13 @@ static enum pz_status build(const struct pz_keyword *const *k, int n, struct pz_
     int next = 1;
 
     for (int w = 0; w < n; w++)
-        logp = fminf(logp, loop_cost(k[w]->prons[0].n));
+        for (int i = 0; i < k[w]->n_prons; i++)
+            logp = fminf(logp, loop_cost(k[w]->prons[i].n));
     PZ_TRY(pz_ears_phone_loop(g, 0, logp, 0));
     for (int w = 0; w < n; w++)
         for (int i = 0; i < k[w]->n_prons; i++) {
             const struct pz_pron *p = &k[w]->prons[i];
-            float enter = ENTER_LOGP + (float)p->n * (logp - loop_cost(k[w]->prons[0].n));
+            float enter = ENTER_LOGP + (float)p->n * (logp - loop_cost(p->n));
 
             PZ_TRY(add_shortcut(g, p, enter, w + 1, &next));
         }

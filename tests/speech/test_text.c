@@ -377,6 +377,27 @@ static void fits(void **state)
     assert_int_equal(pz_fit_from_name("cut"), -1);
 }
 
+/** Every way of saying a name is looked for, the rest of a name behind each. */
+static void keywords_keep_all_readings(void **state)
+{
+    struct pz_keyword one, two;
+
+    (void)state;
+    assert_int_equal(pz_keyword_make(lex, NULL, "Anuj", NULL, &one), PZ_OK);
+    assert_int_equal(one.n_prons, 3);
+    assert_int_equal(one.prons[0].phones[2], PZ_PH_AH);
+    assert_int_equal(one.prons[1].phones[2], PZ_PH_UW);
+    assert_int_equal(one.prons[1].phones[0], PZ_PH_AA);
+    assert_int_equal(one.prons[2].phones[0], PZ_PH_AH);
+    assert_int_equal(pz_keyword_make(lex, NULL, "Anuj country", NULL, &two), PZ_OK);
+    assert_int_equal(two.n_prons, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_true(two.prons[i].n > one.prons[i].n + 4);
+        assert_memory_equal(two.prons[i].phones, one.prons[i].phones, (size_t)one.prons[i].n);
+        assert_int_equal(two.prons[i].phones[one.prons[i].n], PZ_PH_K);
+    }
+}
+
 static void same_words_however_split(void **state)
 {
     const char *split[] = {"Anuj", "ji", "said"}, *joined[] = {"ANUJI,", "said"}, *accent[] = {"Jose\u0301"};
@@ -400,6 +421,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_words_however_split),
+        cmocka_unit_test(keywords_keep_all_readings),
         cmocka_unit_test(phone_names),
         cmocka_unit_test(pronunciations),
         cmocka_unit_test(say),
