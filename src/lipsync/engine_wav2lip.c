@@ -74,6 +74,8 @@ static enum pz_status find_boxes(const struct pz_film *film, const struct pz_eng
     char *weights = NULL, *path = pz_path_join(p->artifact_dir, BOXES_FILE);
     struct pz_wav2lip_places *places = NULL;
     const struct pz_picture *pic;
+    if (wants_s3fd(p) && !film->n_asked_frames)
+        pz_warn(job->log, "s3fd: which frames will be drawn is not known yet; the tracker's boxes are taken");
     if (!wants_s3fd(p) || !film->n_asked_frames)
         goto fail;
     if (!path) {
