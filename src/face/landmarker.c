@@ -1,186 +1,68 @@
-/* The face mesh: crop, run, merge the refined points into the mesh, project back into the picture. */
+/* Landmarkers: the choice among kinds. */
 #include "face/landmarker.h"
 
 #include <math.h>
-#include <string.h>
 
-#include "base/mem.h"
-#include "tensor/plan.h"
-#include "tensor/profile.h"
-#include "weights/tflite.h"
+#include "face/landmarker_impl.h"
 
-#define SIDE 192
-#define MESH 468
-
-/* Which points the second looks replace, in the order of the network's outputs. Facts of
- * modules/face_landmark/tensors_to_face_landmarks_with_attention.pbtxt. */
-static const uint16_t lips[80] = {
-    61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0,  267, 269, 270, 409,
-    78, 95,  88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415,
-    76, 77,  90, 180, 85, 16, 315, 404, 320, 307, 306, 184, 74, 73, 72, 11, 302, 303, 304, 408,
-    62, 96,  89, 179, 86, 15, 316, 403, 319, 325, 292, 183, 42, 41, 38, 12, 268, 271, 272, 407};
-static const uint16_t right_eye[71] = {
-    33,  7,   163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173, 130, 25,
-    110, 24,  23,  22,  26,  112, 243, 247, 30,  29,  27,  28,  56,  190, 226, 31,  228, 229,
-    230, 231, 232, 233, 244, 113, 225, 224, 223, 222, 221, 189, 35,  124, 46,  53,  52,  65,
-    143, 111, 117, 118, 119, 120, 121, 128, 245, 156, 70,  63,  105, 66,  107, 55,  193};
-static const uint16_t left_eye[71] = {
-    263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398, 359, 255,
-    339, 254, 253, 252, 256, 341, 463, 467, 260, 259, 257, 258, 286, 414, 446, 261, 448, 449,
-    450, 451, 452, 453, 464, 342, 445, 444, 443, 442, 441, 413, 265, 353, 276, 283, 282, 295,
-    372, 340, 346, 347, 348, 349, 350, 357, 465, 383, 300, 293, 334, 296, 336, 285, 417};
-static const uint16_t right_iris[5] = {468, 469, 470, 471, 472}, left_iris[5] = {473, 474, 475, 476, 477};
-
-/* MediaPipe's "left eye" is the one on the left of an unmirrored picture: the subject's right. */
-static const struct {
-    const char *output;
-    const uint16_t *index;
-    int n;
-} parts[5] = {{"output_lips", lips, 80},
-              {"output_left_eye", right_eye, 71},
-              {"output_right_eye", left_eye, 71},
-              {"output_left_iris", right_iris, 5},
-              {"output_right_iris", left_iris, 5}};
-
-struct pz_landmarker {
-    struct pz_log *log;
-    struct pz_plan *plan;
-    int n;
-    struct pz_session **sessions;
-    struct pz_crop_scratch *scratch;
-};
-
-static bool fits(struct pz_session *s)
+enum pz_status pz_landmarker_create(enum pz_face_kind kind, const char *models_dir, int n_sessions,
+                                    struct pz_log *log, struct pz_landmarker **l)
 {
-    struct pz_view in = pz_session_input(s, NULL, 0), mesh = pz_session_output(s, "output_mesh_identity", 0),
-                   flag = pz_session_output(s, "conv_faceflag", 0);
-    bool ok = in.data && mesh.data && flag.data && pz_shape_count(&in.shape) == SIDE * SIDE * 3 &&
-              pz_shape_count(&mesh.shape) == 3 * MESH && pz_shape_count(&flag.shape) == 1;
-    for (int i = 0; i < 5; i++) {
-        struct pz_view v = pz_session_output(s, parts[i].output, 0);
-        ok = ok && v.data && pz_shape_count(&v.shape) == 2 * (size_t)parts[i].n;
+    *l = NULL;
+    switch (pz_face_kind_resolve(kind, models_dir)) {
+    default:
+        return pz_mesh_create(models_dir, n_sessions, log, l);
     }
-    return ok;
 }
 
-enum pz_status pz_landmarker_create(const char *model_path, int n_sessions, struct pz_log *log,
-                                    struct pz_landmarker **out)
+void pz_landmarker_destroy(struct pz_landmarker **l)
 {
-    enum pz_status st = PZ_OK;
-    struct pz_graph *g = NULL;
-    *out = NULL;
-    struct pz_landmarker *l = pz_calloc(1, sizeof *l);
-    if (!l)
-        return pz_fail(log, PZ_ERR_NOMEM, "no memory for the face mesh");
-    l->log = log;
-    l->n = n_sessions;
-    l->sessions = pz_calloc((size_t)n_sessions, sizeof *l->sessions);
-    l->scratch = pz_calloc((size_t)n_sessions, sizeof *l->scratch);
-    if (!l->sessions || !l->scratch) {
-        st = pz_fail(log, PZ_ERR_NOMEM, "no memory for the face mesh");
-        goto fail;
-    }
-    PZ_TRY(pz_tflite_load(log, model_path, &g));
-    PZ_TRY(pz_plan_create(&g, &pz_plan_default, log, &l->plan));
-    for (int i = 0; i < n_sessions; i++)
-        PZ_TRY(pz_session_create(l->plan, log, &l->sessions[i]));
-    if (!fits(l->sessions[0])) {
-        st = pz_fail(log, PZ_ERR_WEIGHTS, "'%s' is not the face mesh with attention", model_path);
-        goto fail;
-    }
-    *out = l;
-    return PZ_OK;
-fail:
-    pz_landmarker_destroy(&l);
-    return st == PZ_ERR_FORMAT || st == PZ_ERR_UNSUPPORTED ? PZ_ERR_WEIGHTS : st;
+    if (l && *l)
+        (*l)->destroy(*l);
+    if (l)
+        *l = NULL;
 }
 
 enum pz_status pz_landmarker_profile(struct pz_landmarker *l, struct pz_profile *p)
 {
-    enum pz_status st = PZ_OK;
-    for (int i = 0; i < l->n && st >= PZ_OK; i++)
-        st = pz_session_profile(l->sessions[i], p, "face mesh");
-    return st;
-}
-
-void pz_landmarker_destroy(struct pz_landmarker **lp)
-{
-    if (!lp || !*lp)
-        return;
-    struct pz_landmarker *l = *lp;
-    for (int i = 0; i < l->n; i++) {
-        if (l->sessions)
-            pz_session_destroy(&l->sessions[i]);
-        if (l->scratch)
-            pz_crop_scratch_free(&l->scratch[i]);
-    }
-    pz_free(l->sessions);
-    pz_free(l->scratch);
-    pz_plan_destroy(&l->plan);
-    pz_free(l);
-    *lp = NULL;
+    return l->profile(l, p);
 }
 
 enum pz_status pz_landmarker_run(struct pz_landmarker *l, int session, const struct pz_picture *pic,
-                                 const struct pz_face_rect *roi, struct pz_pool *pool, float (*xyz)[3],
-                                 float *presence)
+                                 const struct pz_face_rect *roi, struct pz_pool *pool,
+                                 struct pz_face_points *out)
 {
-    struct pz_session *s = l->sessions[session];
-    enum pz_status st = pz_face_crop(pic, roi, 0, 1, false, &l->scratch[session],
-                                     pz_session_input(s, NULL, 0).data, SIDE, SIDE);
-    if (st < PZ_OK)
-        return pz_fail(l->log, st, "no memory to crop a face");
-    pz_session_run(s, pool);
-    const float *mesh = pz_session_output(s, "output_mesh_identity", 0).data;
-    memcpy(xyz, mesh, MESH * sizeof *xyz);
-    for (int p = 0; p < 5; p++) {
-        const float *v = pz_session_output(s, parts[p].output, 0).data;
-        float z = 0;
-        for (int i = 0; i < 16; i++) /* the eye's own contour gives the iris its depth */
-            z += p < 3 ? 0 : mesh[3 * (p == 3 ? right_eye[i] : left_eye[i]) + 2] / 16;
-        for (int i = 0; i < parts[p].n; i++) {
-            float *q = xyz[parts[p].index[i]];
-            q[0] = v[2 * i];
-            q[1] = v[2 * i + 1];
-            q[2] = p < 3 ? q[2] : z;
-        }
-    }
+    return l->run(l, session, pic, roi, pool, out);
+}
+
+struct pz_face_rect pz_landmarker_roi(const struct pz_landmarker *l, const float (*xyz)[3])
+{
+    return l->roi(xyz);
+}
+
+struct pz_face_rect pz_landmarker_roi_first(const struct pz_landmarker *l, const struct pz_face_detection *d)
+{
+    return l->roi_first(d);
+}
+
+bool pz_landmarker_measures(const struct pz_landmarker *l)
+{
+    return l->measures;
+}
+
+bool pz_landmarker_steady(const struct pz_landmarker *l)
+{
+    return l->steady;
+}
+
+void pz_face_points_box(const float (*xyz)[3], float box[4])
+{
+    box[0] = box[1] = INFINITY;
+    box[2] = box[3] = -INFINITY;
     for (int i = 0; i < PZ_FACE_MESH_POINTS; i++) {
-        float x, y;
-        pz_face_rect_point(roi, xyz[i][0] / SIDE, xyz[i][1] / SIDE, &x, &y);
-        xyz[i][0] = x;
-        xyz[i][1] = y;
-        xyz[i][2] *= roi->w / SIDE;
-        if (!isfinite(x + y + xyz[i][2])) { /* a device fault must not travel on as a face */
-            *presence = 0;
-            return PZ_OK;
-        }
-    }
-    const float *flag = pz_session_output(s, "conv_faceflag", 0).data;
-    *presence = 1 / (1 + expf(-fminf(fmaxf(flag[0], -100), 100)));
-    return PZ_OK;
-}
-
-static struct pz_face_rect square(const float box[4], const float *right, const float *left)
-{
-    float side = 1.5f * fmaxf(box[2] - box[0], box[3] - box[1]);
-    return (struct pz_face_rect){(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, side, side,
-                                 atan2f(left[1] - right[1], left[0] - right[0])};
-}
-
-struct pz_face_rect pz_face_roi_from_points(const float (*xyz)[3])
-{
-    float box[4] = {xyz[0][0], xyz[0][1], xyz[0][0], xyz[0][1]};
-    for (int i = 1; i < PZ_FACE_MESH_POINTS; i++) {
         box[0] = fminf(box[0], xyz[i][0]);
         box[1] = fminf(box[1], xyz[i][1]);
         box[2] = fmaxf(box[2], xyz[i][0]);
         box[3] = fmaxf(box[3], xyz[i][1]);
     }
-    return square(box, xyz[33], xyz[263]);
-}
-
-struct pz_face_rect pz_face_roi_from_box(const float box[4], const float eye[2][2])
-{
-    return square(box, eye[0], eye[1]);
 }

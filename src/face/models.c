@@ -1,32 +1,43 @@
-/* Look-up of weight files. Never downloads. */
+/* Names of the kinds, and the look-up of weight files. Never downloads. */
 #include "face/models.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 
-/* The folder that is meant, on the heap. */
-static char *folder(const char *models_dir)
+static const char *const names[] = {"auto", "embedded", "mediapipe", "mtcnn"};
+
+bool pz_face_kind_find(const char *name, enum pz_face_kind *kind)
 {
-    const char *env = getenv("PERSONALIZE_MODELS"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (models_dir)
-        return pz_strdup(models_dir);
-    if (env && env[0])
-        return pz_strdup(env);
-    if (cache && cache[0])
-        return pz_asprintf("%s/personalize/models", cache);
-    return pz_asprintf("%s/.cache/personalize/models", home && home[0] ? home : "/root");
+    *kind = PZ_FACE_AUTO;
+    for (size_t i = 0; name && i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *kind = (enum pz_face_kind)i;
+            return true;
+        }
+    return !name;
 }
 
-enum pz_status pz_face_model_path(const char *models_dir, const char *name, struct pz_log *log, char **path)
+const char *pz_face_kind_name(enum pz_face_kind kind)
 {
-    char *dir = folder(models_dir);
+    return names[kind];
+}
+
+enum pz_face_kind pz_face_kind_resolve(enum pz_face_kind kind, const char *models_dir)
+{
+    return kind == PZ_FACE_AUTO ? PZ_FACE_MEDIAPIPE : kind;
+}
+
+enum pz_status pz_face_model_path(const char *models_dir, const char *folder, const char *name,
+                                  struct pz_log *log, char **path)
+{
+    char *dir = pz_weights_dir(models_dir);
     *path = NULL;
     if (!dir)
         return pz_fail(log, PZ_ERR_NOMEM, "no memory for a path");
     for (int i = 0; i < 2; i++) {
-        char *p = pz_asprintf("%s/%s%s", dir, i ? "" : "mediapipe/", name);
+        char *p = pz_asprintf("%s/%s%s%s", dir, i ? "" : folder, i ? "" : "/", name);
         if (p && pz_file_exists(p)) {
             *path = p;
             pz_free(dir);
@@ -34,9 +45,13 @@ enum pz_status pz_face_model_path(const char *models_dir, const char *name, stru
         }
         pz_free(p);
     }
-    enum pz_status st = pz_fail(
-        log, PZ_ERR_WEIGHTS,
-        "the face model '%s' is not in '%s/mediapipe': fetch it with scripts/fetch-mediapipe", name, dir);
+    enum pz_status st =
+        strcmp(folder, "mediapipe") == 0
+            ? pz_fail(log, PZ_ERR_WEIGHTS,
+                      "the face model '%s' is not in '%s/mediapipe': fetch it with "
+                      "scripts/fetch-mediapipe",
+                      name, dir)
+            : pz_fail(log, PZ_ERR_WEIGHTS, "the face model '%s' is not in '%s/%s'", name, dir, folder);
     pz_free(dir);
     return st;
 }

@@ -81,7 +81,7 @@ static enum pz_status mean_pass(struct solver *s, bool by_axes)
         enum pz_status st = read_at(s, i, &s->rec[0]);
         if (st < PZ_OK)
             return st;
-        const float(*xyz)[3] = (const float(*)[3])s->rec[0].xyz;
+        const float(*xyz)[3] = (const float(*)[3])s->rec[0].points.xyz;
         if (by_axes)
             pz_head_fit_axes(xyz, &f);
         else
@@ -119,8 +119,8 @@ static enum pz_status pose_pass(struct solver *s)
         struct entry *e = &s->e[i];
         e->frame = s->rec[0].frame;
         e->run = s->rec[0].run;
-        pz_head_fit_points((const float(*)[3])s->mean->p, (const float(*)[3])s->rec[0].xyz, s->topo->rigid,
-                           NULL, s->topo->n_rigid, &e->raw);
+        pz_head_fit_points((const float(*)[3])s->mean->p, (const float(*)[3])s->rec[0].points.xyz,
+                           s->topo->rigid, NULL, s->topo->n_rigid, &e->raw);
     }
     return PZ_OK;
 }
@@ -243,7 +243,7 @@ static enum pz_status load_window(struct solver *s, int64_t i)
     int slot = (int)(i % (2 * WINDOW + 1));
     enum pz_status st = read_at(s, i, &s->rec[slot]);
     for (int p = 0; st == PZ_OK && p < N; p++)
-        pz_head_from_px(&s->e[i].raw, s->rec[slot].xyz[p], s->head[slot].p[p]);
+        pz_head_from_px(&s->e[i].raw, s->rec[slot].points.xyz[p], s->head[slot].p[p]);
     return st;
 }
 
@@ -272,16 +272,13 @@ static void filter_points(struct solver *s, int64_t i)
 
 /* Fill a record from filtered head points and a pose. */
 static void compose(const struct solver *s, const struct point_set *head, const struct pz_head_fit *f,
-                    float roi_side, struct pz_face *o)
+                    const struct pz_raw_face *r, struct pz_face *o)
 {
     o->n_points = N;
     pz_head_pose(f, &o->pose);
     o->interocular = f->scale;
     o->residual = f->residual;
-    float px = roi_side / 192, turn = fabsf(o->pose.yaw) / 30;
-    bool rim[N] = {false};
-    for (int i = 0; i < s->topo->n_oval; i++)
-        rim[s->topo->oval[i]] = true;
+    float turn = r->measures ? 0 : fabsf(o->pose.yaw) / 30;
     o->box[0] = o->box[1] = INFINITY;
     o->box[2] = o->box[3] = -INFINITY;
     for (int p = 0; p < N; p++) {
@@ -291,11 +288,9 @@ static void compose(const struct solver *s, const struct point_set *head, const 
         o->box[1] = fminf(o->box[1], q[1]);
         o->box[2] = fmaxf(o->box[2], q[0]);
         o->box[3] = fmaxf(o->box[3], q[1]);
-        /* half a network pixel where the net looks twice, one elsewhere, two along the contour; the far side
-         * of a turned head is guessed rather than seen */
-        float base = s->is_lip[p] || p >= 468 ? 0.5f : rim[p] ? 2 : 1;
+        /* the far side of a turned head is guessed rather than seen */
         float far = head->p[p][0] * (o->pose.yaw > 0 ? 1 : -1) > 0.1f ? 1 + turn : 1;
-        o->sigma[p] = base * px * far;
+        o->sigma[p] = r->points.sigma[p] * far;
     }
     float gap = 0;
     for (int i = 0; i < LIP_GAP_PAIRS; i++)
@@ -312,7 +307,8 @@ static enum pz_status put(struct solver *s, FILE *out, int64_t *written)
 }
 
 /* Frames between the last record and the next one: halfway points and poses. */
-static enum pz_status bridge(struct solver *s, int64_t i, float roi_side, FILE *out, int64_t *written)
+static enum pz_status bridge(struct solver *s, int64_t i, const struct pz_raw_face *r, FILE *out,
+                             int64_t *written)
 {
     const struct entry *a = &s->e[i - 1], *b = &s->e[i];
     struct pz_face next = *s->out;
@@ -334,7 +330,7 @@ static enum pz_status bridge(struct solver *s, int64_t i, float roi_side, FILE *
                                    .score = fminf(s->last->score, next.score),
                                    .sharpness = fminf(s->last->sharpness, next.sharpness),
                                    .covered = fmaxf(s->last->covered, next.covered)};
-        compose(s, mix, &fit, roi_side, s->out);
+        compose(s, mix, &fit, r, s->out);
         for (int p = 0; p < N; p++)
             s->out->sigma[p] *= 2;
         enum pz_status st = put(s, out, written);
@@ -372,13 +368,13 @@ static enum pz_status point_pass(struct solver *s, FILE *out, int64_t *written)
         filter_points(s, i);
         *s->out = (struct pz_face){.frame = r->frame,
                                    .present = 1,
-                                   .score = r->presence,
+                                   .score = r->points.presence,
                                    .sharpness = r->sharpness,
                                    .covered = pz_face_usual_covered(s->usual, &r->look)};
-        compose(s, s->now, &s->e[i].smooth, r->roi_side, s->out);
+        compose(s, s->now, &s->e[i].smooth, r, s->out);
         int64_t gap = i > 0 ? s->e[i].frame - s->e[i - 1].frame - 1 : 0;
         if (gap > 0 && gap <= PZ_TRACK_BRIDGE && s->e[i].run == s->e[i - 1].run)
-            PZ_TRY(bridge(s, i, r->roi_side, out, written));
+            PZ_TRY(bridge(s, i, r, out, written));
         PZ_TRY(put(s, out, written));
         *s->last = *s->out;
         struct point_set *t = s->before;

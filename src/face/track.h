@@ -10,16 +10,22 @@
 #define PZ_FACE_TRACK_H
 
 #include "face/face.h"
+#include "face/models.h"
 
 /* ---- making
  * ------------------------------------------------------------------------------------------------ */
 
 struct pz_face_tracker;
 
-/** Load detector and landmarker. `models_dir` NULL = $PERSONALIZE_MODELS, else the user's cache. Errors:
- * WEIGHTS (missing; the line says which command fetches them), NOMEM. */
-PZ_NODISCARD enum pz_status pz_face_tracker_create(const char *models_dir, const struct pz_job *job,
-                                                   struct pz_face_tracker **t);
+struct pz_face_tracker_params {
+    enum pz_face_kind kind; /**< whose networks */
+    const char *models_dir; /**< NULL = $PERSONALIZE_MODELS, else the user's cache */
+};
+
+/** Load detector and landmarker; `p` NULL = all usual. Errors: WEIGHTS (missing; the line says which command
+ * fetches them), NOMEM. */
+PZ_NODISCARD enum pz_status pz_face_tracker_create(const struct pz_face_tracker_params *p,
+                                                   const struct pz_job *job, struct pz_face_tracker **t);
 void pz_face_tracker_destroy(struct pz_face_tracker **t);
 
 /** Look at frame `frame` (greater than the last one pushed). The picture is not kept. Errors: NOMEM, WRITE

@@ -22,10 +22,11 @@ struct pz_track_header {
 /** What is kept of one face in one frame while pushing. */
 struct pz_raw_face {
     int64_t frame;
-    int32_t run; /**< counts the jumps before this frame: gaps are bridged within one run only */
-    float presence, roi_side, sharpness;
+    int32_t run;   /**< counts the jumps before this frame: gaps are bridged within one run only */
+    bool measures; /**< points.sigma is the network's own word */
+    float sharpness;
     struct pz_face_look look;
-    float xyz[PZ_FACE_MESH_POINTS][3];
+    struct pz_face_points points;
 };
 
 /** Solve one person's raw records (a file of `n` struct pz_raw_face) and stream struct pz_face records to

@@ -15,7 +15,6 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "face/detector.h"
-#include "face/models.h"
 #include "face/topology.h"
 #include "face/track_impl.h"
 
@@ -54,26 +53,19 @@ struct pz_face_tracker {
     int searches, since_search;
 };
 
-static enum pz_status load_models(struct pz_face_tracker *t, const char *models_dir)
+static enum pz_status load_models(struct pz_face_tracker *t, const struct pz_face_tracker_params *p)
 {
-    char *a = NULL, *b = NULL;
-    enum pz_status st = pz_face_model_path(models_dir, "face_detection_short_range.tflite", t->job.log, &a);
+    enum pz_status st = pz_face_detector_create(p->kind, p->models_dir, t->job.log, &t->detector);
     if (st == PZ_OK)
-        st = pz_face_model_path(models_dir, "face_landmark_with_attention.tflite", t->job.log, &b);
-    if (st == PZ_OK)
-        st = pz_face_detector_create(a, t->job.log, &t->detector);
-    if (st == PZ_OK)
-        st = pz_landmarker_create(b, MAX_PERSONS, t->job.log, &t->landmarker);
+        st = pz_landmarker_create(p->kind, p->models_dir, MAX_PERSONS, t->job.log, &t->landmarker);
     if (st == PZ_OK)
         st = pz_face_detector_profile(t->detector, t->job.profile);
     if (st == PZ_OK)
         st = pz_landmarker_profile(t->landmarker, t->job.profile);
-    pz_free(a);
-    pz_free(b);
     return st;
 }
 
-enum pz_status pz_face_tracker_create(const char *models_dir, const struct pz_job *job,
+enum pz_status pz_face_tracker_create(const struct pz_face_tracker_params *p, const struct pz_job *job,
                                       struct pz_face_tracker **out)
 {
     *out = NULL;
@@ -82,7 +74,7 @@ enum pz_status pz_face_tracker_create(const char *models_dir, const struct pz_jo
         return pz_fail(job ? job->log : NULL, PZ_ERR_NOMEM, "no memory for the face tracker");
     if (job)
         t->job = *job;
-    enum pz_status st = load_models(t, models_dir);
+    enum pz_status st = load_models(t, p ? p : &(struct pz_face_tracker_params){0});
     if (st < PZ_OK)
         pz_face_tracker_destroy(&t);
     *out = t;
@@ -145,37 +137,26 @@ static float mouth_sharpness(const struct pz_picture *pic, const float (*xyz)[3]
 static bool measure(struct pz_face_tracker *t, int i, const struct pz_picture *pic, struct pz_pool *pool)
 {
     struct person *p = &t->persons[i];
-    p->st = pz_landmarker_run(t->landmarker, i, pic, &p->roi, pool, p->rec.xyz, &p->rec.presence);
-    return p->st == PZ_OK && p->rec.presence >= MIN_PRESENCE;
-}
-
-static void box_of(const float (*xyz)[3], float box[4])
-{
-    box[0] = box[1] = INFINITY;
-    box[2] = box[3] = -INFINITY;
-    for (int i = 0; i < PZ_FACE_MESH_POINTS; i++) {
-        box[0] = fminf(box[0], xyz[i][0]);
-        box[1] = fminf(box[1], xyz[i][1]);
-        box[2] = fmaxf(box[2], xyz[i][0]);
-        box[3] = fmaxf(box[3], xyz[i][1]);
-    }
+    p->st = pz_landmarker_run(t->landmarker, i, pic, &p->roi, pool, &p->rec.points);
+    return p->st == PZ_OK && p->rec.points.presence >= MIN_PRESENCE;
 }
 
 /* Take the measured points as this frame's record. */
-static void accept(struct person *p)
+static void accept(struct pz_face_tracker *t, struct person *p)
 {
-    box_of((const float(*)[3])p->rec.xyz, p->box);
-    p->rec.roi_side = p->roi.w;
-    p->roi = pz_face_roi_from_points((const float(*)[3])p->rec.xyz);
+    const float(*xyz)[3] = (const float(*)[3])p->rec.points.xyz;
+    pz_face_points_box(xyz, p->box);
+    p->roi = pz_landmarker_roi(t->landmarker, xyz);
     p->live = true;
 }
 
 static enum pz_status store(struct pz_face_tracker *t, struct person *p, int64_t frame,
                             const struct pz_picture *pic)
 {
-    const float(*xyz)[3] = (const float(*)[3])p->rec.xyz;
+    const float(*xyz)[3] = (const float(*)[3])p->rec.points.xyz;
     p->rec.frame = frame;
     p->rec.run = t->run;
+    p->rec.measures = pz_landmarker_measures(t->landmarker);
     p->rec.sharpness = mouth_sharpness(pic, xyz);
     pz_face_look_take(pic, xyz, &p->rec.look);
     if (p->n == p->cap) {
@@ -237,7 +218,7 @@ static enum pz_status follow(struct pz_face_tracker *t, const struct pz_picture 
         if (p->st < PZ_OK)
             return p->st;
         if (j.found[k]) {
-            accept(p);
+            accept(t, p);
         } else {
             p->live = false;
             *lost = true;
@@ -300,15 +281,15 @@ static enum pz_status welcome(struct pz_face_tracker *t, const struct pz_picture
     i = fresh ? t->n_persons : i;
     struct person *p = &t->persons[i];
     struct person before = *p;
-    p->roi = pz_face_roi_from_box(d->box, (const float(*)[2])d->eye);
+    p->roi = pz_landmarker_roi_first(t->landmarker, d);
     bool found = measure(t, i, pic, t->job.pool);
     if (found) { /* once more from its own points: the detector's box is coarse */
-        p->roi = pz_face_roi_from_points((const float(*)[3])p->rec.xyz);
+        p->roi = pz_landmarker_roi(t->landmarker, (const float(*)[3])p->rec.points.xyz);
         found = measure(t, i, pic, t->job.pool);
     }
     enum pz_status st = p->st;
     float box[4];
-    box_of((const float(*)[3])p->rec.xyz, box);
+    pz_face_points_box((const float(*)[3])p->rec.points.xyz, box);
     if (st < PZ_OK || !found || known(t, box)) {
         *p = before;
         return st;
@@ -320,7 +301,7 @@ static enum pz_status welcome(struct pz_face_tracker *t, const struct pz_picture
                            strerror(errno));
         t->n_persons++;
     }
-    accept(p);
+    accept(t, p);
     return PZ_OK;
 }
 

@@ -94,8 +94,8 @@ static enum pz_status find_faces(struct pz_evaluate *e)
     enum pz_status st = PZ_ERR_NOMEM;
     if (!path)
         return st;
-    st = pz_film_find_faces(e->r->video, e->info, &all, 1, e->r->face, e->p->models_dir, &e->p->job, path,
-                            &found);
+    const struct pz_face_tracker_params faces = pz_pipeline_faces(e->p);
+    st = pz_film_find_faces(e->r->video, e->info, &all, 1, e->r->face, &faces, &e->p->job, path, &found);
     if (st == PZ_OK)
         st = pz_face_track_open(path, e->p->job.log, &e->track);
     pz_free(path);

@@ -171,8 +171,8 @@ static enum pz_status track_film(struct pair *x, const char *path, const struct 
     if (fd < 0)
         return pz_fail(x->p->job.log, PZ_ERR_WRITE, "cannot make a temporary file");
     close(fd);
-    enum pz_status st =
-        pz_film_find_faces(path, info, &all, 1, x->r->face, x->p->models_dir, &x->p->job, name, &found);
+    const struct pz_face_tracker_params faces = pz_pipeline_faces(x->p);
+    enum pz_status st = pz_film_find_faces(path, info, &all, 1, x->r->face, &faces, &x->p->job, name, &found);
     if (st == PZ_OK)
         st = pz_face_track_open(name, x->p->job.log, track);
     unlink(name); /* an open track keeps its mapping */

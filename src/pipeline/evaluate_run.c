@@ -363,7 +363,8 @@ static enum pz_status open_run(struct run *x, struct pz_speech_span *span, void 
     enum pz_status st;
     params.seed = job->seed;
     PZ_TRY(pz_paste_create(&params, &x->paste));
-    PZ_TRY(pz_face_tracker_create(e->p->models_dir, job, &x->tracker));
+    const struct pz_face_tracker_params faces = pz_pipeline_faces(e->p);
+    PZ_TRY(pz_face_tracker_create(&faces, job, &x->tracker));
     PZ_TRY(pz_reader_open(e->r->video, e->info, job, &x->reader));
     PZ_TRY(make_span(x, span));
     double t0 = pz_now();

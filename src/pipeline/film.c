@@ -102,8 +102,8 @@ int64_t pz_film_frame_at(const struct pz_film_info *info, double seconds)
 
 enum pz_status pz_film_find_faces(const char *path, const struct pz_film_info *info,
                                   const struct pz_frame_span *spans, int n_spans, const char *choice,
-                                  const char *models_dir, const struct pz_job *job, const char *track_path,
-                                  struct pz_film_faces *out)
+                                  const struct pz_face_tracker_params *faces, const struct pz_job *job,
+                                  const char *track_path, struct pz_film_faces *out)
 {
     enum pz_status st = PZ_OK;
     struct pz_reader *reader = NULL;
@@ -112,7 +112,7 @@ enum pz_status pz_film_find_faces(const char *path, const struct pz_film_info *i
     *out = (struct pz_film_faces){.track = -1};
     for (int s = 0; s < n_spans; s++)
         total += spans[s].last - spans[s].first;
-    PZ_TRY(pz_face_tracker_create(models_dir, job, &tracker));
+    PZ_TRY(pz_face_tracker_create(faces, job, &tracker));
     PZ_TRY(pz_reader_open(path, info, job, &reader));
     for (int s = 0; s < n_spans; s++) {
         for (int64_t i = spans[s].first; i < spans[s].last; i++, done++) {

@@ -58,7 +58,7 @@ struct pz_film_faces {
  * UNUSABLE (no face; several and no choice), USAGE (no such index), WEIGHTS, those of the reader, WRITE. */
 PZ_NODISCARD enum pz_status pz_film_find_faces(const char *path, const struct pz_film_info *info,
                                                const struct pz_frame_span *spans, int n_spans,
-                                               const char *choice, const char *models_dir,
+                                               const char *choice, const struct pz_face_tracker_params *faces,
                                                const struct pz_job *job, const char *track_path,
                                                struct pz_film_faces *out);
 

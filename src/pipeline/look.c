@@ -126,7 +126,8 @@ static enum pz_status check_faces(struct pz_pipeline *p, const struct pz_prepare
     close(fd);
     int n = spread(info, spans, CHECK_MAX_FRAMES / 10);
     double t0 = pz_now();
-    st = pz_film_find_faces(r->video, info, spans, n, r->face, p->models_dir, &p->job, path, &faces);
+    const struct pz_face_tracker_params whose = pz_pipeline_faces(p);
+    st = pz_film_find_faces(r->video, info, spans, n, r->face, &whose, &p->job, path, &faces);
     if (st == PZ_ERR_UNUSABLE) {
         char why[512];
         pz_log_last_error(p->job.log, why, sizeof why);

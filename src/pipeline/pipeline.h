@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "base/job.h"
-#include "face/face.h"
+#include "face/track.h"
 #include "lipsync/engine.h"
 #include "media/media.h"
 #include "pipeline/template.h"
@@ -114,6 +114,14 @@ PZ_NODISCARD enum pz_status pz_pipeline_check(struct pz_pipeline *p, const struc
  *  Errors: USAGE (unknown name, listing the known ones). */
 PZ_NODISCARD enum pz_status pz_pipeline_engine(struct pz_pipeline *p, const char *name,
                                                const struct pz_engine_vtable **engine);
+
+/** Whose networks look for faces. Borrows the pipeline's strings; "s3fd" is wav2lip's own matter. */
+static inline struct pz_face_tracker_params pz_pipeline_faces(const struct pz_pipeline *p)
+{
+    struct pz_face_tracker_params f = {.models_dir = p->models_dir};
+    (void)pz_face_kind_find(p->face_detector, &f.kind);
+    return f;
+}
 
 /** What an engine is opened or prepared with. Borrows the pipeline's strings. */
 static inline struct pz_engine_open_params pz_pipeline_open_params(const struct pz_pipeline *p,

@@ -480,8 +480,8 @@ static enum pz_status fill_folder(struct pz_pipeline *p, const struct pz_prepare
         }
         pz_prepare_window(info, d, &w0, &w1);
         int n = look_spans(info, d, w0, w1, spans);
-        PZ_TRY(pz_film_find_faces(film_path, info, spans, n, r->face, p->models_dir, &p->job, track_path,
-                                  &faces));
+        const struct pz_face_tracker_params whose = pz_pipeline_faces(p);
+        PZ_TRY(pz_film_find_faces(film_path, info, spans, n, r->face, &whose, &p->job, track_path, &faces));
         PZ_TRY(pz_face_track_open(track_path, p->job.log, &track));
         d->face_detector = pz_strdup(p->face_detector ? p->face_detector : "mediapipe");
         d->face_track = faces.track;

@@ -1,0 +1,142 @@
+/* BlazeFace: letterbox, 896 anchors, decoding, weighted non-maximum suppression over all passes together. */
+#include "face/detector_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "tensor/plan.h"
+#include "tensor/profile.h"
+#include "weights/tflite.h"
+
+#define SIDE 128
+#define ANCHORS 896
+#define MIN_SCORE 0.5f
+#define NMS_IOU 0.3f
+#define MAX_CANDIDATES 256
+
+struct blazeface {
+    struct pz_face_detector base;
+    struct pz_log *log;
+    struct pz_plan *plan;
+    struct pz_session *session;
+    struct pz_crop_scratch scratch;
+    float anchors[ANCHORS][2];
+    struct pz_face_detection candidates[MAX_CANDIDATES];
+    int n_candidates;
+};
+
+/* 2 anchors per cell of the 16×16 map, then 6 per cell of the 8×8 map; all of size 1. */
+static void make_anchors(float a[ANCHORS][2])
+{
+    static const int grids[2][2] = {{16, 2}, {8, 6}};
+    int n = 0;
+    for (int g = 0; g < 2; g++)
+        for (int y = 0; y < grids[g][0]; y++)
+            for (int x = 0; x < grids[g][0]; x++)
+                for (int k = 0; k < grids[g][1]; k++, n++) {
+                    a[n][0] = ((float)x + 0.5f) / (float)grids[g][0];
+                    a[n][1] = ((float)y + 0.5f) / (float)grids[g][0];
+                }
+}
+
+static void destroy(struct pz_face_detector *base)
+{
+    struct blazeface *d = (struct blazeface *)base;
+    pz_session_destroy(&d->session);
+    pz_plan_destroy(&d->plan);
+    pz_crop_scratch_free(&d->scratch);
+    pz_free(d);
+}
+
+static enum pz_status profile(struct pz_face_detector *base, struct pz_profile *p)
+{
+    return pz_session_profile(((struct blazeface *)base)->session, p, "face boxes");
+}
+
+/* One pass over the part of the picture inside `box`. */
+static enum pz_status pass(struct blazeface *d, const struct pz_picture *pic, const float box[4],
+                           struct pz_pool *pool)
+{
+    float w = box[2] - box[0], h = box[3] - box[1], side = fmaxf(w, h);
+    struct pz_face_rect r = {(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, side, side, 0};
+    float *in = pz_session_input(d->session, NULL, 0).data;
+    enum pz_status st = pz_face_crop(pic, &r, -1, 1, true, &d->scratch, in, SIDE, SIDE);
+    if (st < PZ_OK)
+        return pz_fail(d->log, st, "no memory to look for faces");
+    pz_session_run(d->session, pool);
+    const float *raw = pz_session_output(d->session, "regressors", 0).data;
+    const float *score = pz_session_output(d->session, "classificators", 0).data;
+    float x0 = r.cx - side / 2, y0 = r.cy - side / 2;
+    for (int i = 0; i < ANCHORS && d->n_candidates < MAX_CANDIDATES; i++) {
+        float s = 1 / (1 + expf(-fminf(fmaxf(score[i], -100), 100)));
+        if (!(s >= MIN_SCORE))
+            continue;
+        const float *q = raw + 16 * i, *a = d->anchors[i];
+        float cx = q[0] / SIDE + a[0], cy = q[1] / SIDE + a[1], bw = q[2] / SIDE, bh = q[3] / SIDE;
+        struct pz_face_detection c = {.score = s};
+        c.box[0] = x0 + side * (cx - bw / 2);
+        c.box[1] = y0 + side * (cy - bh / 2);
+        c.box[2] = x0 + side * (cx + bw / 2);
+        c.box[3] = y0 + side * (cy + bh / 2);
+        for (int k = 0; k < 2; k++) {
+            c.eye[k][0] = x0 + side * (q[4 + 2 * k] / SIDE + a[0]);
+            c.eye[k][1] = y0 + side * (q[5 + 2 * k] / SIDE + a[1]);
+        }
+        if (isfinite(c.box[0] + c.box[1] + c.box[2] + c.box[3]) && bw > 0 && bh > 0)
+            d->candidates[d->n_candidates++] = c;
+    }
+    return PZ_OK;
+}
+
+static enum pz_status run(struct pz_face_detector *base, const struct pz_picture *pic, bool tiles,
+                          struct pz_pool *pool, struct pz_face_detection *out, int *n)
+{
+    struct blazeface *d = (struct blazeface *)base;
+    enum pz_status st = PZ_OK;
+    float box[4];
+    d->n_candidates = 0;
+    for (int i = 0; st == PZ_OK && pz_face_part(pic, tiles, i, box); i++)
+        st = pass(d, pic, box, pool);
+    if (st == PZ_OK)
+        *n = pz_face_suppress(d->candidates, d->n_candidates, NMS_IOU, out);
+    return st;
+}
+
+static enum pz_status load(struct blazeface *d, const char *path)
+{
+    enum pz_status st = PZ_OK;
+    struct pz_graph *g = NULL;
+    PZ_TRY(pz_tflite_load(d->log, path, &g));
+    PZ_TRY(pz_plan_create(&g, &pz_plan_default, d->log, &d->plan));
+    PZ_TRY(pz_session_create(d->plan, d->log, &d->session));
+    struct pz_view in = pz_session_input(d->session, NULL, 0),
+                   boxes = pz_session_output(d->session, "regressors", 0),
+                   scores = pz_session_output(d->session, "classificators", 0);
+    if (!in.data || !boxes.data || !scores.data || pz_shape_count(&in.shape) != SIDE * SIDE * 3 ||
+        pz_shape_count(&boxes.shape) != ANCHORS * 16 || pz_shape_count(&scores.shape) != ANCHORS)
+        st = pz_fail(d->log, PZ_ERR_WEIGHTS, "'%s' is not the short-range face detector", path);
+fail:
+    return st == PZ_ERR_FORMAT || st == PZ_ERR_UNSUPPORTED ? PZ_ERR_WEIGHTS : st;
+}
+
+enum pz_status pz_blazeface_create(const char *models_dir, struct pz_log *log, struct pz_face_detector **out)
+{
+    char *path = NULL;
+    enum pz_status st =
+        pz_face_model_path(models_dir, "mediapipe", "face_detection_short_range.tflite", log, &path);
+    struct blazeface *d = st == PZ_OK ? pz_calloc(1, sizeof *d) : NULL;
+    if (st == PZ_OK && !d)
+        st = pz_fail(log, PZ_ERR_NOMEM, "no memory for the face detector");
+    if (st == PZ_OK) {
+        d->base = (struct pz_face_detector){destroy, profile, run};
+        d->log = log;
+        make_anchors(d->anchors);
+        st = load(d, path);
+        *out = &d->base;
+    }
+    if (st < PZ_OK)
+        pz_face_detector_destroy(out);
+    pz_free(path);
+    return st;
+}
