@@ -625,6 +625,7 @@ enum pz_status pz_session_run(struct pz_session *s, struct pz_pool *pool)
 {
     if (s->cuda)
         return pz_cuda_session_run(s);
+    pz_session_bring_joints(s);
     if (s->host)
         pz_half_bring(s, true);
     for (int t = 0; t < s->plan->n_steps; t++) {

@@ -58,6 +58,15 @@ void pz_session_destroy(struct pz_session **s);
 struct pz_view pz_session_input(const struct pz_session *s, const char *name, int index);
 struct pz_view pz_session_output(const struct pz_session *s, const char *name, int index);
 
+/**
+ * Hand an output on without the user: whenever `to` runs, its input `in` is taken from where output `out` of
+ * `from` lies, and that output is not brought to the host any more (its view keeps what it had). On the
+ * device a copy inside its memory. Both of one backend and type of plan and equal counts; `from` must outlive
+ * the last run of `to`, and may not run at the same time. Errors: USAGE (logged), NOMEM.
+ */
+PZ_NODISCARD enum pz_status pz_session_join(struct pz_session *to, const char *in, struct pz_session *from,
+                                            const char *out);
+
 /** Run once; on the device: inputs go there, one graph launch, outputs come back. `pool` may be NULL. On the
  * CPU this cannot fail: everything that can was done before. A device that fails or is lost gives DEVICE
  * (logged once), from then on each time. */

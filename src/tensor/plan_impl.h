@@ -43,6 +43,14 @@ struct pz_plan {
     int *readers;                 /**< steps and outputs that need a value beyond what kernels have packed */
 };
 
+/** An input that another session's output is handed to. */
+struct pz_joint {
+    int input, output; /**< numbers, of this session and of `from` */
+    const struct pz_session *from;
+};
+
+enum { PZ_MAX_JOINTS = 4 };
+
 struct pz_session {
     const struct pz_plan *plan;
     struct pz_log *log;
@@ -51,6 +59,10 @@ struct pz_session {
     struct pz_cuda_session *cuda;
     struct pz_profile_record *profile; /**< times runs; NULL: nobody watches */
     uint8_t *host; /**< inputs and outputs as the graph has them; CPU plans in BF16 or F16 only */
+    struct pz_joint joints[PZ_MAX_JOINTS];
+    int n_joints;
+    int stays[PZ_MAX_JOINTS]; /**< outputs that are handed on, not brought to the host */
+    int n_stays;
 };
 
 /** Type a plan keeps values of type `t` in. */
@@ -61,6 +73,13 @@ void pz_session_bind(struct pz_session *s);
 
 /** Where a value lies while the steps run. */
 void *pz_session_place(const struct pz_session *s, int value);
+
+/** The joint of input number `input`, NULL when the session's user fills it. */
+const struct pz_joint *pz_session_joint(const struct pz_session *s, int input);
+/** True for an output that is handed on. */
+bool pz_session_stays(const struct pz_session *s, int output);
+/** CPU: fill the inputs that are handed on, as the user would. */
+void pz_session_bring_joints(struct pz_session *s);
 
 /** One call of a line of a profile, a step. Seconds of pz_now(). */
 void pz_profile_add(struct pz_profile_record *r, int line, double start, double end);

@@ -235,6 +235,48 @@ static void narrow_networks_stay_near(void **state)
         }
 }
 
+/* One network's output handed to another's input is what copying it by hand gives, run after run. */
+static void joined_sessions_pass_values_on(void **state)
+{
+    (void)state;
+    for (int half = 0; half < 2; half++) {
+        struct pz_plan_params params = pz_plan_default;
+        struct pz_plan *plan[2];
+        struct pz_session *s[2], *apart;
+        params.dtype = half ? PZ_DTYPE_BF16 : PZ_DTYPE_F32;
+        for (int i = 0; i < 2; i++) {
+            struct pz_graph *g = pz_graph_create(NULL);
+            int x = pz_graph_input(g, "x", (struct pz_shape){2, {3, 5}});
+            int y = pz_graph_op(g, i ? PZ_OP_TANH : PZ_OP_SIGMOID, NULL, &x, 1);
+            pz_graph_output(g, "y", y);
+            assert_int_equal(pz_plan_create(&g, &params, NULL, &plan[i]), PZ_OK);
+            assert_int_equal(pz_session_create(plan[i], NULL, &s[i]), PZ_OK);
+        }
+        assert_int_equal(pz_session_create(plan[1], NULL, &apart), PZ_OK);
+        assert_int_equal(pz_session_join(s[1], "z", s[0], "y"), PZ_ERR_USAGE);
+        assert_int_equal(pz_session_join(s[1], "x", s[1], "y"), PZ_ERR_USAGE);
+        assert_int_equal(pz_session_join(s[1], "x", s[0], "y"), PZ_OK);
+        for (int run = 0; run < 2; run++) {
+            float *x = pz_session_input(s[0], "x", 0).data;
+            for (int i = 0; i < 15; i++)
+                x[i] = 0.3f * (float)(i - 7 + run);
+            assert_int_equal(pz_session_run(s[0], NULL), PZ_OK);
+            memcpy(pz_session_input(apart, "x", 0).data, pz_session_output(s[0], "y", 0).data,
+                   15 * sizeof(float));
+            assert_int_equal(pz_session_run(s[1], NULL), PZ_OK);
+            assert_int_equal(pz_session_run(apart, NULL), PZ_OK);
+            const float *y = pz_session_output(s[1], "y", 0).data;
+            assert_memory_equal(y, pz_session_output(apart, "y", 0).data, 15 * sizeof(float));
+            assert_true(y[14] > y[0] && fabsf(y[0] - tanhf(1 / (1 + expf(-x[0])))) < 0.01f);
+        }
+        pz_session_destroy(&apart);
+        for (int i = 1; i >= 0; i--) {
+            pz_session_destroy(&s[i]);
+            pz_plan_destroy(&plan[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +284,7 @@ int main(void)
         cmocka_unit_test(bad_graphs_are_refused),
         cmocka_unit_test(narrow_plans_round_what_they_store),
         cmocka_unit_test(narrow_networks_stay_near),
+        cmocka_unit_test(joined_sessions_pass_values_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

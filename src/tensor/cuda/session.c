@@ -379,6 +379,16 @@ static cudaError_t bring(struct pz_session *s, int value, bool in)
                                c->stream);
 }
 
+/* From another session's output, which is done: its run ends with its stream. */
+static cudaError_t hand_over(struct pz_session *s, const struct pz_joint *j)
+{
+    int to = s->plan->g->inputs[j->input].value, from = j->from->plan->g->outputs[j->output].value;
+    const struct pz_graph_value *v = &s->plan->g->values[to];
+    size_t bytes = pz_shape_count(&v->shape) * pz_dtype_size(pz_plan_dtype(s->plan, v->dtype));
+    return cudaMemcpyAsync(pz_session_place(s, to), pz_session_place(j->from, from), bytes,
+                           cudaMemcpyDeviceToDevice, s->cuda->stream);
+}
+
 enum pz_status pz_cuda_session_run(struct pz_session *s)
 {
     const struct pz_graph *g = s->plan->g;
@@ -386,11 +396,13 @@ enum pz_status pz_cuda_session_run(struct pz_session *s)
     bool watched = s->profile && c->watched;
     double start = watched ? pz_now() : 0;
     cudaError_t e = c->lost ? cudaErrorDevicesUnavailable : cudaSetDevice(s->plan->device->ordinal);
-    for (int i = 0; i < g->n_inputs && !e; i++)
-        e = bring(s, g->inputs[i].value, true);
+    for (int i = 0; i < g->n_inputs && !e; i++) {
+        const struct pz_joint *j = pz_session_joint(s, i);
+        e = j ? hand_over(s, j) : bring(s, g->inputs[i].value, true);
+    }
     e = e ? e : cudaGraphLaunch(watched ? c->watched : c->run, c->stream);
     for (int i = 0; i < g->n_outputs && !e; i++)
-        e = bring(s, g->outputs[i].value, false);
+        e = pz_session_stays(s, i) ? e : bring(s, g->outputs[i].value, false);
     e = e ? e : cudaStreamSynchronize(c->stream);
     e = e || !watched ? e : collect(s, start);
     if (e == cudaSuccess)
