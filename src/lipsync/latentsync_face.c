@@ -101,6 +101,29 @@ struct pz_affine pz_latentsync_similarity(const float point[3][2], int size, dou
                               (float)s, (float)c,  (float)(cq[1] - s * cp[0] - c * cp[1] + by)};
 }
 
+#define CALM_GAP_S 0.5
+#define CALM_OLD 0.2 /* weight of the frame before, at 25 a second */
+#define PUBLISHED_FPS 25
+
+void pz_latentsync_calm_init(struct pz_latentsync_calm *c, const struct pz_face_topology *t)
+{
+    *c = (struct pz_latentsync_calm){.last = -1e9};
+    if (t)
+        pz_latentsync_points_init(&c->points, t);
+}
+
+struct pz_affine pz_latentsync_crop(struct pz_latentsync_calm *c, const struct pz_face *f, double time,
+                                    int size)
+{
+    float point[3][2];
+    double gap = time - c->last;
+    pz_latentsync_points_of(&c->points, f, point);
+    if (!(gap > 0 && gap < CALM_GAP_S))
+        c->bias.any = false;
+    c->last = time;
+    return pz_latentsync_similarity(point, size, pow(CALM_OLD, gap * PUBLISHED_FPS), &c->bias);
+}
+
 enum pz_status pz_latentsync_to_frame(const struct pz_affine *to_crop, struct pz_affine *out)
 {
     enum pz_status st = pz_affine_invert(to_crop, out);
@@ -166,9 +189,10 @@ static bool make_mask(struct pz_latentsync_cutter *c)
 void pz_latentsync_mask(struct pz_latentsync_cutter *c, float *keep, float *small)
 {
     size_t n = (size_t)c->size;
-    memcpy(keep, c->keep, n * n * sizeof *keep);
+    if (keep)
+        memcpy(keep, c->keep, n * n * sizeof *keep);
     for (size_t i = 0; i < n / 8 * (n / 8); i++)
-        small[i] = keep[i / (n / 8) * 8 * n + i % (n / 8) * 8];
+        small[i] = c->keep[i / (n / 8) * 8 * n + i % (n / 8) * 8];
 }
 
 /* The published paste: ones, eroded by a box of 2e and blurred by 2e + 1 taps, e a twentieth of the face; on

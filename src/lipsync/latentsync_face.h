@@ -40,6 +40,20 @@ void pz_latentsync_crop_size(int size, int *w, int *h);
 struct pz_affine pz_latentsync_similarity(const float point[3][2], int size, double old,
                                           struct pz_latentsync_bias *bias);
 
+/** Crops of successive frames: the offset is calmed by the time between them. */
+struct pz_latentsync_calm {
+    struct pz_latentsync_points points;
+    struct pz_latentsync_bias bias;
+    double last;
+};
+
+/** `t` may be NULL when no crop will be asked for. */
+void pz_latentsync_calm_init(struct pz_latentsync_calm *c, const struct pz_face_topology *t);
+
+/** Crop of the next frame, at `time` seconds; after a gap of half a second the offset starts anew. */
+struct pz_affine pz_latentsync_crop(struct pz_latentsync_calm *c, const struct pz_face *f, double time,
+                                    int size);
+
 /** Work memory and plans of cutting and pasting at one size; one thread at a time. */
 struct pz_latentsync_cutter;
 
@@ -56,8 +70,9 @@ void pz_latentsync_cutter_destroy(struct pz_latentsync_cutter **c);
 void pz_latentsync_cut(struct pz_latentsync_cutter *c, const struct pz_picture *src,
                        const struct pz_affine *to_crop, float *out);
 
-/** The published mask, 1 = kept: [size][size], and its samples at latent size [size/8][size/8]. Drawn from
- * the shape the fact sheet gives, each row within a pixel or two of the published file's. */
+/** The published mask, 1 = kept: [size][size] (`keep` may be NULL), and its samples at latent size
+ * [size/8][size/8]. Drawn from the shape the fact sheet gives, each row within a pixel or two of the
+ * published file's. */
 void pz_latentsync_mask(struct pz_latentsync_cutter *c, float *keep, float *small);
 
 /**

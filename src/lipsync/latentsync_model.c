@@ -153,8 +153,11 @@ static enum pz_status build(const struct pz_sd_unet_config *k, const struct pz_c
     int time = pz_graph_input(g, "time", (struct pz_shape){2, {1, k->channels[0]}});
     if (branches) {
         pz_graph_output(g, "out", pz_sd_unet_whole(p, k, x, time, heard, PZ_LATENTSYNC_WINDOW, &deep));
+        // The last branch hears the sound: it is the one that steps between go on with.
         if (keep_deep)
-            pz_graph_output(g, "deep", deep);
+            pz_graph_output(g, "deep",
+                            pz_nn_slice(p, deep, (int[]){n - PZ_LATENTSYNC_WINDOW, 0, 0, 0},
+                                        (int[]){PZ_LATENTSYNC_WINDOW, side, side, k->channels[0]}));
     } else {
         deep = pz_graph_input(g, "deep", (struct pz_shape){4, {n, side, side, k->channels[0]}});
         pz_graph_output(g, "out", pz_sd_unet_shallow(p, k, x, deep, time, heard, PZ_LATENTSYNC_WINDOW));
@@ -337,8 +340,10 @@ enum pz_status pz_latentsync_run_open(const struct pz_latentsync_files *f,
         goto fail;
     }
     PZ_TRY(make(r, c, f->unet, true, shallow > 0, tokens, pp, job));
-    if (shallow > 0)
+    if (shallow > 0) {
         PZ_TRY(make(r, c, f->unet, false, false, tokens, pp, job));
+        PZ_TRY(pz_session_join(r->on_shallow, "deep", r->on_whole, "deep"));
+    }
     pz_checkpoint_close(&c);
     *out = r;
     return PZ_OK;
@@ -451,11 +456,6 @@ static enum pz_status predict(void *user, double time, bool whole, const float *
     if (st < PZ_OK)
         return st;
     memcpy(heard, out + last * n, n * sizeof *heard);
-    if (whole && r->on_shallow) { // the sound's branch is the one that steps between go on with
-        size_t deep = PZ_LATENTSYNC_WINDOW * r->places * (size_t)r->config.channels[0];
-        const float *from = pz_session_output(s, "deep", 0).data;
-        memcpy(pz_session_input(r->on_shallow, "deep", 0).data, from + last * deep, deep * sizeof *from);
-    }
     return PZ_OK;
 }
 

@@ -92,3 +92,11 @@ bool small_latentsync_write(const char *folder, bool full, const char *without, 
            write_net(VAE, full, folder, "sd-vae/diffusion_pytorch_model.safetensors", NULL, NULL) &&
            write_net(WHISPER, full, folder, "whisper/tiny.pt", NULL, NULL);
 }
+
+bool small_latentsync_whisper(const char *folder)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/whisper", folder);
+    return pz_make_dirs(NULL, path) >= PZ_OK &&
+           write_net(WHISPER, true, folder, "whisper/tiny.pt", NULL, NULL);
+}

@@ -9,4 +9,7 @@
  * Whisper. `without`, `longer`: as rule_file_write(), of the UNet; NULL: whole. False on failure. */
 bool small_latentsync_write(const char *folder, bool full, const char *without, const char *longer);
 
+/** Write Whisper tiny alone, at full size. */
+bool small_latentsync_whisper(const char *folder);
+
 #endif

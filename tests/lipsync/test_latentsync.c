@@ -20,7 +20,8 @@
 #include "image/affine.h"
 #include "image/paste.h"
 #include "lipsync/engine.h"
-#include "lipsync/latentsync_model.h"
+#include "lipsync/latentsync_artist.h"
+#include "nn/param.h"
 #include "puppet.h"
 #include "small_latentsync.h"
 
@@ -173,7 +174,7 @@ static struct pz_film open_stage(struct stage *s, double fps)
 }
 
 /* Pastes all `n` frames from `first` on, and checks each; `sum` gets something of every patch. */
-static void play(void *engine, struct stage *s, uint64_t seed, int first, int n, double *sum)
+static void play(void *engine, struct stage *s, uint64_t seed, int first, int n, bool fed, double *sum)
 {
     struct pz_job job = {.pool = pool, .seed = seed};
     const struct pz_engine_vtable *v = pz_engine_find("latentsync");
@@ -197,6 +198,11 @@ static void play(void *engine, struct stage *s, uint64_t seed, int first, int n,
     assert_int_equal(pz_paste_create(&pp, &paste), PZ_OK);
     assert_int_equal(pz_picture_alloc(&made, W, H), PZ_OK);
     assert_int_equal(v->begin(engine, &span, &job, &session), PZ_OK);
+    for (int i = 0; i < n && fed; i++) {
+        paint(s, first + i);
+        assert_int_equal(v->feed(session, i, &s->pic), PZ_OK);
+    }
+    assert_int_equal(v->feed(session, n, &s->pic), PZ_ERR_USAGE);
     for (int i = 0; i < n; i++) {
         struct pz_patch patch;
         struct pz_affine to_patch;
@@ -258,12 +264,21 @@ static void a_film_from_end_to_end(void **state)
     v->runs_on(engine, &device, &precision);
     assert_string_equal(device, "cpu");
     assert_string_equal(precision, "f32");
-    play(engine, &s, 5, 0, 20, a); // two windows
-    play(engine, &s, 5, 0, 20, b);
+    play(engine, &s, 5, 0, 20, false, a); // two windows
+    play(engine, &s, 5, 0, 20, false, b);
     assert_memory_equal(a, b, sizeof a); // the same seed, the same film
-    play(engine, &s, 6, 0, 5, c);        // shorter than a window
+    play(engine, &s, 6, 0, 5, false, c); // shorter than a window
     assert_true(c[0] != a[0]);
-    play(engine, &s, 5, 28, 4, d); // two of them unforeseen: their own place, another's latents
+    play(engine, &s, 5, 28, 4, false, d); // two of them unforeseen: their own place, another's latents
+    memset(c, 0, sizeof c);
+    play(engine, &s, 5, 28, 4, true, c); // fed, they have their own
+    assert_true(c[2] != d[2] && c[3] != d[3]);
+    assert_true(v->ahead(engine) >= 2 * PZ_LATENTSYNC_WINDOW - PZ_LATENTSYNC_OVERLAP);
+    memset(c, 0, sizeof c);
+    memset(d, 0, sizeof d);
+    play(engine, &s, 5, 2, 4, false, d);
+    play(engine, &s, 5, 2, 4, true, c); // those that were foreseen are not looked at again
+    assert_memory_equal(c, d, sizeof c);
     v->close(&engine);
     assert_null(engine);
     // The published steps, without guidance: other pictures, the same rules.
@@ -271,7 +286,7 @@ static void a_film_from_end_to_end(void **state)
     ep.steps = 2;
     ep.guidance = 1;
     assert_int_equal(v->open(&ep, &job, &engine), PZ_OK);
-    play(engine, &s, 5, 0, 1, e);
+    play(engine, &s, 5, 0, 1, false, e);
     assert_true(e[0] != a[0]);
     v->close(&engine);
     // Latents of another size are refused.
@@ -286,10 +301,104 @@ static void a_film_from_end_to_end(void **state)
     pz_log_destroy(&log);
 }
 
+/* ---- windows ahead ---- */
+
+enum { SHOWN = 35 };
+
+struct sitting {
+    float latents[SHOWN][2][256], heard[SHOWN][640];
+    int asked[SHOWN];
+    bool late; /* frames are not known before they are asked for */
+};
+
+static void sit(void *user, int i, struct pz_latentsync_frame *out, bool *final)
+{
+    struct sitting *s = user;
+    s->asked[i]++;
+    *out = (struct pz_latentsync_frame){s->latents[i][0], s->latents[i][1], s->heard[i]};
+    *final = !s->late;
+}
+
+struct nets {
+    struct pz_latentsync_run *run;
+    struct pz_latent_coder *decoder;
+    pthread_mutex_t lock[2];
+    float mask[64];
+};
+
+/* Draws frames 0, `step`, …; `out` gets the sum of each picture. */
+static void show(struct nets *n, struct sitting *s, int batch, bool ahead, int step, double *out)
+{
+    struct pz_job job = {.pool = pool, .seed = 4};
+    struct pz_latentsync_way way = {.fast = true, .steps = 2, .guidance = 1.5f, .every = 2};
+    struct pz_latentsync_artist *a;
+    struct pz_latentsync_artist_params p = {.run = n->run,
+                                            .decoder = n->decoder,
+                                            .batch = batch,
+                                            .way = &way,
+                                            .mask = n->mask,
+                                            .n = SHOWN,
+                                            .frame = sit,
+                                            .user = s,
+                                            .run_lock = &n->lock[0],
+                                            .decoder_lock = &n->lock[1],
+                                            .ahead = ahead,
+                                            .job = &job};
+    const float *made;
+    assert_int_equal(pz_latentsync_artist_create(&p, &a), PZ_OK);
+    for (int i = 0; i < SHOWN; i += step) {
+        assert_int_equal(pz_latentsync_artist_draw(a, i, &made), PZ_OK);
+        out[i] = 0;
+        for (int k = 0; k < 64 * 64 * 3; k++)
+            out[i] += made[k] * (1 + k % 5);
+    }
+    assert_int_equal(pz_latentsync_artist_draw(a, SHOWN, &made), PZ_ERR_USAGE);
+    pz_latentsync_artist_destroy(&a);
+    assert_null(a);
+}
+
+/* A window made ahead, pictures decoded several at once, frames left out: the same pictures. */
+static void pictures_do_not_depend_on_who_waits(void **state)
+{
+    static struct sitting s;
+    struct nets n = {.lock = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER}};
+    struct pz_job job = {.pool = pool};
+    struct pz_plan_params pp = pz_plan_default;
+    struct pz_latentsync_way way = pz_latentsync_fast;
+    struct pz_latentsync_files f;
+    double plain[SHOWN], other[SHOWN];
+    (void)state;
+    pz_rule_input(1, -1, 1, sizeof s.latents / sizeof(float), s.latents[0][0]);
+    pz_rule_input(2, -1, 1, sizeof s.heard / sizeof(float), s.heard[0]);
+    for (int i = 0; i < 64; i++)
+        n.mask[i] = i < 32;
+    assert_int_equal(pz_latentsync_find(models, 0, NULL, &f), PZ_OK);
+    assert_int_equal(pz_latentsync_run_open(&f, &way, 10, 64, &pp, &job, &n.run), PZ_OK);
+    assert_int_equal(pz_latent_coder_open(f.vae, f.vae_config, true, 64, 3, &pp, &job, &n.decoder), PZ_OK);
+    show(&n, &s, 1, false, 1, plain);
+    assert_true(plain[0] != plain[1] && plain[20] != plain[34]);
+    show(&n, &s, 3, true, 1, other);
+    for (int i = 0; i < SHOWN; i++)
+        assert_true(fabs(plain[i] - other[i]) < 1e-4 * fabs(plain[i]) + 1e-2);
+    show(&n, &s, 3, true, 7, other); // ends while a window is being made, too
+    for (int i = 0; i < SHOWN; i += 7)
+        assert_true(fabs(plain[i] - other[i]) < 1e-4 * fabs(plain[i]) + 1e-2);
+    // What is not known yet is not made ahead: only frames of windows begun are asked for beyond it.
+    s.late = true;
+    memset(s.asked, 0, sizeof s.asked);
+    show(&n, &s, 2, true, SHOWN, other);
+    assert_true(fabs(plain[0] - other[0]) < 1e-4 * fabs(plain[0]) + 1e-2);
+    assert_int_equal(s.asked[34], 0);
+    pz_latent_coder_close(&n.decoder);
+    pz_latentsync_run_close(&n.run);
+    pz_latentsync_files_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_are_found_and_checked),
+        cmocka_unit_test(pictures_do_not_depend_on_who_waits),
         cmocka_unit_test(a_film_from_end_to_end),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
