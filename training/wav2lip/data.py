@@ -1,0 +1,427 @@
+"""Shards of synthetic speakers to batches: crops, sound, disturbances. Everything runs on the training device.
+
+Shards come from training/synth (synth_talk): safetensors files of one clip each. See README.md for the names used here.
+"""
+
+import glob
+import json
+import os
+import struct
+import threading
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from model import BANDS, COLUMNS, EYES, SCALE, SIZE
+
+RATE, HOP, FFT = 16000, 200, 800
+# Points that do not move with speech, and where they lie on a frontal face in interocular distances from the middle
+# between the outer eye corners (x to the subject's left, y up). The same table is in src/lipsync/wav2lip_crop.c.
+RIGID = {
+    33: (-0.5, 0.0), 133: (-0.1925, -0.008), 362: (0.1925, -0.008), 263: (0.5, 0.0), 168: (0.0, 0.0762), 6: (0.0, -0.0066),
+    197: (0.0, -0.0811), 195: (0.0, -0.1501), 5: (0.0, -0.2245), 4: (0.0, -0.3193), 122: (-0.064, -0.0273),
+    351: (0.064, -0.0273), 129: (-0.2358, -0.3984), 358: (0.2358, -0.3984),
+}
+OUTER = [61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146]
+INNER = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95]
+EYE_CORNERS = (33, 263)
+GAP = (13, 14)
+
+
+def read_safetensors(path):
+    """Names to numpy arrays, no library needed."""
+    kinds = {"U8": "u1", "I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
+    with open(path, "rb") as f:
+        (n,) = struct.unpack("<Q", f.read(8))
+        head = json.loads(f.read(n))
+        body = f.read()
+    out = {}
+    for name, t in head.items():
+        if name == "__metadata__":
+            continue
+        a, b = t["data_offsets"]
+        out[name] = np.frombuffer(body, kinds[t["dtype"]], count=-1, offset=0)[:0] if a == b else np.frombuffer(
+            body[a:b], kinds[t["dtype"]]
+        )
+        out[name] = out[name].reshape(t["shape"])
+    return out
+
+
+# ---- sound ----
+
+
+def mel_filters():
+    """80 Slaney triangles between 55 and 7600 Hz on 401 bins (spec of the published front end)."""
+
+    def mel(f):
+        return np.where(f < 1000, f * 3 / 200, 15 + np.log(np.maximum(f, 1e-9) / 1000) * 27 / np.log(6.4))
+
+    def hz(m):
+        return np.where(m < 15, m * 200 / 3, 1000 * np.exp((m - 15) * np.log(6.4) / 27))
+
+    edge = hz(np.linspace(mel(np.array(55.0)), mel(np.array(7600.0)), BANDS + 2))
+    f = np.arange(FFT // 2 + 1) * (RATE / FFT)
+    up = (f[None] - edge[:-2, None]) / (edge[1:-1] - edge[:-2])[:, None]
+    down = (edge[2:, None] - f[None]) / (edge[2:] - edge[1:-1])[:, None]
+    return (np.maximum(0, np.minimum(up, down)) * (2 / (edge[2:] - edge[:-2]))[:, None]).astype(np.float32)
+
+
+def mel_of(wave):
+    """Wav2Lip's mel of a mono 16 kHz sound [n] (float tensor): [80, 1 + n/200], values in [-4, 4]."""
+    x = wave.double()
+    x = torch.cat([x[:1], x[1:] - 0.97 * x[:-1]])
+    s = torch.stft(
+        x, FFT, HOP, FFT, torch.hann_window(FFT, periodic=True, dtype=x.dtype, device=x.device), center=True,
+        pad_mode="reflect", return_complex=True,
+    ).abs().float()
+    m = torch.from_numpy(mel_filters()).to(wave.device) @ s
+    db = 20 * torch.log10(m.clamp_min(1e-5)) - 20
+    return (8 * ((db + 100) / 100) - 4).clamp(-4, 4)
+
+
+def disturb_mel(x, g):
+    """Windows [B,80,T] as other voices, rooms and microphones would have them."""
+    b, n, t = x.shape
+    dev = x.device
+
+    def rand(*s):
+        return torch.rand(*s, device=dev, generator=g)
+
+    # another vocal tract: bands moved along the frequency axis
+    stretch = 1 + (rand(b) - 0.5) * 0.30
+    y = torch.arange(n, device=dev)[None] * stretch[:, None] + (rand(b, 1) - 0.5) * 3
+    y0 = y.floor().clamp(0, n - 2)
+    f = (y - y0).clamp(0, 1)
+    i = y0.long()[:, :, None].expand(-1, -1, t)
+    x = torch.gather(x, 1, i) * (1 - f[:, :, None]) + torch.gather(x, 1, i + 1) * f[:, :, None]
+    # microphone: a smooth curve over the bands; loudness (12.5 dB per unit)
+    curve = F.interpolate((rand(b, 1, 7) - 0.5) * 1.6, size=n, mode="linear", align_corners=True)[:, 0]
+    x = x + curve[:, :, None] + ((rand(b) - 0.6) * 2.4)[:, None, None]
+    x = x + torch.linspace(0, 1, n, device=dev)[None, :, None] * ((rand(b) - 0.5) * 2.0)[:, None, None]
+    # room: a tail that fades by so much per column; noise of a smooth spectrum: both add as power
+    fade = torch.where(rand(b) < 0.5, 0.25 + rand(b) * 1.0, torch.full((b,), 9.0, device=dev))
+    tail = [x[:, :, 0]]
+    for k in range(1, t):
+        tail.append(torch.maximum(x[:, :, k], tail[-1] - fade[:, None]))
+    x = torch.maximum(x, torch.stack(tail, 2) - 0.8)
+    level = torch.where(rand(b) < 0.6, -3.5 + rand(b) * 3.0, torch.full((b,), -6.0, device=dev))
+    noise = F.interpolate((rand(b, 1, 6) - 0.5) * 2, size=n, mode="linear", align_corners=True)[:, 0]
+    noise = level[:, None, None] + noise[:, :, None] + 0.25 * torch.randn(b, n, t, device=dev, generator=g)
+    k = 12.5 / 10 * 2.302585
+    x = torch.logaddexp(x * k, noise * k) / k
+    cut = torch.where(rand(b) < 0.25, 45 + rand(b) * 35, torch.full((b,), 200.0, device=dev))
+    x = x - (torch.arange(n, device=dev)[None] - cut[:, None]).clamp_min(0)[:, :, None] * 0.4
+    return x.clamp(-4, 4)
+
+
+class Speech:
+    """All sounds of the speech file as mel, and what is said when."""
+
+    def __init__(self, path, device):
+        t = read_safetensors(path)
+        wave, off = t["wave"], t["wave_offset"].astype(np.int64)
+        self.mel, self.first = [], []
+        n = 0
+        for i in range(len(off) - 1):
+            w = torch.from_numpy(wave[off[i] : off[i + 1]].astype(np.float32) / 32768).to(device)
+            m = mel_of(w)
+            self.first.append(n)
+            self.mel.append(m)
+            n += m.shape[1]
+        self.length = torch.tensor([m.shape[1] for m in self.mel], device=device)
+        self.first = torch.tensor(self.first, device=device)
+        self.mel = torch.cat(self.mel, 1)  # [80, all]
+        self.extra = t
+        self.device = device
+
+    def windows(self, entry, seconds):
+        """Mel around `seconds` of entries: [B,80,COLUMNS + 16], the first 16 columns for the room's tail only."""
+        start = (seconds.double() * 80).floor().long() - COLUMNS // 2
+        start = torch.minimum(start.clamp_min(0), (self.length[entry] - COLUMNS).clamp_min(0))
+        col = start[:, None] - 16 + torch.arange(COLUMNS + 16, device=self.device)[None]
+        col = torch.minimum(col.clamp_min(0), (self.length[entry] - 1)[:, None]) + self.first[entry][:, None]
+        return self.mel[:, col].permute(1, 0, 2)
+
+
+# ---- pictures ----
+
+
+def template():
+    """[14,2] px of the crop."""
+    p = np.array(list(RIGID.values()), np.float32)
+    return np.stack([SIZE / 2 + SCALE * p[:, 0], EYES - SCALE * p[:, 1]], 1)
+
+
+def fit_similarity(src, dst, weight=None):
+    """Least-squares similarity src [N,P,2] to dst [P,2] or [N,P,2]: [N,2,3]."""
+    if dst.ndim == 2:
+        dst = dst[None].expand_as(src)
+    ms, md = src.mean(1, keepdim=True), dst.mean(1, keepdim=True)
+    s, d = src - ms, dst - md
+    den = (s * s).sum((1, 2)).clamp_min(1e-6)
+    a = (s * d).sum((1, 2)) / den
+    b = (s[..., 0] * d[..., 1] - s[..., 1] * d[..., 0]).sum(1) / den
+    m = torch.stack([torch.stack([a, -b], 1), torch.stack([b, a], 1)], 1)
+    t = md[:, 0] - torch.einsum("nij,nj->ni", m, ms[:, 0])
+    return torch.cat([m, t[:, :, None]], 2)
+
+
+class Clips:
+    """Frames of all shards read so far, on the device. A thread reads further ones as they appear."""
+
+    def __init__(self, folder, device, room, speech, every=1):
+        self.folder, self.device, self.speech = folder, device, speech
+        self.image = torch.empty(room, 256, 256, 3, dtype=torch.uint8, device=device)
+        self.points = torch.empty(room, 478, 2, device=device)
+        self.gap = torch.empty(room, device=device)
+        self.weights = torch.empty(room, 53, device=device)
+        self.second = torch.empty(room, dtype=torch.float64, device=device)
+        self.entry = torch.empty(room, dtype=torch.long, device=device)
+        self.clips = []  # (first, n, person, closed frames, open frames)
+        self.used, self.seen, self.stop = 0, set(), False
+        self.template = torch.from_numpy(template()).to(device)
+        self.lock = threading.Lock()
+
+    def add(self, path):
+        try:
+            t = read_safetensors(path)
+        except Exception as e:  # a shard that is not whole is looked at again later
+            print("shard", path, e, flush=True)
+            return False
+        n = t["image"].shape[0]
+        if self.used + n > self.image.shape[0]:
+            self.stop = True
+            return False
+        a = self.used
+        self.image[a : a + n] = torch.from_numpy(t["image"].copy()).to(self.device)
+        p = torch.from_numpy(t["landmarks"][:, :478, :2].astype(np.float32).copy()).to(self.device)
+        self.points[a : a + n] = p
+        gap = (p[:, GAP[0]] - p[:, GAP[1]]).norm(dim=1) / (p[:, EYE_CORNERS[0]] - p[:, EYE_CORNERS[1]]).norm(dim=1)
+        self.gap[a : a + n] = gap
+        self.weights[a : a + n] = torch.from_numpy(t["weights"].astype(np.float32).copy()).to(self.device)
+        fps = float(np.ravel(t["fps"])[0])
+        start = float(np.ravel(t["start"])[0])
+        self.second[a : a + n] = start + torch.arange(n, device=self.device).double() / fps
+        self.entry[a : a + n] = int(np.ravel(t["speech"])[0])
+        order = torch.argsort(gap)
+        k = max(2, n // 5)
+        with self.lock:
+            self.clips.append((a, n, int(np.ravel(t["person"])[0]), (a + order[:k]), (a + order[-k:])))
+            self.used += n
+        return True
+
+    def poll(self):
+        for path in sorted(glob.glob(os.path.join(self.folder, "*.safetensors"))):
+            if path not in self.seen and not self.stop:
+                if self.add(path):
+                    self.seen.add(path)
+
+    def watch(self):
+        def loop():
+            while not self.stop:
+                self.poll()
+                time.sleep(0.5)
+
+        threading.Thread(target=loop, daemon=True).start()
+
+
+class Batcher:
+    """Batches for the network: dictionary of device tensors."""
+
+    def __init__(self, clips, speech, device, seed=1):
+        self.clips, self.speech, self.device = clips, speech, device
+        self.g = torch.Generator(device=device)
+        self.g.manual_seed(seed)
+        self.table = None
+
+    def frames(self, b, held_out):
+        c = self.clips
+        with c.lock:
+            n_clips = len(c.clips)
+        if self.table is None or self.table[0] != n_clips:
+            keep = [[x for x in c.clips[:n_clips] if (x[2] % 16 == 0) == h] or c.clips[:n_clips] for h in (False, True)]
+            self.table = (n_clips, [
+                (
+                    torch.tensor([x[0] for x in k], device=self.device),
+                    torch.tensor([x[1] for x in k], device=self.device),
+                    torch.stack([x[3][torch.linspace(0, len(x[3]) - 1, 16).round().long()] for x in k]),
+                    torch.stack([x[4][torch.linspace(0, len(x[4]) - 1, 16).round().long()] for x in k]),
+                ) for k in keep
+            ])
+        first, n, closed, opened = self.table[1][1 if held_out else 0]
+        u = torch.rand(4, b, device=self.device, generator=self.g)
+        k = (u[0] * len(first)).long().clamp_max(len(first) - 1)
+        target = first[k] + torch.minimum((u[1] * n[k]).long(), n[k] - 1)
+        rest = closed[k, (u[2] * 16).long().clamp_max(15)]
+        open_ = opened[k, (u[3] * 16).long().clamp_max(15)]
+        return target, rest, open_
+
+    def rand(self, *s):
+        return torch.rand(*s, device=self.device, generator=self.g)
+
+    def randn(self, *s):
+        return torch.randn(*s, device=self.device, generator=self.g)
+
+    def bump(self, b, cells, px):
+        """A smooth random displacement of the crop, [B,2,S,S] px."""
+        return F.interpolate(self.randn(b, 2, cells, cells) * px, size=(SIZE, SIZE), mode="bicubic", align_corners=True)
+
+    def crops(self, index, shared, wild, flip, jitter):
+        """Aligned crops of frames and their points in the crop. `shared`: bends all pictures of a sample alike."""
+        c, b = self.clips, len(index)
+        p = c.points[index]
+        noisy = p[:, list(RIGID)] + (self.randn(b, len(RIGID), 2) * jitter if jitter else 0)
+        m = fit_similarity(noisy, c.template)  # frame px to crop px
+        if wild is not None:
+            m = torch.einsum("nij,njk->nik", wild[:, :, :2], m) + torch.cat(
+                [torch.zeros(b, 2, 2, device=self.device), wild[:, :, 2:]], 2
+            )
+        inv = torch.linalg.inv(m[:, :, :2])
+        y, x = torch.meshgrid(
+            torch.arange(SIZE, device=self.device) + 0.5, torch.arange(SIZE, device=self.device) + 0.5, indexing="ij"
+        )
+        at = torch.stack([x, y])[None].expand(b, -1, -1, -1)
+        at = at + shared if shared is not None else at
+        at = torch.where(flip[:, None, None, None], torch.stack([SIZE - at[:, 0], at[:, 1]], 1), at)
+        q = torch.einsum("nij,njhw->nihw", inv, at - m[:, :, 2][:, :, None, None])
+        picture = c.image[index].permute(0, 3, 1, 2).float() / 255
+        grid = (q / 128 - 1).permute(0, 2, 3, 1)
+        crop = F.grid_sample(picture, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        pts = torch.einsum("nij,npj->npi", m[:, :, :2], p) + m[:, None, :, 2]
+        pts = torch.where(flip[:, None, None], torch.stack([SIZE - pts[..., 0], pts[..., 1]], 2), pts)
+        if shared is not None:  # where a point lies after the bend: q + shared(q) = p
+            q = pts
+            for _ in range(3):
+                g = (q / (SIZE / 2) - 1)[:, None]
+                d = F.grid_sample(shared, g, mode="bilinear", padding_mode="border", align_corners=False)
+                q = pts - d[:, :, 0].permute(0, 2, 1)
+            pts = q
+        return crop, pts
+
+    def lips(self, pts):
+        """Outer lips ½, inner lips 1 more ½: soft masks by winding of the polygons, [B,1,S,S]."""
+        out = 0
+        for ring in (OUTER, INNER):
+            out = out + 0.5 * polygon(pts[:, ring])
+        return out
+
+    def colours(self, b):
+        """A colour matrix and offset, gamma, contrast for a clip."""
+        eye = torch.eye(3, device=self.device)[None]
+        m = eye * (1 + 0.25 * (self.rand(b, 3, 1) - 0.5) * 2) + 0.08 * self.randn(b, 3, 3)
+        grey = torch.tensor([0.3, 0.59, 0.11], device=self.device)
+        sat = (0.3 + 1.1 * self.rand(b, 1, 1))
+        m = sat * m + (1 - sat) * grey[None, None, :].expand(b, 3, 3)
+        gain = 0.6 + 0.8 * self.rand(b, 1, 1)
+        return m * gain, 0.12 * (self.rand(b, 3) - 0.5), torch.exp(0.5 * (self.rand(b) - 0.5) * 2)
+
+    def paint(self, x, c, shade):
+        m, o, gamma = c
+        y = torch.einsum("nij,njhw->nihw", m, x) + o[:, :, None, None]
+        y = y.clamp(1e-3, 1) ** gamma[:, None, None, None]
+        return (y * shade).clamp(0, 1)
+
+    def batch(self, b, held_out=False, disturb=True):
+        target, rest, open_ = self.frames(b, held_out)
+        d = 1.0 if disturb else 0.0
+        flip = self.rand(b) < (0.5 * d)
+        shared = (self.bump(b, 4, 2.2) + self.bump(b, 8, 0.9)) * d if disturb else None
+        wild = None
+        if disturb:
+            s = 1 + 0.10 * self.randn(b).clamp(-2, 2)
+            ax = 1 + 0.06 * self.randn(b).clamp(-2, 2)
+            z = torch.zeros(b, device=self.device)
+            a = torch.stack([torch.stack([s * ax, 0.03 * self.randn(b)], 1), torch.stack([z, s / ax], 1)], 1)
+            ctr = torch.tensor([SIZE / 2, 60.0], device=self.device)
+            t = ctr - torch.einsum("nij,j->ni", a, ctr) + 2.0 * self.randn(b, 2)
+            wild = torch.cat([a, t[:, :, None]], 2)
+        jitter = 0.7 if disturb else 0
+        out, crops = {}, []
+        for name, index in (("target", target), ("rest", rest), ("open", open_)):
+            crop, pts = self.crops(index, shared, wild, flip, jitter)
+            out[name + "_points"] = pts
+            crops.append(crop)
+        if disturb:
+            c = self.colours(b)
+            light = F.interpolate(self.randn(b, 1, 3, 3) * 0.15, size=(SIZE, SIZE), mode="bicubic", align_corners=True)
+            blur = (self.rand(b) * 1.6 - 0.5).clamp_min(0)
+            noise = 0.03 * self.rand(b) ** 2
+            painted = []
+            for crop in crops:
+                own = 1 + 0.02 * self.randn(b, 3, 1, 1)
+                painted.append(soften(self.paint(crop, c, torch.exp(light) * own), blur))
+            out["target"] = painted[0]
+            out["clean"] = painted[1:]
+            crops = [coded((p + noise[:, None, None, None] * self.randn(*p.shape)).clamp(0, 1), self.rand(b)) for p in painted]
+        else:
+            out["target"] = crops[0]
+            out["clean"] = crops[1:]
+        lips = []
+        for name in ("rest", "open"):
+            pts = out[name + "_points"]
+            if disturb:
+                pts = pts + 0.5 * self.randn(*pts.shape) + 0.8 * self.randn(b, 1, 2)
+            lips.append(self.lips(pts))
+        out["seen"], out["rest"], out["open"] = crops
+        out["rest_lips"], out["open_lips"] = lips
+        w = self.speech.windows(self.clips.entry[target], self.clips.second[target])
+        w = disturb_mel(w, self.g)[:, :, 16:] if disturb else w[:, :, 16:]
+        out["mel"] = w[:, None]
+        out["weights"] = self.clips.weights[target]
+        out["gap"] = self.clips.gap[target]
+        return out
+
+
+def soften(x, sigma):
+    """Gaussian blur with a sigma of its own for each sample."""
+    r = 4
+    k = torch.arange(-r, r + 1, device=x.device).float()
+    w = torch.exp(-0.5 * (k[None] / sigma.clamp_min(0.05)[:, None]) ** 2)
+    w = w / w.sum(1, keepdim=True)
+    b, c, h, wd = x.shape
+    y = F.pad(x, (r, r, r, r), mode="replicate").reshape(1, b * c, h + 2 * r, wd + 2 * r)
+    w = w.repeat_interleave(c, 0)
+    y = F.conv2d(y, w[:, None, None, :], groups=b * c)
+    y = F.conv2d(y, w[:, None, :, None], groups=b * c)
+    return y.reshape(b, c, h, wd)
+
+
+def dct8(device):
+    k = torch.arange(8, device=device).float()
+    m = torch.cos((2 * k[None] + 1) * k[:, None] * torch.pi / 16) * 0.5
+    m[0] /= 2**0.5
+    return m
+
+
+def coded(x, u):
+    """Blocks of 8 × 8 quantised as a codec would, each sample with its own strength (u in [0,1]; below 0.4 not at all)."""
+    b, c, h, w = x.shape
+    m = dct8(x.device)
+    step = ((u - 0.4).clamp_min(0) / 0.6) ** 2 * 0.12
+    y = x.reshape(b, c, h // 8, 8, w // 8, 8)
+    f = torch.einsum("ij,bchjwk,lk->bchiwl", m, y, m)
+    k = torch.arange(8, device=x.device).float()
+    q = (0.3 + 0.25 * (k[:, None] + k[None])).reshape(1, 1, 1, 8, 1, 8) * step.reshape(b, 1, 1, 1, 1, 1)
+    on = (step > 1e-4).reshape(b, 1, 1, 1, 1, 1)
+    f = torch.where(on, torch.round(f / q.clamp_min(1e-4)) * q, f)
+    return torch.einsum("ij,bchiwl,lk->bchjwk", m, f, m).reshape(b, c, h, w).clamp(0, 1)
+
+
+def polygon(p):
+    """Soft coverage of closed polygons p [B,K,2] (px) on the crop, [B,1,S,S]."""
+    s = SIZE // 2  # at half the size: the mask is smooth anyway
+    y, x = torch.meshgrid(
+        2 * torch.arange(s, device=p.device) + 1.0, 2 * torch.arange(s, device=p.device) + 1.0, indexing="ij"
+    )
+    inside = torch.zeros(p.shape[0], s, s, device=p.device)
+    a, q = p, torch.roll(p, -1, 1)
+    for k in range(p.shape[1]):
+        x0, y0, x1, y1 = a[:, k, 0], a[:, k, 1], q[:, k, 0], q[:, k, 1]
+        x0, y0, x1, y1 = (v[:, None, None] for v in (x0, y0, x1, y1))
+        cross = (y0 > y) != (y1 > y)
+        at = x0 + (y - y0) / torch.where((y1 - y0).abs() < 1e-6, torch.full_like(y0, 1e-6), y1 - y0) * (x1 - x0)
+        inside = inside + (cross & (x < at)).float()
+    even = torch.remainder(inside, 2)
+    return F.interpolate(even[:, None], size=(SIZE, SIZE), mode="bilinear", align_corners=False)

@@ -1,0 +1,286 @@
+"""Trains the embedded network of `wav2lip:embedded`. See README.md.
+
+Stops by the clock: the learning rate follows the time that has passed, so any time limit gives a finished network.
+"""
+
+import argparse
+import copy
+import csv
+import json
+import math
+import os
+import struct
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from data import INNER, OUTER, Batcher, Clips, Speech
+from model import HIDDEN, SCALE, SIZE, Network, compose, hide
+
+
+def write_safetensors(path, tensors, meta):
+    head, at, parts = {"__metadata__": meta}, 0, []
+    for name in sorted(tensors):
+        data = np.ascontiguousarray(tensors[name].detach().cpu().numpy().astype("<f2"))
+        head[name] = {"dtype": "F16", "shape": list(data.shape), "data_offsets": [at, at + data.nbytes]}
+        parts.append(data.tobytes())
+        at += data.nbytes
+    text = json.dumps(head, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % 64)
+    with open(path + ".tmp", "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + b"".join(parts))
+    os.replace(path + ".tmp", path)
+
+
+def folded(net):
+    """State with batch norm's scale kept out of f16's reach: norms are folded into convolution and bias here."""
+    out = {}
+    state = net.state_dict()
+    for name in state:
+        if name.endswith("norm.weight"):
+            base = name[: -len("norm.weight")]
+            k = state[name].float() / torch.sqrt(state[base + "norm.running_var"].float() + 1e-5)
+            out[base + "conv.weight"] = state[base + "conv.weight"].float() * k[:, None, None, None]
+            out[base + "conv.bias"] = state[base + "norm.bias"].float() - state[base + "norm.running_mean"].float() * k
+    for name in state:
+        if ".norm." not in name and name not in out:
+            out[name] = state[name].float()
+    return out
+
+
+def weight_map(points):
+    """Where errors count: the face's lower part 1, the mouth 5, the rest 0.15. [B,1,S,S]"""
+    dev = points.device
+    y, x = torch.meshgrid(torch.arange(SIZE, device=dev) + 0.5, torch.arange(SIZE, device=dev) + 0.5, indexing="ij")
+    mouth = points[:, OUTER]
+    c = (mouth.amax(1) + mouth.amin(1)) / 2
+    r = (mouth.amax(1) - mouth.amin(1)) / 2 * 1.5 + 3
+    d = ((x[None] - c[:, 0, None, None]) / r[:, 0, None, None]) ** 4
+    d = d + ((y[None] - c[:, 1, None, None]) / r[:, 1, None, None]) ** 4
+    face = torch.exp(-0.5 * (((x - SIZE / 2) / 34) ** 4 + ((y - 82) / 34) ** 4))
+    w = 0.15 + 0.85 * face[None] + 4 * torch.exp(-d)
+    w = torch.where((y < HIDDEN - 8)[None], 0.05 * torch.ones_like(w), w)
+    return w[:, None]
+
+
+def edges(x):
+    return x[..., :, 1:] - x[..., :, :-1], x[..., 1:, :] - x[..., :-1, :]
+
+
+def picture_loss(made, true, w):
+    total = 0
+    for _ in range(3):
+        total = total + ((made - true).abs() * w).sum() / w.sum() / 3
+        for a, b, v in zip(edges(made), edges(true), (w[..., :, 1:], w[..., 1:, :])):
+            total = total + 0.7 * ((a - b).abs() * v).sum() / v.sum() / 3
+        made, true, w = F.avg_pool2d(made, 2), F.avg_pool2d(true, 2), F.avg_pool2d(w, 2)
+    return total
+
+
+LOWER = None
+
+
+def lower_points(points):
+    """Points of the lower face: those below the nose on the mean of a batch."""
+    y = points[..., 1].mean(0)
+    return (y > HIDDEN + 4).nonzero()[:, 0]
+
+
+def point_loss(flow, batch, ids, wide):
+    """A made point must be fetched from where the moment has it."""
+    q = batch["target_points"][:, ids]
+    g = (q / (SIZE / 2) - 1)[:, None]
+    inside = ((q > 2) & (q < SIZE - 2)).all(-1).float() * wide[None]
+    f = F.grid_sample(flow.float(), g, mode="bilinear", padding_mode="border", align_corners=False)[:, :, 0].permute(0, 2, 1)
+    total = 0
+    for k, name in enumerate(("rest_points", "open_points")):
+        e = f[..., 2 * k : 2 * k + 2] - (batch[name][:, ids] - q)
+        e = F.smooth_l1_loss(e, torch.zeros_like(e), reduction="none", beta=1.0).sum(-1)
+        total = total + (e * inside).sum() / inside.sum().clamp_min(1)
+    return total / 2
+
+
+def face_of(batch):
+    return torch.cat(
+        [hide(batch["seen"]), batch["rest"], batch["rest_lips"], batch["open"], batch["open_lips"]], 1
+    ).contiguous(memory_format=torch.channels_last)
+
+
+def mouth_psnr(made, batch):
+    mouth = batch["target_points"][:, OUTER]
+    c, r = (mouth.amax(1) + mouth.amin(1)) / 2, (mouth.amax(1) - mouth.amin(1)) / 2 * 1.5
+    y, x = torch.meshgrid(
+        torch.arange(SIZE, device=c.device) + 0.5, torch.arange(SIZE, device=c.device) + 0.5, indexing="ij"
+    )
+    m = ((x[None] - c[:, 0, None, None]).abs() < r[:, 0, None, None]) & (
+        (y[None] - c[:, 1, None, None]).abs() < r[:, 1, None, None]
+    )
+    e = ((made - batch["target"]) ** 2).mean(1)
+    mse = (e * m).sum((1, 2)) / m.sum((1, 2)).clamp_min(1)
+    return (-10 * torch.log10(mse.clamp_min(1e-6))).mean().item()
+
+
+def made_gap(flow, look, batch):
+    """Opening the flow gives: where the inner lips of the rest moment come to lie, by the inverse of the flow."""
+    gap = []
+    for k, name in ((0, "rest_points"), (2, "open_points")):
+        src = batch[name][:, [13, 14]]
+        q = src.clone()
+        for _ in range(20):
+            g = (q / (SIZE / 2) - 1)[:, None]
+            f = F.grid_sample(flow[:, k : k + 2].float(), g, padding_mode="border", align_corners=False)[:, :, 0]
+            q = q + 0.5 * (src - f.permute(0, 2, 1) - q)
+        gap.append((q[:, 1, 1] - q[:, 0, 1]) / SCALE)
+    return gap[0], gap[1]
+
+
+def corr(a, b):
+    a, b = a - a.mean(), b - b.mean()
+    return (a * b).sum().item() / math.sqrt(((a * a).sum() * (b * b).sum()).item() + 1e-12)
+
+
+@torch.no_grad()
+def judge(net, head, batcher, n=4, b=128):
+    """Held-out persons: figures with the right sound, with another frame's sound, and of the moment at rest held."""
+    net.eval()
+    rows, tg, mg, mo, ag = [], [], [], [], []
+    for _ in range(n):
+        x = batcher.batch(b, held_out=True, disturb=False)
+        face = face_of(x)
+        with torch.autocast(x["mel"].device.type, dtype=torch.bfloat16, enabled=x["mel"].is_cuda):
+            e = net.audio(x["mel"])
+            right = net.draw(face, e)
+            wrong = net.draw(face, e.roll(1, 0))
+        made = compose(*x["clean"], *right)
+        other = compose(*x["clean"], *wrong)
+        rows.append([mouth_psnr(made, x), mouth_psnr(other, x), mouth_psnr(x["clean"][0], x), mouth_psnr(x["clean"][1], x)])
+        p = x["target_points"]
+        tg.append((p[:, 14, 1] - p[:, 13, 1]) / SCALE)
+        a, o = made_gap(right[0], right[1], x)
+        mg.append(a)
+        mo.append(o)
+        ag.append(head(e.float())[:, 0])
+    net.train()
+    r = np.mean(rows, 0)
+    t = torch.cat(tg)
+    return dict(
+        psnr=r[0], psnr_other_sound=r[1], psnr_rest=r[2], psnr_open=r[3], r_gap_rest=corr(torch.cat(mg), t),
+        r_gap_open=corr(torch.cat(mo), t), r_gap_sound=corr(torch.cat(ag), t),
+    ), (x, made)
+
+
+def sheet(path, x, made, n=10):
+    """Rows: rest, open, made, true. PPM, so that nothing is needed to write it."""
+    rows = [torch.cat(list(t[:n]), 2) for t in (x["clean"][0], x["clean"][1], made.clamp(0, 1), x["target"])]
+    p = (torch.cat(rows, 1).permute(1, 2, 0) * 255).byte().cpu().numpy()
+    with open(path, "wb") as f:
+        f.write(b"P6\n%d %d\n255\n" % (p.shape[1], p.shape[0]) + p.tobytes())
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument("--shards", required=True)
+    a.add_argument("--speech", required=True)
+    a.add_argument("--out", required=True)
+    a.add_argument("--seconds", type=float, default=280)
+    a.add_argument("--batch", type=int, default=192)
+    a.add_argument("--room", type=int, default=60000, help="frames kept on the device")
+    a.add_argument("--wait", type=int, default=8, help="clips to wait for before the first step")
+    a.add_argument("--lr", type=float, default=1.5e-3)
+    a.add_argument("--seed", type=int, default=1)
+    a.add_argument("--start", default=None, help="state.pt of an earlier run")
+    o = a.parse_args()
+    begin = time.time()
+    dev = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(o.seed)
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
+    os.makedirs(o.out, exist_ok=True)
+    speech = Speech(o.speech, dev)
+    clips = Clips(o.shards, dev, o.room, speech)
+    clips.poll()
+    clips.watch()
+    net = Network().to(dev).to(memory_format=torch.channels_last)
+    head = torch.nn.Linear(256, 54).to(dev)
+    if o.start:
+        s = torch.load(o.start, map_location=dev)
+        net.load_state_dict(s["net"])
+        head.load_state_dict(s["head"])
+    slow = copy.deepcopy(net).eval()
+    wide = list(net.parameters()) + list(head.parameters())
+    opt = torch.optim.AdamW(wide, lr=o.lr, betas=(0.9, 0.99), weight_decay=0.01)
+    while len(clips.clips) < o.wait and time.time() - begin < o.seconds:
+        time.sleep(0.2)
+    batcher, ruler = Batcher(clips, speech, dev, o.seed), Batcher(clips, speech, dev, 99)
+    log = open(os.path.join(o.out, "curve.csv"), "w", newline="")
+    out = csv.writer(log)
+    out.writerow(["s", "step", "clips", "loss", "picture", "points", "sound", "psnr", "psnr_other_sound", "psnr_rest",
+                  "psnr_open", "r_gap_rest", "r_gap_open", "r_gap_sound"])
+    ids = lower_points(batcher.batch(min(o.batch, 64), disturb=False)["target_points"])
+    lips = torch.zeros(478, device=dev)
+    lips[OUTER + INNER] = 3
+    weight = (1 + lips)[ids]
+    step, mean, last = 0, None, time.time()
+    t0 = time.time()
+    while True:
+        share = (time.time() - begin) / o.seconds
+        if share >= 1:
+            break
+        warm = min(1, (step + 1) / 100)
+        for p in opt.param_groups:
+            p["lr"] = o.lr * warm * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
+        x = batcher.batch(o.batch)
+        face = face_of(x)
+        with torch.autocast(dev.type, dtype=torch.bfloat16, enabled=dev.type == "cuda"):
+            e = net.audio(x["mel"])
+            flow, look = net.draw(face, e)
+        made = compose(*x["clean"], flow, look)
+        w = weight_map(x["target_points"])
+        picture = picture_loss(made, x["target"], w)
+        points = point_loss(flow, x, ids, weight)
+        told = head(e.float())
+        sound = F.mse_loss(told[:, 0], x["gap"] * 4) + 4 * F.mse_loss(told[:, 1:], x["weights"])
+        a_, b_ = edges(flow.float())
+        smooth = (a_**2).mean() + (b_**2).mean()
+        paint = (look[:, 1].float() * w[:, 0]).mean()
+        loss = 10 * picture + 0.25 * points + 1.0 * sound + 0.05 * smooth + 0.05 * paint
+        opt.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(wide, 1.0)
+        opt.step()
+        keep = min(0.998, 1 - 1 / (step + 2) ** 0.8)
+        with torch.no_grad():
+            torch._foreach_lerp_(list(slow.parameters()), list(net.parameters()), 1 - keep)
+            for p, q in zip(slow.buffers(), net.buffers()):
+                if p.dtype.is_floating_point:
+                    p.lerp_(q, 1 - keep)
+        step += 1
+        if step % 20 == 0:
+            v = torch.stack([loss, picture, points, sound]).detach()
+            mean = v if mean is None else 0.8 * mean + 0.2 * v
+        if time.time() - last > max(5, o.seconds / 25) or step == 1:
+            last = time.time()
+            figures, seen = judge(slow, head, ruler, n=2 if dev.type == "cuda" else 1, b=128 if dev.type == "cuda" else 16)
+            v = (mean if mean is not None else torch.stack([loss, picture, points, sound]).detach()).tolist()
+            row = [round(time.time() - begin, 1), step, len(clips.clips)] + [round(k, 4) for k in v]
+            row += [round(k, 4) for k in figures.values()]
+            out.writerow(row)
+            log.flush()
+            print(*row, f"{step * o.batch / (time.time() - t0):.0f}/s", flush=True)
+    clips.stop = True
+    figures, seen = judge(slow, head, ruler, n=8 if dev.type == "cuda" else 1, b=128 if dev.type == "cuda" else 16)
+    sheet(os.path.join(o.out, "sheet.ppm"), *seen)
+    print("held-out persons:", json.dumps({k: round(v, 4) for k, v in figures.items()}), flush=True)
+    meta = {
+        "network": "wav2lip:embedded", "version": "1",
+        "trained_on": f"synthetic speakers only: {len(clips.clips)} clips of rendered heads, synthesised speech",
+        "held_out": json.dumps({k: round(v, 4) for k, v in figures.items()}), "steps": str(step),
+    }
+    write_safetensors(os.path.join(o.out, "wav2lip_embedded.safetensors"), folded(slow), meta)
+    torch.save({"net": slow.state_dict(), "head": head.state_dict()}, os.path.join(o.out, "state.pt"))
+
+
+if __name__ == "__main__":
+    main()
