@@ -36,4 +36,8 @@ int pz_face_suppress(struct pz_face_detection *c, int n, float iou, struct pz_fa
 PZ_NODISCARD enum pz_status pz_blazeface_create(const char *models_dir, struct pz_log *log,
                                                 struct pz_face_detector **d);
 
+/* MTCNN, see face/mtcnn.h. */
+PZ_NODISCARD enum pz_status pz_mtcnn_detector_create(const char *models_dir, struct pz_log *log,
+                                                     struct pz_face_detector **d);
+
 #endif

@@ -9,7 +9,7 @@ enum pz_status pz_landmarker_create(enum pz_face_kind kind, const char *models_d
                                     struct pz_log *log, struct pz_landmarker **l)
 {
     *l = NULL;
-    switch (pz_face_kind_resolve(kind, models_dir)) {
+    switch (pz_face_kind_resolve(kind == PZ_FACE_MTCNN ? PZ_FACE_AUTO : kind, models_dir)) {
     default:
         return pz_mesh_create(models_dir, n_sessions, log, l);
     }
