@@ -49,7 +49,7 @@ void overlay_add(struct overlay *o, const struct pz_picture *pic, const struct p
     float side = 1.2f * fmaxf(box[2] - box[0], box[3] - box[1]);
     struct pz_face_rect r = {(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, side, side, 0};
     size_t plane = (size_t)o->rgb.width * (size_t)o->rgb.height;
-    if (pz_face_crop(pic, &r, 0, 1, false, &scratch, crop, o->side, o->side) == PZ_OK)
+    if (pz_face_crop(pic, &r, 0, 1, PZ_CROP_FINE, &scratch, crop, o->side, o->side) == PZ_OK)
         for (int y = 0; y < 2 * o->side; y++)
             for (int x = 0; x < o->side; x++)
                 for (size_t c = 0; c < 3; c++)

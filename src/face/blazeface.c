@@ -61,7 +61,7 @@ static enum pz_status pass(struct blazeface *d, const struct pz_picture *pic, co
     float w = box[2] - box[0], h = box[3] - box[1], side = fmaxf(w, h);
     struct pz_face_rect r = {(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, side, side, 0};
     float *in = pz_session_input(d->session, NULL, 0).data;
-    enum pz_status st = pz_face_crop(pic, &r, -1, 1, true, &d->scratch, in, SIDE, SIDE);
+    enum pz_status st = pz_face_crop(pic, &r, -1, 1, PZ_CROP_BLACK, &d->scratch, in, SIDE, SIDE);
     if (st < PZ_OK)
         return pz_fail(d->log, st, "no memory to look for faces");
     pz_session_run(d->session, pool);

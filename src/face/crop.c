@@ -100,9 +100,9 @@ static struct colour colour_of(const struct pz_picture *pic)
 }
 
 enum pz_status pz_face_crop(const struct pz_picture *pic, const struct pz_face_rect *rect, float lo, float hi,
-                            bool black, struct pz_crop_scratch *scratch, float *out, int size_w, int size_h)
+                            unsigned how, struct pz_crop_scratch *scratch, float *out, int size_w, int size_h)
 {
-    float px[4], py[4];
+    float px[4], py[4]; /* corners */
     for (int i = 0; i < 4; i++)
         pz_face_rect_point(rect, (float)(i & 1), (float)(i >> 1), &px[i], &py[i]);
     float box[4] = {px[0], py[0], px[0], py[0]};
@@ -138,16 +138,32 @@ enum pz_status pz_face_crop(const struct pz_picture *pic, const struct pz_face_r
     /* chroma sample 0 sits at luma x = ½ (left) and y = 1 */
     float cx_shift = 0.5f - 0.25f * ldexpf(1, -clevels);
     struct colour k = colour_of(pic);
+    /* steps of one crop pixel along and down, and the centre of the first */
+    float c = cosf(rect->angle), sn = sinf(rect->angle), pw = rect->w / (float)size_w,
+          ph = rect->h / (float)size_h;
+    float ax = c * pw, ay = sn * pw, bx = -sn * ph, by = c * ph, x0, y0;
+    float quarter = ldexpf(0.25f, -levels);
+    bool four = (how & PZ_CROP_FINE) && ldexpf(step, -levels) > 1.25f;
+    pz_face_rect_point(rect, 0.5f / (float)size_w, 0.5f / (float)size_h, &x0, &y0);
     for (int i = 0; i < size_h; i++)
         for (int j = 0; j < size_w; j++, out += 3) {
-            float x, yy;
-            pz_face_rect_point(rect, ((float)j + 0.5f) / (float)size_w, ((float)i + 0.5f) / (float)size_h, &x,
-                               &yy);
-            if (black && (x < 0 || yy < 0 || x >= (float)pic->width || yy >= (float)pic->height)) {
+            float x = x0 + (float)j * ax + (float)i * bx, yy = y0 + (float)j * ay + (float)i * by, l;
+            if ((how & PZ_CROP_BLACK) &&
+                (x < 0 || yy < 0 || x >= (float)pic->width || yy >= (float)pic->height)) {
                 out[0] = out[1] = out[2] = lo;
                 continue;
             }
-            float l = (sample(&y, x * ys - 0.5f, yy * ys - 0.5f) - k.y_off) * k.y_scale;
+            float lx = x * ys - 0.5f, ly = yy * ys - 0.5f;
+            if (four) {
+                float dx = quarter * (ax + bx), dy = quarter * (ay + by), qx = quarter * (ax - bx),
+                      qy = quarter * (ay - by);
+                l = (sample(&y, lx + dx, ly + dy) + sample(&y, lx - dx, ly - dy) +
+                     sample(&y, lx + qx, ly + qy) + sample(&y, lx - qx, ly - qy)) /
+                    4;
+            } else {
+                l = sample(&y, lx, ly);
+            }
+            l = (l - k.y_off) * k.y_scale;
             float cb = (sample(&u, x * cs - cx_shift, yy * cs - 0.5f) - 128) * k.c_scale;
             float cr = (sample(&v, x * cs - cx_shift, yy * cs - 0.5f) - 128) * k.c_scale;
             out[0] = lo + (hi - lo) * clampf(l + k.rv * cr, 0, 1);

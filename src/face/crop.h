@@ -21,13 +21,17 @@ struct pz_crop_scratch {
 };
 void pz_crop_scratch_free(struct pz_crop_scratch *s);
 
+enum {
+    PZ_CROP_BLACK = 1, /**< outside the picture is `lo`; else the nearest edge pixel */
+    PZ_CROP_FINE = 2   /**< shrinking by 1.25 to 2 takes the mean of four luma samples, not one */
+};
+
 /**
- * Fill out [size_h][size_w][3] with lo + (hi − lo)·R'G'B', nominal R'G'B' clipped to [0,1].
- * Outside the picture: the nearest edge pixel, or black when `black` is set.
+ * Fill out [size_h][size_w][3] with lo + (hi − lo)·R'G'B', nominal R'G'B' clipped to [0,1]. `how`: PZ_CROP_….
  * Errors: NOMEM.
  */
 PZ_NODISCARD enum pz_status pz_face_crop(const struct pz_picture *pic, const struct pz_face_rect *rect,
-                                         float lo, float hi, bool black, struct pz_crop_scratch *scratch,
+                                         float lo, float hi, unsigned how, struct pz_crop_scratch *scratch,
                                          float *out, int size_w, int size_h);
 
 /** The picture point of crop coordinate (u, v) in [0,1]² of a rectangle. */

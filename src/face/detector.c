@@ -13,6 +13,8 @@ enum pz_status pz_face_detector_create(enum pz_face_kind kind, const char *model
     switch (pz_face_kind_resolve(kind, models_dir)) {
     case PZ_FACE_MTCNN:
         return pz_mtcnn_detector_create(models_dir, log, d);
+    case PZ_FACE_EMBEDDED:
+        return pz_embedded_detector_create(models_dir, log, d);
     default:
         return pz_blazeface_create(models_dir, log, d);
     }

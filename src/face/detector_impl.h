@@ -40,4 +40,8 @@ PZ_NODISCARD enum pz_status pz_blazeface_create(const char *models_dir, struct p
 PZ_NODISCARD enum pz_status pz_mtcnn_detector_create(const char *models_dir, struct pz_log *log,
                                                      struct pz_face_detector **d);
 
+/* Our own, see face/embedded.h. */
+PZ_NODISCARD enum pz_status pz_embedded_detector_create(const char *models_dir, struct pz_log *log,
+                                                        struct pz_face_detector **d);
+
 #endif

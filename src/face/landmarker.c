@@ -10,6 +10,8 @@ enum pz_status pz_landmarker_create(enum pz_face_kind kind, const char *models_d
 {
     *l = NULL;
     switch (pz_face_kind_resolve(kind == PZ_FACE_MTCNN ? PZ_FACE_AUTO : kind, models_dir)) {
+    case PZ_FACE_EMBEDDED:
+        return pz_embedded_landmarker_create(models_dir, n_sessions, log, l);
     default:
         return pz_mesh_create(models_dir, n_sessions, log, l);
     }

@@ -22,4 +22,8 @@ struct pz_landmarker {
 PZ_NODISCARD enum pz_status pz_mesh_create(const char *models_dir, int n_sessions, struct pz_log *log,
                                            struct pz_landmarker **l);
 
+/* Our own, see face/embedded.h. */
+PZ_NODISCARD enum pz_status pz_embedded_landmarker_create(const char *models_dir, int n_sessions,
+                                                          struct pz_log *log, struct pz_landmarker **l);
+
 #endif

@@ -96,8 +96,8 @@ static enum pz_status run(struct pz_landmarker *base, int session, const struct 
     struct mesh *l = (struct mesh *)base;
     float(*xyz)[3] = out->xyz;
     struct pz_session *s = l->sessions[session];
-    enum pz_status st = pz_face_crop(pic, roi, 0, 1, false, &l->scratch[session],
-                                     pz_session_input(s, NULL, 0).data, SIDE, SIDE);
+    enum pz_status st =
+        pz_face_crop(pic, roi, 0, 1, 0, &l->scratch[session], pz_session_input(s, NULL, 0).data, SIDE, SIDE);
     if (st < PZ_OK)
         return pz_fail(l->log, st, "no memory to crop a face");
     pz_session_run(s, pool);

@@ -95,7 +95,7 @@ static void crop_hits_its_pixel(void **state)
     const struct pz_face_rect rects[] = {
         {320, 240, 64, 64, 0}, {320, 240, 100, 100, 0.5f}, {300, 200, 320, 320, -1}, {320, 240, 400, 400, 3}};
     for (size_t r = 0; r < sizeof rects / sizeof *rects; r++) {
-        assert_int_equal(pz_face_crop(&p, &rects[r], 0, 1, true, &scratch, out, 64, 64), PZ_OK);
+        assert_int_equal(pz_face_crop(&p, &rects[r], 0, 1, PZ_CROP_BLACK, &scratch, out, 64, 64), PZ_OK);
         for (int i = 0; i < 64 * 64; i += 37) {
             float x, y;
             pz_face_rect_point(&rects[r], ((float)(i % 64) + 0.5f) / 64, ((float)(i / 64) + 0.5f) / 64, &x,

@@ -1,0 +1,113 @@
+/* Our landmarker behind the landmarkers' face: crop, run, points and their uncertainty back in the picture.
+ */
+#include <math.h>
+
+#include "base/mem.h"
+#include "face/embedded.h"
+#include "face/embedded_net.h"
+#include "face/landmarker_impl.h"
+#include "tensor/profile.h"
+
+#define SIDE PZ_EMBEDDED_CROP
+
+struct embedded_landmarker {
+    struct pz_landmarker base;
+    struct pz_log *log;
+    struct pz_plan *plan;
+    int n;
+    struct pz_session **sessions;
+    struct pz_crop_scratch *scratch;
+};
+
+static void destroy(struct pz_landmarker *base)
+{
+    struct embedded_landmarker *l = (struct embedded_landmarker *)base;
+    for (int i = 0; i < l->n; i++) {
+        if (l->sessions)
+            pz_session_destroy(&l->sessions[i]);
+        if (l->scratch)
+            pz_crop_scratch_free(&l->scratch[i]);
+    }
+    pz_free(l->sessions);
+    pz_free(l->scratch);
+    pz_plan_destroy(&l->plan);
+    pz_free(l);
+}
+
+static enum pz_status profile(struct pz_landmarker *base, struct pz_profile *p)
+{
+    struct embedded_landmarker *l = (struct embedded_landmarker *)base;
+    enum pz_status st = PZ_OK;
+    for (int i = 0; i < l->n && st >= PZ_OK; i++)
+        st = pz_session_profile(l->sessions[i], p, "face points");
+    return st;
+}
+
+static enum pz_status run(struct pz_landmarker *base, int session, const struct pz_picture *pic,
+                          const struct pz_face_rect *roi, struct pz_pool *pool, struct pz_face_points *out)
+{
+    struct embedded_landmarker *l = (struct embedded_landmarker *)base;
+    struct pz_session *s = l->sessions[session];
+    enum pz_status st = pz_face_crop(pic, roi, -1, 1, PZ_CROP_BLACK | PZ_CROP_FINE, &l->scratch[session],
+                                     pz_session_input(s, NULL, 0).data, SIDE, SIDE);
+    if (st < PZ_OK)
+        return pz_fail(l->log, st, "no memory to crop a face");
+    pz_session_run(s, pool);
+    const float *o = pz_session_output(s, "landmarks", 0).data;
+    float scale = roi->w / SIDE;
+    out->presence = 1 / (1 + expf(-o[PZ_EMBEDDED_PRESENCE]));
+    for (int i = 0; i < PZ_FACE_MESH_POINTS; i++) {
+        const float *q = o + 4 * i;
+        float *p = out->xyz[i];
+        pz_face_rect_point(roi, 0.5f + 0.5f * q[0], 0.5f + 0.5f * q[1], &p[0], &p[1]);
+        p[2] = SIDE / 2 * q[2] * scale;
+        out->sigma[i] = expf(fminf(fmaxf(q[3], -3), 3)) * scale;
+        if (!isfinite(p[0] + p[1] + p[2] + out->sigma[i] + out->presence)) {
+            out->presence = 0;
+            return PZ_OK;
+        }
+    }
+    return PZ_OK;
+}
+
+static struct pz_face_rect roi_first(const struct pz_face_detection *d)
+{
+    float mouth[2], w = d->box[2] - d->box[0];
+    if (d->has_mouth) {
+        for (int k = 0; k < 2; k++)
+            mouth[k] = (d->mouth[0][k] + d->mouth[1][k]) / 2;
+    } else { /* a face's proportions: the mouth lies 1.1 eye distances below the middle of the eyes */
+        float e[2] = {d->eye[1][0] - d->eye[0][0], d->eye[1][1] - d->eye[0][1]};
+        float n = fmaxf(hypotf(e[0], e[1]), 1e-3f), far = fmaxf(1.1f * n, 0.35f * w);
+        mouth[0] = (d->eye[0][0] + d->eye[1][0]) / 2 - far * e[1] / n;
+        mouth[1] = (d->eye[0][1] + d->eye[1][1]) / 2 + far * e[0] / n;
+    }
+    return pz_embedded_roi((const float(*)[2])d->eye, mouth);
+}
+
+enum pz_status pz_embedded_landmarker_create(const char *models_dir, int n_sessions, struct pz_log *log,
+                                             struct pz_landmarker **out)
+{
+    enum pz_status st = PZ_OK;
+    struct embedded_landmarker *l = pz_calloc(1, sizeof *l);
+    if (!l)
+        return pz_fail(log, PZ_ERR_NOMEM, "no memory for the face landmarker");
+    l->base =
+        (struct pz_landmarker){destroy, profile, run, pz_embedded_roi_from_points, roi_first, true, true};
+    *out = &l->base;
+    l->log = log;
+    l->n = n_sessions;
+    l->sessions = pz_calloc((size_t)n_sessions, sizeof *l->sessions);
+    l->scratch = pz_calloc((size_t)n_sessions, sizeof *l->scratch);
+    if (!l->sessions || !l->scratch) {
+        st = pz_fail(log, PZ_ERR_NOMEM, "no memory for the face landmarker");
+        goto fail;
+    }
+    PZ_TRY(pz_embedded_plan_landmarks(models_dir, false, log, &l->plan));
+    for (int i = 0; i < n_sessions; i++)
+        PZ_TRY(pz_session_create(l->plan, log, &l->sessions[i]));
+    return PZ_OK;
+fail:
+    pz_landmarker_destroy(out);
+    return st;
+}
