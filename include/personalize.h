@@ -75,7 +75,8 @@ struct pz_context_params {
     const char *cache_dir;     /**< folder of cached templates; NULL = the user's cache */
     uint64_t seed;             /**< every random choice derives from it */
     bool no_smooth;            /**< leave out the engines' filter over time against a shaking mouth */
-    const char *face_detector; /**< "mediapipe", "s3fd" (wav2lip only: its boxes); NULL = "mediapipe" */
+    const char *face_detector; /**< "auto", "embedded", "mediapipe", "mtcnn"; "s3fd": wav2lip's own boxes;
+                                  NULL = "auto" */
     const char *quality;       /**< diffusion engines: "exact", "fast"; NULL = exact */
     int steps;                 /**< diffusion engines: steps of the sampler; 0 = what `quality` says */
     float guidance; /**< diffusion engines: how strongly the sound leads, 1 = plain; 0 = the usual */

@@ -10,6 +10,8 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "face/embedded.h"
+#include "face/mtcnn.h"
 #include "lipsync/lse.h"
 #include "lipsync/wav2lip_model.h"
 #include "lipsync/wav2lip_s3fd.h"
@@ -18,7 +20,13 @@
 #include "tensor/cuda/cuda.h"
 
 static enum pz_status check_wav2lip(const char *path, const struct pz_job *job);
+static enum pz_status check_mtcnn_p(const char *path, const struct pz_job *job);
+static enum pz_status check_mtcnn_r(const char *path, const struct pz_job *job);
+static enum pz_status check_mtcnn_o(const char *path, const struct pz_job *job);
 
+#define MTCNN_DATA                                                                                           \
+    "https://raw.githubusercontent.com/timesler/facenet-pytorch/de894bed2c7bbc028350c649a80b3009ce29aa90/"   \
+    "data/"
 #define MP_LICENCE "Apache-2.0 (Google MediaPipe)"
 #define MP_HOW "scripts/fetch-mediapipe"
 #define PS_DIR "/usr/share/pocketsphinx/model/en-us/"
@@ -86,6 +94,24 @@ static enum pz_status check_wav2lip(const char *path, const struct pz_job *job);
 /* Sizes and hashes are said where somebody has measured or published them; the others are checked by their
  * tensors. */
 static const struct pz_weight_file files[] = {
+    {.model = "embedded",
+     .path = "face_detector.safetensors",
+     .inside = true,
+     .licence = "Apache-2.0 (this project; trained on synthetic people alone)",
+     .used_for = "face detection",
+     .how = "part of the program"},
+    {.model = "embedded",
+     .path = "face_landmarks.safetensors",
+     .inside = true,
+     .licence = "Apache-2.0 (this project; trained on synthetic people alone)",
+     .used_for = "face landmarks",
+     .how = "part of the program"},
+    {.model = "embedded",
+     .path = "face_parts.safetensors",
+     .inside = true,
+     .licence = "Apache-2.0 (this project; trained on synthetic people alone)",
+     .used_for = "parts of faces",
+     .how = "part of the program"},
     {.model = "mediapipe",
      .path = "mediapipe/face_detection_short_range.tflite",
      .n_bytes = 229714,
@@ -100,6 +126,33 @@ static const struct pz_weight_file files[] = {
      .licence = MP_LICENCE,
      .used_for = "face landmarks",
      .how = MP_HOW},
+    {.model = "mtcnn",
+     .path = "mtcnn/pnet.pt",
+     .url = MTCNN_DATA "pnet.pt",
+     .n_bytes = 28570,
+     .sha256 = "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f",
+     .licence = "MIT (timesler/facenet-pytorch, which publishes the files)",
+     .used_for = "face boxes (--face-detector mtcnn)",
+     .how = "personalize models download mtcnn",
+     .check = check_mtcnn_p},
+    {.model = "mtcnn",
+     .path = "mtcnn/rnet.pt",
+     .url = MTCNN_DATA "rnet.pt",
+     .n_bytes = 403147,
+     .sha256 = "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86",
+     .licence = "MIT (timesler/facenet-pytorch, which publishes the files)",
+     .used_for = "face boxes (--face-detector mtcnn)",
+     .how = "personalize models download mtcnn",
+     .check = check_mtcnn_r},
+    {.model = "mtcnn",
+     .path = "mtcnn/onet.pt",
+     .url = MTCNN_DATA "onet.pt",
+     .n_bytes = 1559269,
+     .sha256 = "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
+     .licence = "MIT (timesler/facenet-pytorch, which publishes the files)",
+     .used_for = "face boxes (--face-detector mtcnn)",
+     .how = "personalize models download mtcnn",
+     .check = check_mtcnn_o},
     {.model = "pocketsphinx",
      .path = PS_DIR "en-us/mdef",
      .licence = "BSD-2-Clause (CMU)",
@@ -182,9 +235,6 @@ static const struct pz_weight_file files[] = {
 };
 #define N_FILES ((int)(sizeof files / sizeof files[0]))
 
-/* The face tracker's weights: every engine stands on them. */
-#define FACES "mediapipe"
-
 struct engine_row {
     const char *name, *needs, *weights;
     bool cuda;                    /* runs there too */
@@ -200,6 +250,21 @@ static const struct engine_row engines[] = {
     {"emo", NULL, "never published; own weights", false, NULL},
 };
 #define N_ENGINES ((int)(sizeof engines / sizeof engines[0]))
+
+static enum pz_status check_mtcnn_p(const char *path, const struct pz_job *job)
+{
+    return pz_mtcnn_verify(path, 0, job);
+}
+
+static enum pz_status check_mtcnn_r(const char *path, const struct pz_job *job)
+{
+    return pz_mtcnn_verify(path, 1, job);
+}
+
+static enum pz_status check_mtcnn_o(const char *path, const struct pz_job *job)
+{
+    return pz_mtcnn_verify(path, 2, job);
+}
 
 static enum pz_status check_wav2lip(const char *path, const struct pz_job *job)
 {
@@ -218,7 +283,18 @@ char *pz_api_models_dir(const char *given)
 
 char *pz_weight_file_locate(const struct pz_weight_file *f, const char *dir)
 {
+    if (f->inside)
+        return pz_strdup(f->path);
     return f->path[0] == '/' ? pz_strdup(f->path) : pz_path_join(dir, f->path);
+}
+
+static bool is_inside(const char *name)
+{
+    size_t n;
+    for (int i = 0; i < 3; i++)
+        if (strcmp(pz_embedded_name((enum pz_embedded_file)i), name) == 0)
+            return pz_embedded_data((enum pz_embedded_file)i, &n) != NULL;
+    return false;
 }
 
 /* "ok", "missing" or "different". `hash`: compare the bytes, not only the size. */
@@ -227,7 +303,9 @@ static const char *state_of(struct pz_log *log, const struct pz_weight_file *f, 
     char *path = pz_weight_file_locate(f, dir), sha[65];
     struct stat sb;
     const char *state = "ok";
-    if (!path || stat(path, &sb) != 0 || !S_ISREG(sb.st_mode))
+    if (f->inside)
+        state = is_inside(f->path) ? "ok" : "missing";
+    else if (!path || stat(path, &sb) != 0 || !S_ISREG(sb.st_mode))
         state = "missing";
     else if (f->n_bytes && (int64_t)sb.st_size != f->n_bytes)
         state = "different";
@@ -278,6 +356,12 @@ static bool have_all(struct pz_log *log, const char *model, const char *dir)
     return !either || any;
 }
 
+/* Somebody's networks for faces: every engine stands on them. */
+static bool have_faces(struct pz_log *log, const char *dir)
+{
+    return have_all(log, "embedded", dir) || have_all(log, "mediapipe", dir);
+}
+
 enum pz_status pz_api_models_describe(struct pz_pipeline *p, char **json)
 {
     struct pz_log *log = p->job.log;
@@ -290,9 +374,9 @@ enum pz_status pz_api_models_describe(struct pz_pipeline *p, char **json)
         const struct engine_row *e = &engines[i];
         bool built = pz_engine_find(e->name) != NULL;
         bool has = e->has ? e->has(dir) : have_all(log, e->needs, dir);
-        const char *status = !built                             ? "not in this build"
-                             : has && have_all(log, FACES, dir) ? "ready"
-                                                                : "weights missing";
+        const char *status = !built                        ? "not in this build"
+                             : has && have_faces(log, dir) ? "ready"
+                                                           : "weights missing";
         json_t *expect = built ? pz_here_expect(e->name, p->job.pool) : NULL, *row;
         json_array_append_new(json_object_get(root, "engines"),
                               row =
@@ -341,13 +425,14 @@ enum pz_status pz_api_models_verify(struct pz_pipeline *p, const char *name, cha
     json_t *list = json_array();
     int n = 0;
     const struct pz_weight_file *bad = NULL;
-    bool broken = false;
+    bool broken = false, own = dir && have_all(log, "embedded", dir); /* faces need nothing else then */
     *json = NULL;
     for (int i = 0; dir && i < N_FILES; i++) {
         // Without a name: what the default engine stands on; official weights are looked at when they are
         // there.
+        bool optional = files[i].check || files[i].inside || (!strcmp(files[i].model, "mediapipe") && own);
         if (name ? strcmp(files[i].model, name) != 0
-                 : files[i].check && !strcmp(state_of(log, &files[i], dir, false), "missing"))
+                 : optional && !strcmp(state_of(log, &files[i], dir, false), "missing"))
             continue;
         const char *state = verify_one(p, &files[i], dir);
         json_array_append_new(list, file_json(&files[i], dir, state));

@@ -12,6 +12,7 @@ struct pz_weight_file {
     int64_t n_bytes;    /**< 0 = not known */
     const char *sha256; /**< all 64 digits or the first few, NULL = not known */
     const char *licence, *used_for, *how;
+    bool inside; /**< part of the program: nothing to fetch; `path` names it */
     bool either; /**< one of the model's files so marked is enough */
     enum pz_status (*check)(const char *path,
                             const struct pz_job *job); /**< looks at its tensors; NULL = none */

@@ -89,9 +89,13 @@ const struct pz_cli_option pz_cli_options[] = {
     {"no-lip-sync", 0, PZ_OPT_FLAG, NULL, NULL, 0, 0, RUN | PREPARE | RENDER, FIELD(no_lip_sync),
      "Change the sound only."},
     {"face", 0, PZ_OPT_TEXT, "WHICH", NULL, 0, 0, ANALYSE | EVALUATE, FIELD(face),
-     "Which person speaks, when several are seen: `largest`, or the number `personalize check` gives."},
-    {"face-detector", 0, PZ_OPT_CHOICE, "NAME", "mediapipe|s3fd", 0, 0, RUN | PREPARE, FIELD(face_detector),
-     "Whose boxes wav2lip takes: our tracker's, or those of S3FD as published (its weights are needed)."},
+     "Which person is meant, when several are seen: `largest`, the number `personalize check` gives, a box "
+     "X,Y,W,H in the picture, a portrait (PNG or JPEG file), or `speaker`: who moves the lips with the "
+     "sound."},
+    {"face-detector", 0, PZ_OPT_CHOICE, "NAME", "auto|embedded|mediapipe|mtcnn|s3fd", 0, 0,
+     RUN | PREPARE | CHECK | EVALUATE, FIELD(face_detector),
+     "Whose networks find the face: our own, MediaPipe's, MTCNN (points by the usual ones); s3fd: wav2lip's "
+     "boxes as published."},
     {"device", 0, PZ_OPT_TEXT, "DEVICE", NULL, 0, 0, WORK, FIELD(device), "auto, cpu, cuda or cuda:N."},
     {"precision", 0, PZ_OPT_CHOICE, "TYPE", "f32|f16|bf16", 0, 0, WORK, FIELD(precision),
      "Numbers the engine computes with; without it the engine's own choice."},

@@ -36,7 +36,7 @@ struct pz_pipeline {
     const char *device;        /**< "auto", "cpu", "cuda[:N]" */
     const char *precision;     /**< NULL = the engine's default */
     bool no_smooth;            /**< engines: no filter over time against a shaking mouth */
-    const char *face_detector; /**< "mediapipe", "s3fd"; NULL = mediapipe */
+    const char *face_detector; /**< "auto", "embedded", "mediapipe", "mtcnn", "s3fd"; NULL = auto */
     const char *quality;       /**< these four: struct pz_engine_open_params */
     int steps, size;
     float guidance;

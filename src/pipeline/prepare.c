@@ -27,7 +27,7 @@
 #define SLOT_AROUND_S 3.0  /* and looked at this far around every slot */
 #define ASKED_AROUND_S 0.2 /* a render draws this far around a slot, and further where it borrows time */
 #define MAX_TRANSCRIPT ((size_t)1 << 20)
-#define PREPARE_REVISION 2 /* part of the cache key: raised when the same input prepares differently */
+#define PREPARE_REVISION 3 /* part of the cache key: raised when the same input prepares differently */
 
 /* ---- pipeline object ---- */
 
@@ -411,6 +411,15 @@ static int look_spans(const struct pz_film_info *info, const struct pz_template_
     return slot_spans(info, d, SLOT_AROUND_S, 1, spans);
 }
 
+/* Who finds the face, as reports and cached templates name it. */
+static const char *face_detector_name(const struct pz_pipeline *p)
+{
+    const struct pz_face_tracker_params f = pz_pipeline_faces(p);
+    return p->face_detector && !strcmp(p->face_detector, "s3fd")
+               ? "s3fd"
+               : pz_face_kind_name(pz_face_kind_resolve(f.kind, f.models_dir));
+}
+
 /* ---- engine ---- */
 
 static enum pz_status let_engine_learn(struct pz_pipeline *p, const struct pz_engine_vtable *engine,
@@ -483,7 +492,7 @@ static enum pz_status fill_folder(struct pz_pipeline *p, const struct pz_prepare
         const struct pz_face_tracker_params whose = pz_pipeline_faces(p);
         PZ_TRY(pz_film_find_faces(film_path, info, spans, n, r->face, &whose, &p->job, track_path, &faces));
         PZ_TRY(pz_face_track_open(track_path, p->job.log, &track));
-        d->face_detector = pz_strdup(p->face_detector ? p->face_detector : "mediapipe");
+        d->face_detector = pz_strdup(face_detector_name(p));
         d->face_track = faces.track;
         d->face_share = faces.share;
         pz_prepare_verdicts(info, track, d, p->job.log);
@@ -540,8 +549,7 @@ static char *cache_path(struct pz_pipeline *p, const struct pz_prepare_request *
     hash_text(&h, whisper_model(r->recogniser));
     hash_text(&h, r->face);
     hash_text(&h, r->consent_file);
-    if (p->face_detector && strcmp(p->face_detector, "mediapipe") != 0)
-        hash_text(&h, p->face_detector);
+    hash_text(&h, face_detector_name(p));
     if (p->no_smooth)
         hash_text(&h, "no smooth");
     if (p->size) {
@@ -622,9 +630,10 @@ enum pz_status pz_pipeline_prepare(struct pz_pipeline *p, const struct pz_prepar
     if (!r->video || !*r->video)
         return pz_fail(log, PZ_ERR_USAGE, "no film was named");
     PZ_TRY(pz_pipeline_engine(p, r->engine, &engine));
-    if (p->face_detector && strcmp(p->face_detector, "mediapipe") != 0 &&
-        strcmp(p->face_detector, "s3fd") != 0)
-        return pz_fail(log, PZ_ERR_USAGE, "unknown face detector '%s'; there are: mediapipe, s3fd",
+    enum pz_face_kind kind;
+    if (!pz_face_kind_find(p->face_detector, &kind) && strcmp(p->face_detector, "s3fd") != 0)
+        return pz_fail(log, PZ_ERR_USAGE,
+                       "unknown face detector '%s'; there are: auto, embedded, mediapipe, mtcnn, s3fd",
                        p->face_detector);
     if (p->face_detector && !strcmp(p->face_detector, "s3fd") && !(engine && engine->takes_s3fd))
         return pz_fail(log, PZ_ERR_USAGE, "the face detector s3fd is wav2lip's; '%s' does not use it",
