@@ -34,6 +34,25 @@ static void fit_eye(const struct pz_syn_rig *r, int side, struct v3 *c, float *r
         c->z = z / wsum;
 }
 
+void pz_syn_rig_fit(const struct pz_syn_asset *a, struct v3 *base, struct pz_syn_rig *r)
+{
+    memset(r, 0, sizeof *r);
+    r->asset = a;
+    r->base = base;
+    for (int s = 0; s < 2; s++)
+        fit_eye(r, s, &r->eye[s], &r->eye_radius[s]);
+    r->jaw_open = pz_syn_expr_find(a, "jawOpen");
+    r->mouth_close = pz_syn_expr_find(a, "mouthClose");
+    r->gap0 = r->base[PZ_SYN_LIP_UPPER].y - r->base[PZ_SYN_LIP_LOWER].y;
+    for (int k = 0; k < PZ_SYN_N_EXPR; k++)
+        for (int i = 0; i < a->expr[k].n; i++) {
+            if (a->expr[k].vertex[i] == PZ_SYN_LIP_UPPER)
+                r->gap_w[k] += a->expr[k].delta[i].y;
+            if (a->expr[k].vertex[i] == PZ_SYN_LIP_LOWER)
+                r->gap_w[k] -= a->expr[k].delta[i].y;
+        }
+}
+
 enum pz_status pz_syn_rig_open(struct pz_log *log, const struct pz_syn_asset *a, const float *coef,
                                float asym, uint32_t seed, struct pz_syn_rig *r)
 {
@@ -56,18 +75,7 @@ enum pz_status pz_syn_rig_open(struct pz_log *log, const struct pz_syn_asset *a,
         p.z += asym * pz_noise(v3(q.x, q.y, q.z), seed + 3);
         r->base[v] = p;
     }
-    for (int s = 0; s < 2; s++)
-        fit_eye(r, s, &r->eye[s], &r->eye_radius[s]);
-    r->jaw_open = pz_syn_expr_find(a, "jawOpen");
-    r->mouth_close = pz_syn_expr_find(a, "mouthClose");
-    r->gap0 = r->base[PZ_SYN_LIP_UPPER].y - r->base[PZ_SYN_LIP_LOWER].y;
-    for (int k = 0; k < PZ_SYN_N_EXPR; k++)
-        for (int i = 0; i < a->expr[k].n; i++) {
-            if (a->expr[k].vertex[i] == PZ_SYN_LIP_UPPER)
-                r->gap_w[k] += a->expr[k].delta[i].y;
-            if (a->expr[k].vertex[i] == PZ_SYN_LIP_LOWER)
-                r->gap_w[k] -= a->expr[k].delta[i].y;
-        }
+    pz_syn_rig_fit(a, r->base, r);
     return PZ_OK;
 }
 

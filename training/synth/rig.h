@@ -28,6 +28,8 @@ struct pz_syn_rig {
 PZ_NODISCARD enum pz_status pz_syn_rig_open(struct pz_log *log, const struct pz_syn_asset *a,
                                             const float *coef, float asym, uint32_t seed,
                                             struct pz_syn_rig *r);
+/** The same around a blended face `base` [26719] that the caller owns; such a rig must not be closed. */
+void pz_syn_rig_fit(const struct pz_syn_asset *a, struct v3 *base, struct pz_syn_rig *r);
 void pz_syn_rig_close(struct pz_syn_rig *r);
 
 /** Vertex positions of a pose, before head rotation. out [26719]. Thread safe. */

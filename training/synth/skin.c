@@ -50,6 +50,11 @@ static float hairline(float az)
     return tab[n - 1][1];
 }
 
+float pz_syn_hairline_height(struct v3 pos)
+{
+    return pos.y - hairline(fabsf(atan2f(pos.x, pos.z - .5f)) * 57.29578f);
+}
+
 float pz_syn_scalp_mask(const struct pz_syn_person *p, struct v3 pos)
 {
     float az = fabsf(atan2f(pos.x, pos.z - .5f)) * 57.29578f;

@@ -27,6 +27,8 @@ struct pz_syn_skin {
 int pz_syn_landmark(int i);
 /** 1 where head hair grows at rest position p of the person's head, with a soft, ragged edge. */
 float pz_syn_scalp_mask(const struct pz_syn_person *p, struct v3 pos);
+/** Height of a point of the neutral head above the mean hairline, cm. */
+float pz_syn_hairline_height(struct v3 pos);
 /** 1 where a beard would grow. `lm` are the person's 68 landmark positions. */
 float pz_syn_beard_mask(const struct v3 *lm, struct v3 pos);
 

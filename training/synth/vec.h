@@ -4,6 +4,7 @@
 #define PZ_SYN_VEC_H
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct v3 {

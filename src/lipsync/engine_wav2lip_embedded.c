@@ -1,0 +1,275 @@
+// Engine `wav2lip:embedded`: moments of the speaker, bent by a small network as the sound says, behind the
+// engine interface. A folder it prepared holds `moments.safetensors`.
+#include "lipsync/engine_wav2lip_embedded.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "image/affine.h"
+#include "lipsync/wav2lip_bend_model.h"
+#include "lipsync/wav2lip_compose.h"
+#include "lipsync/wav2lip_moments.h"
+
+#define MOMENTS_FILE "moments.safetensors"
+#define SIZE PZ_W2L_BEND_SIZE
+
+struct bend_engine {
+    struct pz_wav2lip_bend *model;
+    struct pz_wav2lip_moments *moments;
+};
+
+struct bend_batch {
+    int n;
+    int *index; /* [batch] */
+};
+
+struct bend_session {
+    const struct bend_engine *engine;
+    const struct pz_face *const *faces;
+    const struct pz_face_topology *topology;
+    struct pz_pool *pool;
+    int n_frames, batch;
+    struct pz_affine *to_crop; /* [n_frames] */
+    int (*chosen)[2];          /* [n_frames] moments at rest and open */
+    float *embedding;          /* [n_frames][PZ_W2L_BEND_WIDTH] */
+    struct pz_wav2lip_bend_run *run;
+    struct pz_wav2lip_compose *compose;
+    struct bend_batch fed, made; /* put into the network; made by its last run */
+    float *pose;                 /* [3][PZ_W2L_BEND_HIDDEN][SIZE] */
+    float *alpha, *large;        /* [SIZE][SIZE], [side][side] */
+    struct pz_rgb patch;
+};
+
+/* A file in the models folder stands in for the program's own weights: NULL when there is none. */
+static enum pz_status other_weights(const char *models_dir, struct pz_log *log, char **path)
+{
+    *path = models_dir ? pz_path_join(models_dir, "wav2lip/embedded.safetensors") : NULL;
+    if (models_dir && !*path)
+        return pz_fail(log, PZ_ERR_NOMEM, "no memory for a path");
+    if (*path && !pz_file_exists(*path)) {
+        pz_free(*path);
+        *path = NULL;
+    }
+    return PZ_OK;
+}
+
+static enum pz_status prepare(const struct pz_film *film, const struct pz_engine_open_params *p,
+                              const struct pz_job *job)
+{
+    enum pz_status st = PZ_OK;
+    char *path = pz_path_join(p->artifact_dir, MOMENTS_FILE);
+    struct pz_wav2lip_moments *m = NULL;
+    if (!path)
+        return pz_fail(job->log, PZ_ERR_NOMEM, "no memory to prepare the engine");
+    PZ_TRY(pz_wav2lip_moments_fit(film, job, &m));
+    PZ_TRY(pz_wav2lip_moments_save(m, path, job->log));
+fail:
+    pz_wav2lip_moments_free(&m);
+    pz_free(path);
+    return st;
+}
+
+static void close_engine(void **engine)
+{
+    struct bend_engine *e = *engine;
+    if (!e)
+        return;
+    pz_wav2lip_bend_close(&e->model);
+    pz_wav2lip_moments_free(&e->moments);
+    pz_free(e);
+    *engine = NULL;
+}
+
+static enum pz_status open_engine(const struct pz_engine_open_params *p, const struct pz_job *job,
+                                  void **engine)
+{
+    enum pz_status st = PZ_OK;
+    char *path = pz_path_join(p->artifact_dir, MOMENTS_FILE), *weights = NULL;
+    struct bend_engine *e = pz_calloc(1, sizeof *e);
+    void *v = e;
+    *engine = NULL;
+    if (!path || !e) {
+        st = pz_fail(job->log, PZ_ERR_NOMEM, "no memory to open the engine");
+        goto fail;
+    }
+    PZ_TRY(other_weights(p->models_dir, job->log, &weights));
+    PZ_TRY(pz_wav2lip_bend_open(weights, p, job, &e->model));
+    PZ_TRY(pz_wav2lip_moments_load(path, job->log, &e->moments));
+    *engine = e;
+    v = NULL;
+fail:
+    close_engine(&v);
+    pz_free(weights);
+    pz_free(path);
+    return st;
+}
+
+static void end(void **session)
+{
+    struct bend_session *s = *session;
+    if (!s)
+        return;
+    pz_wav2lip_bend_run_destroy(&s->run);
+    pz_wav2lip_compose_destroy(&s->compose);
+    pz_free(s->fed.index);
+    pz_free(s->made.index);
+    pz_free(s->to_crop);
+    pz_free(s->chosen);
+    pz_free(s->embedding);
+    pz_free(s->pose);
+    pz_free(s->alpha);
+    pz_free(s->large);
+    pz_rgb_free(&s->patch);
+    pz_free(s);
+    *session = NULL;
+}
+
+/* Work memory of a session. */
+static enum pz_status furnish(struct bend_session *s, const struct pz_job *job)
+{
+    size_t n = (size_t)s->n_frames + 1, side = (size_t)s->engine->moments->side;
+    s->to_crop = pz_calloc(n, sizeof *s->to_crop);
+    s->chosen = pz_calloc(n, sizeof *s->chosen);
+    s->embedding = pz_calloc(n, PZ_W2L_BEND_WIDTH * sizeof *s->embedding);
+    s->fed.index = pz_calloc((size_t)s->batch, sizeof *s->fed.index);
+    s->made.index = pz_calloc((size_t)s->batch, sizeof *s->made.index);
+    s->pose = pz_calloc((size_t)3 * PZ_W2L_BEND_HIDDEN * SIZE, sizeof *s->pose);
+    s->alpha = pz_calloc((size_t)SIZE * SIZE, sizeof *s->alpha);
+    s->large = pz_calloc(side * side, sizeof *s->large);
+    s->compose = pz_wav2lip_compose_create((int)side);
+    if (!s->to_crop || !s->chosen || !s->embedding || !s->fed.index || !s->made.index || !s->pose ||
+        !s->alpha || !s->large || !s->compose || pz_rgb_alloc(&s->patch, (int)side, (int)side) < PZ_OK)
+        return pz_fail(job->log, PZ_ERR_NOMEM, "no memory for %d mouths", s->n_frames);
+    memset(s->patch.data, 0, 3 * side * side * sizeof *s->patch.data);
+    return pz_wav2lip_bend_run_create(s->engine->model, job, &s->run);
+}
+
+static enum pz_status begin(void *engine, const struct pz_speech_span *span, const struct pz_job *job,
+                            void **session)
+{
+    enum pz_status st = PZ_OK;
+    const struct bend_engine *e = engine;
+    *session = NULL;
+    if (span->held)
+        return PZ_ERR_UNSUPPORTED;
+    struct bend_session *s = pz_calloc(1, sizeof *s);
+    void *v = s;
+    if (!s)
+        return pz_fail(job->log, PZ_ERR_NOMEM, "no memory for %d mouths", span->n_frames);
+    s->engine = e;
+    s->faces = span->faces;
+    s->topology = span->topology;
+    s->pool = job->pool;
+    s->n_frames = span->n_frames;
+    s->batch = pz_wav2lip_bend_batch(e->model);
+    PZ_TRY(furnish(s, job));
+    st = pz_wav2lip_crop_maps(span->topology, span->faces, span->frame_times, span->n_frames, s->to_crop);
+    if (st < PZ_OK) {
+        pz_fail(job->log, st, "wav2lip:embedded does not know the landmarks '%s'", span->topology->name);
+        goto fail;
+    }
+    PZ_TRY(pz_wav2lip_moments_choose(e->moments, span->faces, span->n_frames, s->chosen));
+    PZ_TRY(pz_wav2lip_bend_hear(e->model, span->speech, span->n_speech, span->frame_times, span->n_frames,
+                                job, s->embedding));
+    *session = s;
+    return PZ_OK;
+fail:
+    end(&v);
+    return st;
+}
+
+static int place_of(const struct bend_batch *b, int i)
+{
+    for (int k = 0; k < b->n; k++)
+        if (b->index[k] == i)
+            return k;
+    return -1;
+}
+
+static enum pz_status feed(void *session, int i, const struct pz_picture *src)
+{
+    struct bend_session *s = session;
+    const struct pz_wav2lip_moments *m = s->engine->moments;
+    const size_t view = (size_t)4 * SIZE * SIZE;
+    if (i < 0 || i >= s->n_frames)
+        return PZ_ERR_USAGE;
+    if (s->fed.n == s->batch) // nobody drew these
+        s->fed.n = 0;
+    enum pz_status st = pz_wav2lip_crop_cut(src, &s->to_crop[i], SIZE, PZ_W2L_BEND_HIDDEN, false, s->pose);
+    if (st < PZ_OK)
+        return st;
+    pz_wav2lip_bend_put(s->run, s->fed.n, s->embedding + (size_t)i * PZ_W2L_BEND_WIDTH, s->pose,
+                        m->view[0] + (size_t)s->chosen[i][0] * view,
+                        m->view[1] + (size_t)s->chosen[i][1] * view);
+    s->fed.index[s->fed.n++] = i;
+    return PZ_OK;
+}
+
+/* Patch px → frame px. */
+static enum pz_status large_map(const struct bend_session *s, int i, struct pz_affine *map)
+{
+    float k = (float)SIZE / (float)s->engine->moments->side;
+    struct pz_affine back, small = {k, 0, 0, 0, k, 0};
+    enum pz_status st = pz_affine_invert(&s->to_crop[i], &back);
+    if (st >= PZ_OK)
+        *map = pz_affine_chain(&small, &back);
+    return st;
+}
+
+static enum pz_status draw(void *session, int i, const struct pz_picture *src, struct pz_patch *out)
+{
+    struct bend_session *s = session;
+    const struct pz_wav2lip_moments *m = s->engine->moments;
+    enum pz_status st = PZ_OK;
+    struct pz_affine map;
+    const float *flow, *look;
+    *out = (struct pz_patch){0};
+    if (i < 0 || i >= s->n_frames)
+        return PZ_ERR_USAGE;
+    if (place_of(&s->made, i) < 0) {
+        if (place_of(&s->fed, i) < 0)
+            PZ_TRY(feed(session, i, src));
+        PZ_TRY(pz_wav2lip_bend_make(s->run));
+        struct bend_batch made = s->fed;
+        s->fed = s->made;
+        s->fed.n = 0;
+        s->made = made;
+    }
+    size_t fine = (size_t)m->side * (size_t)m->side * 4;
+    const uint8_t *const moment[2] = {m->fine[0] + (size_t)s->chosen[i][0] * fine,
+                                      m->fine[1] + (size_t)s->chosen[i][1] * fine};
+    PZ_TRY(large_map(s, i, &map));
+    PZ_TRY(pz_wav2lip_crop_alpha(s->topology, s->faces[i], &s->to_crop[i], s->alpha));
+    pz_wav2lip_bend_take(s->run, place_of(&s->made, i), &flow, &look);
+    pz_wav2lip_compose_run(s->compose, flow, look, moment, s->alpha, s->pool, s->patch.data, s->large);
+    *out = (struct pz_patch){.rgb = s->patch, .alpha = s->large, .to_frame = map, .lip_gap = NAN};
+fail:
+    return st;
+}
+
+static void runs_on(const void *engine, const char **device, const char **precision)
+{
+    const struct bend_engine *e = engine;
+    pz_wav2lip_bend_runs_on(e->model, device, precision);
+}
+
+static int ahead(const void *engine)
+{
+    const struct bend_engine *e = engine;
+    return pz_wav2lip_bend_batch(e->model);
+}
+
+const struct pz_engine_vtable pz_engine_wav2lip_embedded = {
+    .name = "wav2lip:embedded",
+    .prepare = prepare,
+    .open = open_engine,
+    .close = close_engine,
+    .begin = begin,
+    .draw = draw,
+    .end = end,
+    .runs_on = runs_on,
+    .ahead = ahead,
+    .feed = feed,
+};

@@ -1,0 +1,175 @@
+// Bending and mixing the speaker's moments. Sampling is Catmull-Rom with the four channels of a pixel in one
+// vector, which plain C targets lower by themselves.
+#include "lipsync/wav2lip_compose.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "nn/wav2lip_bend.h"
+
+#define SIZE PZ_W2L_BEND_SIZE
+#define N_ASKED 10 /* values a pixel needs: flow 4, look 5, opacity */
+#define ROWS 16    /* of a task */
+#define NOTHING (1.0f / 512)
+
+typedef float v4 __attribute__((vector_size(16)));
+typedef uint8_t b4 __attribute__((vector_size(4)));
+
+/* Where a pixel of the patch lies between two of the crop. */
+struct lie {
+    int at[2];
+    float t;
+};
+
+struct pz_wav2lip_compose {
+    int side;
+    struct lie *lie;        /* [side] */
+    float *asked;           /* [128][128][N_ASKED] */
+    bool reached[SIZE + 1]; /* rows of the crop where opacity is not 0 */
+    const uint8_t *fine[2];
+    float *rgb, *large;
+};
+
+struct pz_wav2lip_compose *pz_wav2lip_compose_create(int side)
+{
+    struct pz_wav2lip_compose *c = pz_calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->side = side;
+    c->lie = pz_calloc((size_t)side, sizeof *c->lie);
+    c->asked = pz_calloc((size_t)SIZE * SIZE, N_ASKED * sizeof *c->asked);
+    if (!c->lie || !c->asked) {
+        pz_wav2lip_compose_destroy(&c);
+        return NULL;
+    }
+    for (int i = 0; i < side; i++) {
+        float x = ((float)i + 0.5f) * SIZE / (float)side - 0.5f;
+        x = fminf(fmaxf(x, 0), SIZE - 1);
+        int k = (int)x;
+        c->lie[i] = (struct lie){{k, k + 1 < SIZE ? k + 1 : k}, x - (float)k};
+    }
+    return c;
+}
+
+void pz_wav2lip_compose_destroy(struct pz_wav2lip_compose **c)
+{
+    if (!*c)
+        return;
+    pz_free((*c)->lie);
+    pz_free((*c)->asked);
+    pz_free(*c);
+    *c = NULL;
+}
+
+static inline v4 weights(float t)
+{
+    const v4 c0 = {0, 1, 0, 0}, c1 = {-0.5f, 0, 0.5f, 0}, c2 = {1, -2.5f, 2, -0.5f},
+             c3 = {-0.5f, 1.5f, -1.5f, 0.5f};
+    return c0 + t * (c1 + t * (c2 + t * c3));
+}
+
+static inline int held(int i, int n)
+{
+    return i < 0 ? 0 : i >= n ? n - 1 : i;
+}
+
+static inline v4 pixel(const uint8_t *p, size_t at)
+{
+    b4 b;
+    memcpy(&b, p + at * 4, 4);
+    return __builtin_convertvector(b, v4);
+}
+
+/* Colour (0 … 255) of a moment at (x, y) in px, centres at +½; edges are repeated. */
+static v4 fetch(const uint8_t *p, int side, float x, float y)
+{
+    float last = (float)side;
+    // Written so that NaN, which a broken file could bring, becomes 0.
+    x = x > 0 ? x < last ? x : last : 0;
+    y = y > 0 ? y < last ? y : last : 0;
+    float fx = floorf(x - 0.5f), fy = floorf(y - 0.5f);
+    int ix = (int)fx - 1, iy = (int)fy - 1;
+    v4 wx = weights(x - 0.5f - fx), wy = weights(y - 0.5f - fy), sum = {0, 0, 0, 0};
+    bool inner = ix >= 0 && iy >= 0 && ix + 4 <= side && iy + 4 <= side;
+    for (int j = 0; j < 4; j++) {
+        size_t row = (size_t)held(iy + j, side) * (size_t)side;
+        v4 r = {0, 0, 0, 0};
+        for (int i = 0; i < 4; i++)
+            r += wx[i] * pixel(p, row + (size_t)(inner ? ix + i : held(ix + i, side)));
+        sum += wy[j] * r;
+    }
+    return sum;
+}
+
+/* Everything the network and the mask say about a pixel, between the crop's. */
+static inline void ask(const struct pz_wav2lip_compose *c, int x, int y, float out[N_ASKED])
+{
+    const struct lie *u = &c->lie[x], *v = &c->lie[y];
+    const float *top = c->asked + (size_t)v->at[0] * SIZE * N_ASKED,
+                *low = c->asked + (size_t)v->at[1] * SIZE * N_ASKED;
+    const float *a = top + u->at[0] * N_ASKED, *b = top + u->at[1] * N_ASKED, *d = low + u->at[0] * N_ASKED,
+                *e = low + u->at[1] * N_ASKED;
+    for (int k = 0; k < N_ASKED; k++) {
+        float p = a[k] + u->t * (b[k] - a[k]), q = d[k] + u->t * (e[k] - d[k]);
+        out[k] = p + v->t * (q - p);
+    }
+}
+
+static void pixel_of(struct pz_wav2lip_compose *c, int x, int y)
+{
+    int side = c->side;
+    size_t n = (size_t)side * (size_t)side, at = (size_t)y * (size_t)side + (size_t)x;
+    float s[N_ASKED], px = PZ_W2L_BEND_FLOW * (float)side / SIZE;
+    ask(c, x, y, s);
+    c->large[at] = s[9];
+    if (!(s[9] > 0))
+        return;
+    float cx = (float)x + 0.5f, cy = (float)y + 0.5f;
+    v4 made = {0, 0, 0, 0}, paint = {s[6] * 255, s[7] * 255, s[8] * 255, 0};
+    if (s[4] < 1 - NOTHING)
+        made = fetch(c->fine[0], side, cx + px * s[0], cy + px * s[1]);
+    if (s[4] > NOTHING) {
+        v4 open = fetch(c->fine[1], side, cx + px * s[2], cy + px * s[3]);
+        made = s[4] < 1 - NOTHING ? made + s[4] * (open - made) : open;
+    }
+    made += s[5] * (paint - made);
+    for (size_t k = 0; k < 3; k++)
+        c->rgb[k * n + at] = fminf(fmaxf(made[k] * (1.0f / 255), 0), 1);
+}
+
+static void rows(void *user, int index, int worker)
+{
+    struct pz_wav2lip_compose *c = user;
+    int first = index * ROWS, last = first + ROWS < c->side ? first + ROWS : c->side;
+    for (int y = first; y < last; y++) {
+        const struct lie *v = &c->lie[y];
+        if (!c->reached[v->at[0]] && !c->reached[v->at[1]])
+            memset(c->large + (size_t)y * (size_t)c->side, 0, (size_t)c->side * sizeof *c->large);
+        else
+            for (int x = 0; x < c->side; x++)
+                pixel_of(c, x, y);
+    }
+}
+
+void pz_wav2lip_compose_run(struct pz_wav2lip_compose *c, const float *flow, const float *look,
+                            const uint8_t *const fine[2], const float *alpha, struct pz_pool *pool,
+                            float *rgb, float *large)
+{
+    for (int y = 0; y < SIZE; y++) {
+        c->reached[y] = false;
+        for (int x = 0; x < SIZE; x++) {
+            size_t i = (size_t)(y * SIZE + x);
+            float *s = c->asked + i * N_ASKED;
+            memcpy(s, flow + i * 4, 4 * sizeof *s);
+            memcpy(s + 4, look + i * 5, 5 * sizeof *s);
+            s[9] = alpha[i];
+            c->reached[y] |= alpha[i] > 0;
+        }
+    }
+    c->fine[0] = fine[0];
+    c->fine[1] = fine[1];
+    c->rgb = rgb;
+    c->large = large;
+    pz_pool_run(pool, rows, c, (c->side + ROWS - 1) / ROWS);
+}

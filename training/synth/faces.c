@@ -1,0 +1,177 @@
+/* Makes shards of stills. Does: share people among threads, one person and all its looks on one thread; write
+ * records in place. Does not: draw (quick_render.c). */
+#include "faces.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "png.h"
+#include "points.h"
+#include "quick_render.h"
+#include "shard.h"
+
+struct job {
+    const struct pz_faces_options *o;
+    const struct pz_q_head *head;
+    struct pz_q_work *work; /**< [threads] */
+    struct pz_shard shard;
+    uint64_t first; /**< number of the shard's first picture */
+    uint8_t *sheet;
+    int columns, n;
+};
+
+static enum pz_status open_works(struct pz_log *log, struct pz_pool *pool, struct job *j)
+{
+    int n = pz_pool_threads(pool);
+    j->work = pz_calloc((size_t)n, sizeof *j->work);
+    if (!j->work)
+        return pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory");
+    for (int i = 0; i < n; i++) {
+        enum pz_status st = pz_q_work_open(log, j->head, j->o->size, &j->work[i]);
+        if (st < PZ_OK)
+            return st;
+    }
+    return PZ_OK;
+}
+
+static void close_works(struct pz_pool *pool, struct job *j)
+{
+    for (int i = 0; j->work && i < pz_pool_threads(pool); i++)
+        pz_q_work_close(&j->work[i]);
+    pz_free(j->work);
+}
+
+/** Picture `g` of the stream: its person is g / looks. A work that holds the person already keeps it. */
+static void draw(struct pz_q_work *w, const struct pz_faces_options *o, uint64_t g, uint8_t *rgb,
+                 const struct pz_q_label *label)
+{
+    uint64_t person = g / (uint64_t)o->looks, n = g % (uint64_t)o->looks;
+    struct pz_q_state st;
+    int kind;
+    if (!w->rig.base || w->person.id != person || w->person.seed != o->seed)
+        pz_q_work_person(w, o->seed, person);
+    pz_q_work_look(w, n, o->margin);
+    pz_q_state_draw(&st, &w->person, &w->rig, n, &kind);
+    pz_q_work_render(w, &st, n, rgb, label);
+}
+
+static void draw_records(void *user, int index, int worker)
+{
+    struct job *j = user;
+    const struct pz_faces_options *o = j->o;
+    for (int i = index * o->looks; i < (index + 1) * o->looks && i < o->records; i++) {
+        const struct pz_shard *s = &j->shard;
+        struct pz_q_label l = {
+            .landmark = pz_shard_at(s, "landmarks", i),
+            .visible = pz_shard_at(s, "visible", i),
+            .pose = pz_shard_at(s, "pose", i),
+            .weights = pz_shard_at(s, "weights", i),
+            .gap = pz_shard_at(s, "gap", i),
+            .gaze = pz_shard_at(s, "gaze", i),
+            .focal = pz_shard_at(s, "focal", i),
+            .centre = pz_shard_at(s, "centre", i),
+            .box = pz_shard_at(s, "box", i),
+            .parts = pz_shard_at(s, "parts", i),
+            .depth = pz_shard_at(s, "depth", i),
+            .attribute = pz_shard_at(s, "attributes", i),
+        };
+        uint64_t g = j->first + (uint64_t)i;
+        draw(&j->work[worker], o, g, pz_shard_at(s, "image", i), &l);
+        int32_t id = (int32_t)(g / (uint64_t)o->looks), n = (int32_t)(g % (uint64_t)o->looks);
+        memcpy(pz_shard_at(s, "person", i), &id, 4);
+        memcpy(pz_shard_at(s, "frame", i), &n, 4);
+    }
+}
+
+static enum pz_status one_shard(struct pz_log *log, struct pz_pool *pool, struct job *j, int number)
+{
+    const struct pz_faces_options *o = j->o;
+    const int64_t S = o->size, L = PZ_SYN_N_MARKS;
+    const struct pz_shard_field f[] = {
+        {.name = "image", .dtype = "U8", .rank = 3, .shape = {S, S, 3}},
+        {.name = "landmarks", .dtype = "F32", .rank = 2, .shape = {L, 3}},
+        {.name = "visible", .dtype = "U8", .rank = 1, .shape = {L}},
+        {.name = "pose", .dtype = "F32", .rank = 1, .shape = {7}},
+        {.name = "weights", .dtype = "F32", .rank = 1, .shape = {PZ_Q_N_WEIGHT}},
+        {.name = "gap", .dtype = "F32", .rank = 0},
+        {.name = "gaze", .dtype = "F32", .rank = 1, .shape = {4}},
+        {.name = "focal", .dtype = "F32", .rank = 0},
+        {.name = "centre", .dtype = "F32", .rank = 1, .shape = {2}},
+        {.name = "box", .dtype = "F32", .rank = 1, .shape = {4}},
+        {.name = "parts", .dtype = "U8", .rank = 2, .shape = {S / 2, S / 2}},
+        {.name = "depth", .dtype = "F16", .rank = 2, .shape = {S / 4, S / 4}},
+        {.name = "attributes", .dtype = "U8", .rank = 1, .shape = {PZ_Q_N_ATTRIBUTE}},
+        {.name = "person", .dtype = "I32", .rank = 0},
+        {.name = "frame", .dtype = "I32", .rank = 0},
+    };
+    char name[64], about[160];
+    snprintf(name, sizeof name, "faces-%05d.safetensors", number);
+    snprintf(about, sizeof about, "synthetic people, seed %llu, shard %d, landmarks %d", o->seed, number,
+             (int)L);
+    char *path = pz_path_join(o->out, name);
+    if (!path)
+        return pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory");
+    enum pz_status st =
+        pz_shard_open(log, path, f, (int)(sizeof f / sizeof *f), o->records, about, &j->shard);
+    pz_free(path);
+    if (st < PZ_OK)
+        return st;
+    j->first = (uint64_t)number * (uint64_t)((o->records + o->looks - 1) / o->looks) * (uint64_t)o->looks;
+    pz_pool_run(pool, draw_records, j, (o->records + o->looks - 1) / o->looks);
+    return pz_shard_commit(log, &j->shard);
+}
+
+enum pz_status pz_faces_make(struct pz_log *log, struct pz_pool *pool, const struct pz_q_head *h,
+                             const struct pz_faces_options *o, double *seconds)
+{
+    struct job j = {.o = o, .head = h};
+    enum pz_status st = PZ_OK;
+    if (o->shards < 1 || o->records < 1 || o->records > 1000000 || o->looks < 1 || o->first_shard < 0)
+        return pz_fail(log, PZ_ERR_USAGE, "faces: shards, records and looks must be at least 1");
+    PZ_TRY(pz_make_dirs(log, o->out));
+    PZ_TRY(open_works(log, pool, &j));
+    double t0 = pz_now();
+    for (int i = 0; i < o->shards; i++)
+        PZ_TRY(one_shard(log, pool, &j, o->first_shard + i));
+    *seconds = pz_now() - t0;
+fail:
+    close_works(pool, &j);
+    return st;
+}
+
+static void draw_tile(void *user, int index, int worker)
+{
+    struct job *j = user;
+    const struct pz_faces_options *o = j->o;
+    struct pz_q_work *w = &j->work[worker];
+    size_t S = (size_t)o->size, row = S * 3, all = row * (size_t)j->columns;
+    uint8_t *rgb = pz_calloc(S * S, 3);
+    if (!rgb)
+        return;
+    draw(w, o, (uint64_t)o->first_shard * (uint64_t)j->n + (uint64_t)index, rgb, NULL);
+    uint8_t *at = j->sheet + (size_t)(index / j->columns) * S * all + (size_t)(index % j->columns) * row;
+    for (size_t y = 0; y < S; y++)
+        memcpy(at + y * all, rgb + y * row, row);
+    pz_free(rgb);
+}
+
+enum pz_status pz_faces_sheet(struct pz_log *log, struct pz_pool *pool, const struct pz_q_head *h,
+                              const struct pz_faces_options *o, int columns, int rows, const char *png)
+{
+    struct job j = {.o = o, .head = h, .columns = columns, .n = columns * rows};
+    enum pz_status st = PZ_OK;
+    size_t n = (size_t)(columns * rows) * (size_t)o->size * (size_t)o->size;
+    j.sheet = pz_calloc(n, 3);
+    if (!j.sheet)
+        PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory"));
+    PZ_TRY(open_works(log, pool, &j));
+    pz_pool_run(pool, draw_tile, &j, columns * rows);
+    PZ_TRY(pz_syn_png_write(log, png, j.sheet, columns * o->size, rows * o->size));
+fail:
+    close_works(pool, &j);
+    pz_free(j.sheet);
+    return st;
+}

@@ -1,0 +1,75 @@
+/* From linear light to bytes: mild defocus, exposure by the face, white balance, tone curve, noise. The
+ * harder defects of cameras and codecs are the trainer's (fact sheet faces.md §5.5). */
+#include <string.h>
+
+#include "quick_render.h"
+
+enum { CURVE = 4096 };
+
+/** Three taps each way, `s` pixels: enough for the mild blur wanted here. */
+static void defocus(struct pz_q_work *w, float s)
+{
+    int S = w->size;
+    float a = pz_clampf(.5f * s * s, 0.f, .33f), b = 1.f - 2.f * a;
+    for (int y = 0; y < S; y++)
+        for (int x = 0; x < S; x++) {
+            const float *q = w->rgb + 3 * ((size_t)y * (size_t)S + (size_t)x);
+            const float *l = x ? q - 3 : q, *r = x + 1 < S ? q + 3 : q;
+            float *o = w->blur + 3 * ((size_t)y * (size_t)S + (size_t)x);
+            for (int c = 0; c < 3; c++)
+                o[c] = b * q[c] + a * (l[c] + r[c]);
+        }
+    size_t row = 3 * (size_t)S;
+    for (int y = 0; y < S; y++) {
+        const float *q = w->blur + row * (size_t)y, *u = y ? q - row : q, *d = y + 1 < S ? q + row : q;
+        float *o = w->rgb + row * (size_t)y;
+        for (size_t i = 0; i < row; i++)
+            o[i] = b * q[i] + a * (u[i] + d[i]);
+    }
+}
+
+static void make_curve(struct pz_q_work *w)
+{
+    float k = w->look.contrast;
+    for (int i = 0; i < CURVE; i++) {
+        float r = (float)i / (CURVE - 1) * 2.f, x = r * r; /* the table is over the root: 0…4 */
+        float film = 1.25f * x / (x + .25f + .1f * x);
+        float v = pz_clampf(pz_mixf(fminf(x, 1.f), fminf(film * .8f, 1.f), .8f * k), 0.f, 1.f);
+        v = v <= .0031308f ? 12.92f * v : 1.055f * powf(v, 1.f / 2.4f) - .055f;
+        w->curve[i] = (uint8_t)(255.f * v + .5f);
+    }
+}
+
+void pz_q_finish(struct pz_q_work *w, uint64_t n, uint8_t *rgb)
+{
+    const struct pz_q_look *l = &w->look;
+    int S = w->size;
+    if (l->blur > 0.f)
+        defocus(w, l->blur);
+    float mean = w->skin_pixels ? (float)(w->skin_light / (double)w->skin_pixels) : .2f;
+    const struct v3 sk = w->person.skin;
+    float lum = .2126f * sk.x + .7152f * sk.y + .0722f * sk.z,
+          want = powf(l->exposure, 2.2f) * powf(lum / .4f, .55f);
+    w->gain = want / fmaxf(mean, 1e-4f);
+    make_curve(w);
+    struct v3 g = v3_scale(l->white, w->gain);
+    uint32_t seed = l->noise + (uint32_t)n * 0x9e3779b9u;
+    float amp = l->noise_amp * 4096.f / 2.f;
+    for (int i = 0; i < S * S; i++) {
+        float *q = w->rgb + 3 * (size_t)i, r = q[0] * g.x + l->flare, gr = q[1] * g.y + l->flare,
+              b = q[2] * g.z + l->flare;
+        float y = .2126f * r + .7152f * gr + .0722f * b;
+        float c[3] = {y + (r - y) * l->saturation, y + (gr - y) * l->saturation, y + (b - y) * l->saturation};
+        uint32_t h = 0;
+        if (amp > 0.f)
+            h = pz_hash3(i, 1, 0, seed);
+        for (int k = 0; k < 3; k++) {
+            float v = sqrtf(fmaxf(c[k], 0.f)) * (float)(CURVE / 2);
+            /* Sum of two bytes: a triangle distribution is near enough to a camera's noise. */
+            v += amp * ((float)(h >> (8 * k) & 255u) + (float)(h >> (8 * k + 4) & 255u) - 255.f) *
+                 (1.f / 147.f);
+            int t = (int)v;
+            rgb[3 * i + k] = w->curve[t < 0 ? 0 : t >= CURVE ? CURVE - 1 : t];
+        }
+    }
+}

@@ -1,0 +1,529 @@
+/* Shades the quick picture. Does: skin, lips, brows, beard shadow, eyes, mouth, hair, cloth and things; one
+ * shading per pixel and surface, weighted by the samples it covers; glass in front. Does not: scatter light
+ * under the skin (red light wraps further instead). Source: fact sheet synth.md §5, §9. */
+#include <string.h>
+
+#include "quick_render.h"
+
+struct spot {
+    struct v3 p, n, eye; /**< position, normal, unit vector to the camera; camera space */
+    float b[3], u, v;
+    const uint32_t *vert;
+    int x, y; /**< pixel */
+};
+
+/** t^n for 0 ≤ t ≤ 1, after Schlick: no transcendental function in the inner loop. */
+static inline float shine(float t, float n)
+{
+    return t <= 0.f ? 0.f : t / (n - n * t + t);
+}
+
+float pz_q_lit(const struct pz_q_work *w, struct v3 p, struct v3 n)
+{
+    struct v3 q = v3_sub(v3_madd(p, n, .15f), w->shadow_o);
+    float fx = (v3_dot(q, w->shadow_u) + 17.f) * w->shadow_k - .5f,
+          fy = (v3_dot(q, w->shadow_v) + 17.f) * w->shadow_k - .5f, z = v3_dot(q, w->shadow_d) + .25f;
+    float r = 1.f + w->look.lamp_soft * w->shadow_k * .6f;
+    const int R = PZ_Q_SHADOW;
+    if (!(fx > r + 1.f && fy > r + 1.f && fx < (float)R - r - 2.f && fy < (float)R - r - 2.f))
+        return 1.f;
+    float sum = 0;
+    for (int k = 0; k < 5; k++) {
+        static const float ox[5] = {0, .9f, -.4f, -.7f, .5f}, oy[5] = {0, .3f, .9f, -.5f, -.8f};
+        float gx = fx + r * ox[k], gy = fy + r * oy[k];
+        int x = (int)gx, y = (int)gy;
+        float s = gx - (float)x, t = gy - (float)y;
+        const float *m = w->shadow + y * R + x;
+        float a = m[0] <= z, b = m[1] <= z, c = m[R] <= z, d = m[R + 1] <= z;
+        a += (b - a) * s;
+        c += (d - c) * s;
+        sum += a + (c - a) * t;
+    }
+    return sum * .2f;
+}
+
+struct lamps {
+    struct v3 diffuse, spec;
+};
+
+/** All lamps: wrapped cosine (further in red by `wrap`) and a highlight of sharpness `power`. */
+static inline struct lamps gather(const struct pz_q_work *w, const struct spot *s, struct v3 n, float wrap,
+                                  float power, float lit)
+{
+    struct lamps o = {{0, 0, 0}, {0, 0, 0}};
+    const struct pz_q_look *l = &w->look;
+    for (int i = 0; i < l->n_lamp; i++) {
+        struct v3 d = l->lamp_dir[i], c = l->lamp[i];
+        float nl = v3_dot(n, d), k = i == 0 ? lit : 1.f;
+        float g = fmaxf(0.f, nl), red = fmaxf(0.f, (nl + wrap) / (1.f + wrap)),
+              gr = fmaxf(0.f, (nl + .4f * wrap) / (1.f + .4f * wrap));
+        o.diffuse.x += c.x * k * red;
+        o.diffuse.y += c.y * k * gr;
+        o.diffuse.z += c.z * k * g;
+        if (power > 0.f && nl > 0.f) {
+            struct v3 h = v3_norm(v3_add(d, s->eye));
+            float sp = shine(v3_dot(n, h), power) * (power + 4.f) * .06f * k * fminf(1.f, 4.f * nl);
+            o.spec = v3_madd(o.spec, c, sp);
+        }
+    }
+    return o;
+}
+
+static inline struct v3 fall_off(const struct spot *s, struct v3 n)
+{
+    float x = 1.f - pz_clampf(v3_dot(n, s->eye), 0.f, 1.f), x2 = x * x;
+    return v3(x, x2, x2 * x2 * x);
+}
+
+static inline const uint8_t *mask_at(const struct pz_q_head *h, float u, float v)
+{
+    int x = (int)(u * PZ_Q_MASK), y = (int)(v * PZ_Q_MASK);
+    x = x < 0 ? 0 : x >= PZ_Q_MASK ? PZ_Q_MASK - 1 : x;
+    y = y < 0 ? 0 : y >= PZ_Q_MASK ? PZ_Q_MASK - 1 : y;
+    return h->mask[y * PZ_Q_MASK + x];
+}
+
+static inline float mask_smooth(const struct pz_q_head *h, int c, float u, float v)
+{
+    float fx = pz_clampf(u * PZ_Q_MASK - .5f, 0.f, PZ_Q_MASK - 2.f),
+          fy = pz_clampf(v * PZ_Q_MASK - .5f, 0.f, PZ_Q_MASK - 2.f);
+    int x = (int)fx, y = (int)fy;
+    float s = fx - (float)x, t = fy - (float)y;
+    const uint8_t(*m)[4] = (const uint8_t(*)[4])h->mask + y * PZ_Q_MASK + x;
+    float a = m[0][c] + (float)(m[1][c] - m[0][c]) * s,
+          b = m[PZ_Q_MASK][c] + (float)(m[PZ_Q_MASK + 1][c] - m[PZ_Q_MASK][c]) * s;
+    return a + (b - a) * t;
+}
+
+/** How much of a pixel's skin is lip, 0…1. */
+static inline float lip_share(const struct pz_q_work *w, float u, float v, float *deep)
+{
+    *deep = 0.f;
+    if (u > 1.f || fabsf(u - .5f) > .15f || fabsf(v - .437f) > .1f)
+        return 0.f;
+    float d = (mask_smooth(w->head, PZ_Q_M_LIP, u, v) - 128.f) / 2000.f + w->person.lip_shift * .6f;
+    *deep = pz_clampf(d * 22.f, 0.f, 1.f);
+    return pz_smooth(-w->person.lip_soft, w->person.lip_soft, d);
+}
+
+static inline float brow_share(const struct pz_q_work *w, const uint8_t *m, float u, float v)
+{
+    const struct pz_q_person *p = &w->person;
+    if (m[PZ_Q_M_BROW] < 30)
+        return 0.f;
+    float d = (255.f - m[PZ_Q_M_BROW]) / 200.f, along = ((float)m[PZ_Q_M_BROWT] - 60.f) / 130.f;
+    float width = p->brow_width * (1.1f - .55f * pz_clampf(along, 0.f, 1.f));
+    float n = pz_q_noise_smooth(w->head, PZ_Q_N_FINE, u * 9.f, v * 3.f) * .16f;
+    float e = pz_smooth(.12f, -.12f, d - width + n) * pz_smooth(-.22f, .02f, along) *
+              pz_smooth(p->brow_end + .08f, p->brow_end - .1f, along);
+    return e * p->brow_density * (.82f + 1.6f * n);
+}
+
+static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s)
+{
+    const struct pz_q_head *h = w->head;
+    const struct pz_q_person *p = &w->person;
+    const struct pz_q_look *l = &w->look;
+    const uint32_t *t = s->vert;
+    struct v3 c = v3_scale(w->tint[t[0]], s->b[0]);
+    c = v3_madd(v3_madd(c, w->tint[t[1]], s->b[1]), w->tint[t[2]], s->b[2]);
+    float open = s->b[0] * h->open[t[0]] + s->b[1] * h->open[t[1]] + s->b[2] * h->open[t[2]];
+    float beard = s->b[0] * w->beard[t[0]] + s->b[1] * w->beard[t[1]] + s->b[2] * w->beard[t[2]];
+    float oily = s->b[0] * h->zone[t[0]][PZ_Q_Z_GLOSS] + s->b[1] * h->zone[t[1]][PZ_Q_Z_GLOSS] +
+                 s->b[2] * h->zone[t[2]][PZ_Q_Z_GLOSS];
+    float cu = cosf(p->uv_turn[3]), su = sinf(p->uv_turn[3]), k = p->uv_turn[2];
+    float nu = p->uv_turn[0] + k * (cu * s->u - su * s->v), nv = p->uv_turn[1] + k * (su * s->u + cu * s->v);
+    const int8_t *n0 = pz_q_noise_at(h, nu, nv), *n1 = pz_q_noise_at(h, nu + .011f, nv),
+                 *n2 = pz_q_noise_at(h, nu, nv + .011f);
+    const uint8_t *m = s->u < 1.f ? mask_at(h, s->u, s->v) : NULL;
+    const float q = 1.f / 127.f;
+    float soft = q * n0[PZ_Q_N_SOFT], fine = q * n0[PZ_Q_N_FINE], even = 1.f - .6f * l->foundation;
+    float mott = 1.f + even * (.10f * p->mottle * soft + .05f * p->pore * fine);
+    c = v3_scale(c, mott);
+    c.y *= 1.f - .06f * p->mottle * even * q * n1[PZ_Q_N_SOFT] * p->red;
+    if (p->freckle > 0.f) {
+        float f = fmaxf(0.f, q * pz_q_noise_at(h, 1.7f * nu, 1.7f * nv)[PZ_Q_N_DOTS]) * p->freckle * even;
+        c = v3_mul(c, v3(1.f - .28f * f, 1.f - .42f * f, 1.f - .5f * f));
+    }
+    for (int i = 0; i < p->n_spot && s->u < 1.f; i++) {
+        float dx = s->u - p->spot[i][0], dy = s->v - p->spot[i][1], r = p->spot[i][2];
+        if (dx * dx + dy * dy < r * r * 2.f)
+            c = v3_scale(c, 1.f - p->spot[i][3] * pz_smooth(1.4f * r, .5f * r, sqrtf(dx * dx + dy * dy)));
+    }
+    struct v3 n = s->n;
+    float deep = 0.f, lip = lip_share(w, s->u, s->v, &deep), gloss = .28f + .8f * p->oil * oily,
+          power = 9.f + 14.f * p->oil * oily;
+    float bump = .10f * p->pore;
+    struct v3 tu = w->rot_head.r[0], tv = w->rot_head.r[1];
+    tu = v3(w->rot_head.r[0].x, w->rot_head.r[1].x, w->rot_head.r[2].x);
+    tv = v3(w->rot_head.r[0].y, w->rot_head.r[1].y, w->rot_head.r[2].y);
+    float gu = bump * q * (float)(n1[PZ_Q_N_FINE] - n0[PZ_Q_N_FINE]),
+          gv = bump * q * (float)(n2[PZ_Q_N_FINE] - n0[PZ_Q_N_FINE]);
+    if (m) {
+        float line = (128.f - (float)m[PZ_Q_M_LINES]) / 120.f * p->line;
+        if (line > .01f) {
+            const float e = 1.5f / PZ_Q_MASK;
+            gu +=
+                .7f * p->line *
+                (float)(mask_at(h, s->u - e, s->v)[PZ_Q_M_LINES] - mask_at(h, s->u + e, s->v)[PZ_Q_M_LINES]) /
+                120.f;
+            gv +=
+                .7f * p->line *
+                (float)(mask_at(h, s->u, s->v - e)[PZ_Q_M_LINES] - mask_at(h, s->u, s->v + e)[PZ_Q_M_LINES]) /
+                120.f;
+            c = v3_scale(c, 1.f - .22f * fminf(line, 1.2f));
+        }
+    }
+    if (lip > 0.f) {
+        float up = pz_smooth(.43f, .445f, s->v);
+        struct v3 lc = v3_scale(v3_mul(v3_scale(p->skin, mott), p->lip), p->lip_light * (1.f - .12f * up));
+        lc = v3_mul(lc, v3_lerp(v3(1, 1, 1), v3(1.02f, .86f, .88f), deep));
+        lc = v3_lerp(lc, l->lipstick_colour, l->lipstick);
+        float crease = pz_q_noise_smooth(h, PZ_Q_N_FINE, s->u * 14.f + .3f, s->v * 2.f);
+        lc = v3_scale(lc, 1.f + .14f * crease);
+        gu += .22f * crease * lip;
+        c = v3_lerp(c, lc, lip);
+        gloss = pz_mixf(gloss, .35f + .9f * l->lipstick + .5f * deep, lip);
+        power = pz_mixf(power, 26.f, lip);
+    }
+    if (m) {
+        float b = brow_share(w, m, s->u, s->v);
+        if (b > 0.f) {
+            c = v3_lerp(c, p->brow, pz_clampf(b, 0.f, .97f));
+            gloss *= 1.f - .7f * b;
+        }
+    }
+    beard *= (1.f - lip) * (l->beard_density + .35f * soft);
+    if (beard > .01f) {
+        float d = pz_clampf(.5f + .5f * q * pz_q_noise_at(h, 2.1f * nu, 2.1f * nv)[PZ_Q_N_DOTS] + .4f * fine,
+                            0.f, 1.f);
+        float a = l->beard == PZ_Q_STUBBLE ? beard * (.28f + .45f * d) : beard * (.62f + .4f * d);
+        c = v3_lerp(c, l->beard_colour, pz_clampf(a, 0.f, .95f));
+        gloss *= 1.f - .6f * pz_clampf(beard, 0.f, 1.f);
+        gu += .25f * beard * fine;
+        gv += .25f * beard * q * n1[PZ_Q_N_FINE];
+    }
+    n = v3_norm(v3_madd(v3_madd(n, tu, -gu), tv, -gv));
+    float lit = pz_q_lit(w, s->p, s->n);
+    struct lamps g = gather(w, s, n, .30f, power, lit);
+    float ao = .25f + .75f * open;
+    struct v3 e = v3_add(v3_scale(pz_q_ambient(l, n), ao), g.diffuse);
+    /* Light that fell into the skin elsewhere comes out red in the shade. */
+    e.x *= 1.04f;
+    struct v3 f = fall_off(s, n), o = v3_mul(c, e);
+    struct v3 sheen = pz_q_ambient(l, v3_norm(v3_sub(v3_scale(n, 2.f * v3_dot(n, s->eye)), s->eye)));
+    o = v3_madd(o, g.spec, gloss * .55f * (.5f + .5f * ao));
+    return v3_madd(o, sheen, (.015f + .28f * f.z) * gloss * ao);
+}
+
+/** Pixels up (dy −1) or down to the first that is not of materials a…b, at most lim. */
+static inline int walk(const struct pz_q_work *w, int x, int y, int dy, int lim, int a, int b)
+{
+    const struct pz_q_vis *vis = &w->vis;
+    for (int k = 1; k < lim; k++) {
+        int yy = y + k * dy;
+        if (yy < 0 || yy >= vis->h)
+            return k;
+        uint32_t id = vis->id[((size_t)yy * (size_t)vis->w + (size_t)x) * 4 + 1];
+        if (id == 0 || id > (uint32_t)w->head->asset.n_tri)
+            return k;
+        int m = w->head->asset.mat[id - 1];
+        if (m < a || m > b)
+            return k;
+    }
+    return lim;
+}
+
+static struct v3 iris(const struct pz_q_work *w, float x, float y, float r)
+{
+    const struct pz_q_person *p = &w->person;
+    float rr = r / p->iris_r, ang = atan2f(y, x) * .159155f;
+    float fib = pz_q_noise_smooth(w->head, PZ_Q_N_FINE, ang + p->uv_turn[0], rr * .08f);
+    struct v3 c = v3_lerp(p->iris_ring, p->iris, pz_smooth(.35f, .7f, rr + .08f * fib));
+    c = v3_scale(c, (1.f + .5f * fib) * (1.f - .75f * pz_smooth(.78f, 1.f, rr)));
+    return v3_lerp(v3(.004f, .004f, .004f), c, pz_smooth(p->pupil - .03f, p->pupil + .03f, r));
+}
+
+static struct v3 shade_eye(const struct pz_q_work *w, const struct spot *s, int side)
+{
+    const struct pz_q_person *p = &w->person;
+    const struct pz_syn_face_pose *f = &w->state->face;
+    struct m3 g = m3_euler(f->gaze_yaw, f->gaze_pitch, 0.f);
+    struct v3 rest = v3(0, 0, 0);
+    for (int k = 0; k < 3; k++)
+        rest = v3_madd(rest, w->posed[s->vert[k]], s->b[k]);
+    struct v3 q = m3_tmul(&g, v3_sub(rest, w->rig.eye[side]));
+    struct v3 view = m3_tmul(&g, m3_tmul(&w->rot_head, s->eye));
+    float R = p->iris_r, limb = sqrtf(q.x * q.x + q.y * q.y);
+    if (q.z < 0.f)
+        limb = 9.f;
+    float z = fmaxf(view.z, .35f), depth = .2f * pz_smooth(R, .2f * R, limb);
+    float ix = q.x - depth * .72f * view.x / z, iy = q.y - depth * .72f * view.y / z;
+    float vein = pz_q_noise_smooth(w->head, PZ_Q_N_FINE, q.x * .1f + .5f, q.y * .25f) * p->vein;
+    struct v3 white = v3_lerp(p->sclera, v3(.55f, .3f, .26f),
+                              pz_clampf(.15f * vein + .5f * pz_smooth(1.f, 1.6f, limb), 0.f, 1.f));
+    float in = pz_smooth(R + .06f, R - .06f, limb);
+    struct v3 c = v3_lerp(white, iris(w, ix, iy, sqrtf(ix * ix + iy * iy)), in);
+    float cm = w->focal / w->dist;
+    int lim = (int)(.9f * cm) + 2;
+    float up = ((float)walk(w, s->x, s->y, -1, lim, PZ_SYN_EYE_L, PZ_SYN_EYE_R) - .5f) / cm,
+          dn = ((float)walk(w, s->x, s->y, 1, lim, PZ_SYN_EYE_L, PZ_SYN_EYE_R) - .5f) / cm;
+    float a = up / .2f, b = dn / .1f;
+    float shade = (1.f - .62f / (1.f + a + .6f * a * a)) * (1.f - .3f / (1.f + b + b * b));
+    float lit = pz_q_lit(w, s->p, s->n);
+    struct lamps l = gather(w, s, s->n, .25f, 0.f, lit);
+    struct v3 e =
+        v3_scale(v3_add(v3_scale(pz_q_ambient(&w->look, s->n), .8f), v3_scale(l.diffuse, .8f)), shade);
+    c = v3_mul(c, e);
+    /* The cornea stands out of the globe: its own normal makes the small glint. */
+    struct v3 cn = v3_norm(v3(q.x, q.y, sqrtf(fmaxf(.05f, .82f * .82f - limb * limb)))), sn = v3_norm(q);
+    struct v3 nn = v3_norm(v3_lerp(sn, cn, pz_smooth(.8f, .52f, limb)));
+    nn = m3_mul(&w->rot_head, m3_mul(&g, nn));
+    for (int i = 0; i < w->look.n_lamp; i++) {
+        struct v3 h = v3_norm(v3_add(w->look.lamp_dir[i], s->eye));
+        float t = v3_dot(nn, h), edge = .9985f - .0012f * w->look.lamp_soft;
+        c = v3_madd(c, w->look.lamp[i],
+                    2.6f * pz_smooth(edge, edge + .0009f, t) * (i ? 1.f : lit) * pz_smooth(.0f, .12f, up));
+    }
+    struct v3 r = v3_sub(v3_scale(nn, 2.f * v3_dot(nn, s->eye)), s->eye);
+    return v3_madd(c, pz_q_ambient(&w->look, r), (.03f + .2f * fall_off(s, nn).z) * (.4f + .6f * in) * shade);
+}
+
+static struct v3 shade_mouth(const struct pz_q_work *w, const struct spot *s, int mat)
+{
+    const struct pz_q_person *p = &w->person;
+    struct v3 rest = v3(0, 0, 0), c, posed = v3(0, 0, 0);
+    for (int k = 0; k < 3; k++) {
+        rest = v3_madd(rest, w->head->asset.neutral[s->vert[k]], s->b[k]);
+        posed = v3_madd(posed, w->posed[s->vert[k]], s->b[k]);
+    }
+    float fine = pz_q_noise_smooth(w->head, PZ_Q_N_FINE, rest.x * .12f, rest.z * .12f + rest.y * .1f),
+          gl = .25f, power = 40.f;
+    if (mat == PZ_SYN_TEETH) {
+        int up = s->vert[0] < 19247;
+        float edge = up ? rest.y + 3.55f : -3.41f - rest.y;
+        float tooth = (float)(pz_hash3((int)floorf(rest.x / .82f), up, 0, p->noise) & 255u) / 255.f - .5f;
+        c = v3_scale(p->teeth, 1.f + .09f * tooth);
+        c = v3_lerp(c, v3_mul(c, v3(.92f, .8f, .66f)), pz_smooth(.4f, 1.1f, edge));
+        c = v3_scale(c, (up ? 1.f : .88f) * (1.f - .4f * pz_smooth(1.3f, 2.8f, fabsf(rest.x))));
+        /* Dark joints between teeth. */
+        float j = rest.x / .82f - floorf(rest.x / .82f);
+        c = v3_scale(c, 1.f - .16f * pz_smooth(.1f, 0.f, fminf(j, 1.f - j)));
+        gl = .5f;
+    } else if (mat == PZ_SYN_TONGUE) {
+        c = v3_scale(p->tongue, 1.f + .25f * fine - .2f * pz_bell(rest.x, .08f));
+    } else if (mat == PZ_SYN_GUM) {
+        c = v3_scale(p->gum, 1.f + .15f * fine);
+    } else {
+        c = v3(.10f, .022f, .02f);
+        gl = .1f;
+    }
+    float cm = w->focal / w->dist;
+    float up = ((float)walk(w, s->x, s->y, -1, (int)(.8f * cm) + 2, PZ_SYN_SOCKET, PZ_SYN_TEETH) - .5f) / cm;
+    float a = fmaxf(0.f, 10.8f - posed.z) / 2.6f, b = up / .2f;
+    float occ = pz_clampf(.35f + .65f * w->gap / .8f, .35f, 1.f) / (1.f + a + .5f * a * a + .17f * a * a * a);
+    float lid = 1.f - .65f / (1.f + b + .5f * b * b);
+    struct v3 n = v3_dot(s->n, s->eye) < 0.f ? v3_scale(s->n, -1.f) : s->n;
+    float lit = pz_q_lit(w, s->p, n);
+    struct lamps l = gather(w, s, n, .15f, power, lit);
+    struct v3 e = v3_add(v3_scale(pz_q_ambient(&w->look, n), occ * lid),
+                         v3_scale(l.diffuse, .8f * occ * (.3f + .7f * lid)));
+    return v3_madd(v3_mul(c, e), l.spec, gl * occ * lid);
+}
+
+static float pattern(const struct pz_q_work *w, const struct pz_q_obj *o, float u, float v)
+{
+    float a = u * o->freq, b = v * o->freq;
+    switch (o->pattern) {
+    case 1:
+        return pz_smooth(.4f, .5f, fabsf(a - floorf(a) - .5f) * 2.f);
+    case 2:
+        return pz_smooth(.4f, .5f, fabsf(b - floorf(b) - .5f) * 2.f);
+    case 3:
+        return (((int)floorf(a) + (int)floorf(b)) & 1) ? 1.f : 0.f;
+    case 4:
+        return .5f + .5f * (pz_smooth(.2f, .8f, fabsf(a * 4.f - floorf(a * 4.f) - .5f) * 2.f) - .5f);
+    case 5:
+        return pz_smooth(-.1f, .15f, pz_q_noise_smooth(w->head, PZ_Q_N_SOFT, a * .1f, b * .1f));
+    default:
+        return 0.f;
+    }
+}
+
+static struct v3 shade_thing(const struct pz_q_work *w, const struct spot *s, const struct pz_q_obj *o)
+{
+    struct v3 n = v3_dot(s->n, s->eye) < 0.f ? v3_scale(s->n, -1.f) : s->n, c;
+    float fine = pz_q_noise_smooth(w->head, PZ_Q_N_FINE, s->u * o->grain, s->v);
+    float lit = pz_q_lit(w, s->p, n);
+    if (o->kind == PZ_Q_STRANDS) {
+        c = v3_scale(v3_lerp(o->colour, o->colour2, pz_clampf(s->v, 0.f, 1.f)), 1.f + .55f * fine);
+        /* Strands run along v; their highlight is a band across them. */
+        struct lamps l = gather(w, s, n, .5f, 0.f, lit);
+        struct v3 e = v3_add(v3_scale(pz_q_ambient(&w->look, n), .75f), v3_scale(l.diffuse, .7f)),
+                  r = v3_mul(c, e);
+        struct v3 along = v3_norm(v3_madd(v3(0, 1, 0), n, -n.y));
+        for (int i = 0; i < w->look.n_lamp; i++) {
+            float t = v3_dot(along, v3_norm(v3_add(w->look.lamp_dir[i], s->eye))) + .12f * fine;
+            float k = fmaxf(0.f, v3_dot(n, w->look.lamp_dir[i]) + .2f) * (i ? 1.f : lit);
+            r = v3_madd(r, v3_mul(w->look.lamp[i], v3_lerp(c, v3(.5f, .5f, .5f), .35f)),
+                        o->gloss * k * shine(1.f - t * t, 14.f));
+        }
+        return r;
+    }
+    c = v3_lerp(o->colour, o->colour2, pattern(w, o, s->u, s->v));
+    float k = o->kind == PZ_Q_FABRIC ? .12f : .03f;
+    c = v3_scale(c, 1.f + k * fine);
+    if (o->kind == PZ_Q_FLESH)
+        c = v3_mul(c, v3(1.f, 1.f - .1f * fabsf(fine), 1.f - .1f * fabsf(fine)));
+    struct lamps l = gather(w, s, n, o->kind == PZ_Q_FLESH ? .3f : .1f, o->power, lit);
+    struct v3 r = v3_mul(c, v3_add(v3_scale(pz_q_ambient(&w->look, n), .8f), l.diffuse));
+    r = v3_madd(r, l.spec, o->gloss);
+    struct v3 f = fall_off(s, n);
+    return v3_madd(r, pz_q_ambient(&w->look, n), o->gloss * .6f * f.z);
+}
+
+enum pz_q_part pz_q_part_of(const struct pz_q_work *w, uint32_t id)
+{
+    static const uint8_t kPart[PZ_SYN_N_MAT] = {
+        [PZ_SYN_SKIN] = PZ_Q_SKIN,     [PZ_SYN_SCALP] = PZ_Q_SKIN,    [PZ_SYN_SOCKET] = PZ_Q_MOUTH,
+        [PZ_SYN_EYEPIT] = PZ_Q_EYES,   [PZ_SYN_GUM] = PZ_Q_MOUTH,     [PZ_SYN_TONGUE] = PZ_Q_MOUTH,
+        [PZ_SYN_TEETH] = PZ_Q_TEETH,   [PZ_SYN_EYE_L] = PZ_Q_EYES,    [PZ_SYN_EYE_R] = PZ_Q_EYES,
+        [PZ_SYN_CLOTH] = PZ_Q_CLOTHES, [PZ_SYN_COLLAR] = PZ_Q_CLOTHES};
+    if (id == 0)
+        return PZ_Q_BACKGROUND;
+    uint32_t n = (uint32_t)w->head->asset.n_tri;
+    if (id <= n)
+        return (enum pz_q_part)kPart[w->head->asset.mat[id - 1]];
+    return w->mesh.object[w->mesh.obj[id - 1 - n]].part;
+}
+
+/** Everything about a point of a triangle; (fx, fy) in pixels. */
+static void locate(const struct pz_q_work *w, uint32_t id, float fx, float fy, struct spot *s)
+{
+    uint32_t n = (uint32_t)w->head->asset.n_tri;
+    int own = id <= n;
+    const uint32_t *v =
+        own ? w->head->asset.tri + 3 * (size_t)(id - 1) : w->mesh.tri + 3 * (size_t)(id - 1 - n);
+    const struct pz_q_pt *pt = own ? w->pt : w->mesh.pt, *a = pt + v[0], *b = pt + v[1], *c = pt + v[2];
+    const struct v3 *pos = own ? w->pos : w->mesh.pos, *nrm = own ? w->nrm : w->mesh.nrm;
+    float area = (b->x - a->x) * (c->y - a->y) - (b->y - a->y) * (c->x - a->x);
+    float px = fx - a->x, py = fy - a->y, inv = 1.f / area;
+    float wb = (px * (c->y - a->y) - py * (c->x - a->x)) * inv,
+          wc = (py * (b->x - a->x) - px * (b->y - a->y)) * inv;
+    /* The middle of a pixel may lie just outside a tiny triangle. */
+    wb = pz_clampf(wb, -1.f, 2.f);
+    wc = pz_clampf(wc, -1.f, 2.f);
+    float k0 = (1.f - wb - wc) * a->q, k1 = wb * b->q, k2 = wc * c->q, sum = k0 + k1 + k2;
+    inv = fabsf(sum) > 1e-9f ? 1.f / sum : 0.f;
+    s->b[0] = k0 * inv;
+    s->b[1] = k1 * inv;
+    s->b[2] = k2 * inv;
+    s->vert = v;
+    s->p = v3_madd(v3_madd(v3_scale(pos[v[0]], s->b[0]), pos[v[1]], s->b[1]), pos[v[2]], s->b[2]);
+    s->n = v3_norm(v3_madd(v3_madd(v3_scale(nrm[v[0]], s->b[0]), nrm[v[1]], s->b[1]), nrm[v[2]], s->b[2]));
+    s->eye = v3_norm(v3_sub(v3(0, 0, w->dist), s->p));
+    if (own) {
+        const float *q = w->head->asset.tri_uv + 6 * (size_t)(id - 1);
+        s->u = s->b[0] * q[0] + s->b[1] * q[2] + s->b[2] * q[4];
+        s->v = s->b[0] * q[1] + s->b[1] * q[3] + s->b[2] * q[5];
+    } else {
+        const float(*q)[2] = (const float(*)[2])w->mesh.uv;
+        s->u = s->b[0] * q[v[0]][0] + s->b[1] * q[v[1]][0] + s->b[2] * q[v[2]][0];
+        s->v = s->b[0] * q[v[0]][1] + s->b[1] * q[v[1]][1] + s->b[2] * q[v[2]][1];
+    }
+}
+
+static struct v3 shade(struct pz_q_work *w, uint32_t id, float fx, float fy, int x, int y)
+{
+    struct spot s;
+    s.x = x;
+    s.y = y;
+    locate(w, id, fx, fy, &s);
+    uint32_t n = (uint32_t)w->head->asset.n_tri;
+    if (id > n)
+        return shade_thing(w, &s, &w->mesh.object[w->mesh.obj[id - 1 - n]]);
+    int m = w->head->asset.mat[id - 1];
+    if (m == PZ_SYN_EYE_L || m == PZ_SYN_EYE_R)
+        return shade_eye(w, &s, m == PZ_SYN_EYE_R);
+    if (m != PZ_SYN_SKIN && m != PZ_SYN_SCALP)
+        return shade_mouth(w, &s, m);
+    struct v3 c = shade_skin(w, &s);
+    w->skin_pixels++;
+    w->skin_light += (double)(.2126f * c.x + .7152f * c.y + .0722f * c.z);
+    return c;
+}
+
+/** Samples with one key share a shading: the material, or the object of things. */
+static inline int key_of(const struct pz_q_work *w, uint32_t id)
+{
+    uint32_t n = (uint32_t)w->head->asset.n_tri;
+    if (id == 0)
+        return -1;
+    if (id > n)
+        return 64 + w->mesh.obj[id - 1 - n];
+    int m = w->head->asset.mat[id - 1];
+    return m == PZ_SYN_SCALP ? PZ_SYN_SKIN : m;
+}
+
+static void shade_pixel(struct pz_q_work *w, int x, int y)
+{
+    size_t o = (size_t)y * (size_t)w->size + (size_t)x;
+    const uint32_t *id = w->vis.id + 4 * o;
+    const float *q = w->vis.q + 4 * o;
+    if (!(id[0] | id[1] | id[2] | id[3]))
+        return;
+    int key[4], done = 0;
+    for (int k = 0; k < 4; k++)
+        key[k] = key_of(w, id[k]);
+    struct v3 sum = v3(0, 0, 0);
+    float n_back = 0;
+    for (int k = 0; k < 4; k++) {
+        if (done >> k & 1)
+            continue;
+        if (key[k] < 0) {
+            n_back += 1.f;
+            continue;
+        }
+        float fx = 0, fy = 0, n = 0;
+        for (int j = k; j < 4; j++)
+            if (key[j] == key[k] && fabsf(q[j] - q[k]) < .03f * q[k]) {
+                done |= 1 << j;
+                fx += PZ_Q_SX[j];
+                fy += PZ_Q_SY[j];
+                n += 1.f;
+            }
+        struct v3 c = shade(w, id[k], (float)x + fx / n, (float)y + fy / n, x, y);
+        sum = v3_madd(sum, c, .25f * n);
+    }
+    float *t = w->rgb + 3 * o;
+    t[0] = t[0] * .25f * n_back + sum.x;
+    t[1] = t[1] * .25f * n_back + sum.y;
+    t[2] = t[2] * .25f * n_back + sum.z;
+}
+
+void pz_q_shade(struct pz_q_work *w)
+{
+    w->skin_pixels = 0;
+    w->skin_light = 0;
+    for (int y = w->vis.y0; y < w->vis.y1; y++)
+        for (int x = w->vis.x0; x < w->vis.x1; x++)
+            shade_pixel(w, x, y);
+}
+
+enum pz_q_part pz_q_part_at(const struct pz_q_work *w, int x, int y, int k)
+{
+    uint32_t id = w->vis.id[((size_t)y * (size_t)w->size + (size_t)x) * 4 + (size_t)k];
+    enum pz_q_part p = pz_q_part_of(w, id);
+    if (p != PZ_Q_SKIN || id > (uint32_t)w->head->asset.n_tri || w->head->asset.mat[id - 1] != PZ_SYN_SKIN)
+        return p;
+    struct spot s;
+    locate(w, id, (float)x + PZ_Q_SX[k], (float)y + PZ_Q_SY[k], &s);
+    float deep;
+    if (lip_share(w, s.u, s.v, &deep) > .5f)
+        return PZ_Q_LIPS;
+    /* A brow is its outline, however thin its hair. */
+    const uint8_t *m = mask_at(w->head, s.u, s.v);
+    float d = (255.f - m[PZ_Q_M_BROW]) / 200.f, along = ((float)m[PZ_Q_M_BROWT] - 60.f) / 130.f;
+    float width = w->person.brow_width * (1.1f - .55f * pz_clampf(along, 0.f, 1.f));
+    return m[PZ_Q_M_BROW] > 30 && d < width && along > -.1f && along < w->person.brow_end ? PZ_Q_BROWS : p;
+}
