@@ -28,7 +28,7 @@ struct mt_engine {
     struct pz_musetalk_frame size;
     bool calm;
     const struct pz_job *job;
-    pthread_mutex_t lock; /* of what follows: sessions of several threads take turns */
+    pthread_mutex_t lock; /* of what follows: sessions, and their helpers, take turns */
     struct pz_speech_features *ears;
     struct pz_musetalk_unet_run *unet;
     struct pz_latent_coder *decoder;
@@ -283,7 +283,9 @@ static enum pz_status furnish(struct mt_session *s, const struct pz_speech_span 
         return st;
     struct pz_musetalk_artist_params ap = {.unet = e->unet,
                                            .decoder = e->decoder,
+                                           .networks = &e->lock,
                                            .calm = e->calm,
+                                           .overlap = true,
                                            .n = s->n_frames,
                                            .sitter = s->sitter,
                                            .hear = hear,
@@ -392,14 +394,15 @@ static enum pz_status draw(void *session, int i, const struct pz_picture *src, s
         return PZ_ERR_USAGE;
     const float *b = s->box[i];
     pz_musetalk_sides(b, &w, &h);
-    pthread_mutex_lock(&s->engine->lock);
     if (w < 8 || h < 8)
-        st = pz_fail(s->job->log, PZ_ERR_UNUSABLE, "musetalk: a face outside the picture");
-    if (st >= PZ_OK && s->kept[i] < 0)
+        return pz_fail(s->job->log, PZ_ERR_UNUSABLE, "musetalk: a face outside the picture");
+    if (s->kept[i] < 0) {
+        pthread_mutex_lock(&s->engine->lock);
         st = look(s, i, src, &own);
+        pthread_mutex_unlock(&s->engine->lock);
+    }
     if (st >= PZ_OK)
         st = pz_musetalk_artist_draw(s->artist, i, s->kept[i] < 0 ? &own : NULL, s->job->pool, &picture);
-    pthread_mutex_unlock(&s->engine->lock);
     if (st < PZ_OK)
         return st;
     mask_of(s, i);

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "lipsync/diffusers_config.h"
 #include "tensor/profile.h"
 
@@ -145,21 +146,37 @@ enum pz_status pz_latent_encode(struct pz_latent_coder *c, const uint8_t *pictur
     return st;
 }
 
+struct planes {
+    const float *y;
+    float *out;
+    size_t plane;
+};
+
+/* One picture as the decoder leaves it, to planes of 8-bit steps. */
+static void to_planes(void *user, int index, int worker)
+{
+    const struct planes *p = user;
+    const float *y = p->y + (size_t)index * p->plane * 3;
+    float *out = p->out + (size_t)index * p->plane * 3;
+    (void)worker;
+    for (size_t k = 0; k < 3; k++)
+        for (size_t i = 0; i < p->plane; i++) {
+            float v = y[i * 3 + k] / 2 + 0.5f;
+            out[k * p->plane + i] = rintf(fminf(fmaxf(v, 0), 1) * 255) / 255;
+        }
+}
+
 enum pz_status pz_latent_decode(struct pz_latent_coder *c, const float *latents, int n, struct pz_pool *pool,
                                 float *out)
 {
     float *z = pz_session_input(c->session, "in", 0).data;
-    const float *y = pz_session_output(c->session, "out", 0).data;
-    size_t floats = (size_t)n * pz_latent_coder_floats(c), plane = (size_t)c->side * (size_t)c->side;
+    size_t floats = (size_t)n * pz_latent_coder_floats(c);
     for (size_t i = 0; i < floats; i++)
         z[i] = latents[i] / PZ_SD_VAE_SCALE;
     enum pz_status st = pz_session_run(c->session, pool);
-    for (size_t b = 0; b < (size_t)n && st >= PZ_OK; b++)
-        for (size_t i = 0; i < plane; i++)
-            for (size_t k = 0; k < 3; k++) {
-                float v = y[(b * plane + i) * 3 + k] / 2 + 0.5f;
-                out[(b * 3 + k) * plane + i] = rintf(fminf(fmaxf(v, 0), 1) * 255) / 255;
-            }
+    struct planes p = {pz_session_output(c->session, "out", 0).data, out, (size_t)c->side * (size_t)c->side};
+    if (st >= PZ_OK)
+        pz_pool_run(pool, to_planes, &p, n);
     return st;
 }
 

@@ -8,6 +8,8 @@
 #ifndef PZ_LIPSYNC_MUSETALK_DRAW_H
 #define PZ_LIPSYNC_MUSETALK_DRAW_H
 
+#include <pthread.h>
+
 #include "lipsync/latents.h"
 #include "lipsync/musetalk_model.h"
 
@@ -24,10 +26,12 @@ struct pz_musetalk_sitter {
 struct pz_musetalk_artist_params {
     struct pz_musetalk_unet_run *unet;
     struct pz_latent_coder *decoder; /**< of at least the UNet's batch */
+    pthread_mutex_t *networks;       /**< held while either of them runs, on whatever thread */
     bool calm;
+    bool overlap;                            /**< the next batch is made while this one's pictures are used */
     int n;                                   /**< pictures */
     const struct pz_musetalk_sitter *sitter; /**< [n], borrowed */
-    /** Window of picture i, [tokens][width]. */
+    /** Window of picture i, [tokens][width]. Called on the thread that makes the batch. */
     void (*hear)(void *user, int i, float *out);
     void *user;
     size_t heard; /**< floats of a window */
@@ -39,7 +43,7 @@ PZ_NODISCARD enum pz_status pz_musetalk_artist_create(const struct pz_musetalk_a
 void pz_musetalk_artist_destroy(struct pz_musetalk_artist **a);
 
 /** Picture i, [3][256][256] in [0,1], until the next call. `own`: its latents where sitter[i] has none.
- * Errors: DEVICE, USAGE (no latents). */
+ * `pool` must last as long as the artist. One thread at a time. Errors: DEVICE, USAGE (no latents). */
 PZ_NODISCARD enum pz_status pz_musetalk_artist_draw(struct pz_musetalk_artist *a, int i,
                                                     const struct pz_musetalk_sitter *own,
                                                     struct pz_pool *pool, const float **picture);
