@@ -33,8 +33,9 @@ static void make_curve(struct pz_q_work *w)
     float k = w->look.contrast;
     for (int i = 0; i < CURVE; i++) {
         float r = (float)i / (CURVE - 1) * 2.f, x = r * r; /* the table is over the root: 0…4 */
-        float film = 1.25f * x / (x + .25f + .1f * x);
-        float v = pz_clampf(pz_mixf(fminf(x, 1.f), fminf(film * .8f, 1.f), .8f * k), 0.f, 1.f);
+        /* Plain clipping, or an S: deep shadows and a soft shoulder. */
+        float film = x * (x + .04f) / (x * (x * .82f + .30f) + .05f) * .9f;
+        float v = pz_clampf(pz_mixf(fminf(x, 1.f), fminf(film, 1.f), k), 0.f, 1.f);
         v = v <= .0031308f ? 12.92f * v : 1.055f * powf(v, 1.f / 2.4f) - .055f;
         w->curve[i] = (uint8_t)(255.f * v + .5f);
     }

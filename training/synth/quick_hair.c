@@ -133,7 +133,7 @@ static void sheet(struct pz_q_work *w, int solid, int faded, float grow, float e
             /* A sparse front edge where hair is combed back. */
             if (r >= TOP && len < .4f)
                 al *= .8f;
-            pz_q_mesh_vertex(m, PZ_Q_ON_HEAD, p, az * 1.9f + (float)seed * .37f, s * .35f + down * .035f, al);
+            pz_q_mesh_vertex(m, PZ_Q_ON_HEAD, p, az * 1.9f + (float)seed * .37f, s * .09f + down * .009f, al);
         }
     for (int r = 0; r + 1 < rows; r++)
         for (int c = 0; c < COLS; c++) {
@@ -215,7 +215,7 @@ static void long_beard(struct pz_q_work *w)
                     w->beard_vertex[q] =
                         1 +
                         pz_q_mesh_vertex(
-                            m, PZ_Q_ON_HEAD, v3_madd(p, n, len), uv[0] * 9.f, uv[1] * 2.f,
+                            m, PZ_Q_ON_HEAD, v3_madd(p, n, len), uv[0] * 9.f, uv[1] * 1.1f,
                             pz_clampf(w->beard[q] * (l->beard_density + .25f) - .2f * (float)k, 0.f, .95f));
                 }
                 id[c] = w->beard_vertex[q] - 1;

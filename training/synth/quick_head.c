@@ -329,7 +329,7 @@ static void make_zones(struct pz_q_head *h)
         red += .9f * pz_bell(v3_len(v3_sub(m, v3(4.2f, .2f, 9.2f))), 1.8f);
         red += pz_bell(v3_len(v3_sub(p, lm[30])), 1.2f) + .8f * pz_bell(v3_len(v3_sub(m, lm[35])), .6f);
         red += .5f * pz_bell(v3_len(v3_sub(p, lm[8])), 1.4f);
-        if (m.x > 7.2f && p.y < 4.6f && p.z < 2.5f)
+        if (m.x > 7.2f && p.y < 4.6f && p.y > -4.f && p.z < 2.5f)
             red += 1.1f * pz_smooth(7.2f, 8.3f, m.x);
         struct v3 lo = v3_scale(v3_add(lm[46], lm[47]), .5f), up = v3_scale(v3_add(lm[43], lm[44]), .5f);
         dark += .7f * pz_bell(v3_len(v3_sub(m, v3_add(v3_lerp(lo, lm[42], .25f), v3(0, -.62f, 0)))), .85f);
@@ -351,7 +351,8 @@ static void make_zones(struct pz_q_head *h)
                            pz_bell(v3_len(v3_sub(p, lm[29])), 1.3f) +
                            .5f * pz_bell(v3_len(v3_sub(m, v3(4.6f, 1.2f, 9.3f))), 1.2f));
         float lipy = .5f * (lm[48].y + lm[54].y), half = .5f * (lm[54].x - lm[48].x);
-        z[PZ_Q_Z_BEARD] = pz_syn_beard_mask(lm, p);
+        float lip = h->uv[v][0] < 1.f ? lip_distance(h->uv[v][0], h->uv[v][1]) : -1.f;
+        z[PZ_Q_Z_BEARD] = pz_syn_beard_mask(lm, p) * pz_smooth(.004f, -.012f, lip);
         z[PZ_Q_Z_STACHE] =
             z[PZ_Q_Z_BEARD] * pz_smooth(lipy - .4f, lipy + .1f, p.y) * pz_smooth(half + 1.f, half + .3f, m.x);
         z[PZ_Q_Z_CHIN] =

@@ -247,19 +247,22 @@ static void face_mask(struct pz_q_work *w)
     m->object[o].colour2 = v3_scale(c, .8f);
     m->object[o].freq = 4.f;
     float slip = k[2] < .75f ? 0.f : -2.2f * k[3]; /* some wear it under the nose */
-    float y0 = w->posed[pz_syn_landmark(29)].y + .2f + slip, y1 = w->posed[pz_syn_landmark(8)].y - .4f;
-    float nose = w->posed[pz_syn_landmark(30)].z + .35f, chin = w->posed[pz_syn_landmark(8)].z + .4f,
-          half = w->base[pz_syn_landmark(13)].x;
+    float y0 = w->posed[pz_syn_landmark(29)].y + .3f + slip, y1 = w->posed[pz_syn_landmark(8)].y - .3f;
+    float half = w->base[pz_syn_landmark(13)].x, e0 = atan2f(y0 - kCentre.y, 11.f),
+          e1 = atan2f(y1 - kCentre.y, 10.5f);
+    float jaw = w->state->face.w[w->rig.jaw_open];
     uint32_t first = (uint32_t)m->n_v;
     for (int r = 0; r < ROWS; r++)
         for (int i = 0; i < COLS; i++) {
             float t = (float)r / (ROWS - 1), u = 2.f * (float)i / (COLS - 1) - 1.f, a = fabsf(u);
-            float z = pz_mixf(nose - (slip < 0.f ? 1.f : .4f), chin, t * t) + .5f * sinf(3.14159265f * t);
-            float x = u * half * (1.f - .28f * t * t),
-                  y = pz_mixf(y0, y1, t) - (1.f - t) * .9f * a * a + .5f * t * a;
-            z -= (z - 1.2f) * (.30f * a * a + .62f * a * a * a * a);
-            z += .12f * sinf(t * 18.f) * (1.f - a);
-            pz_q_mesh_vertex(m, PZ_Q_ON_HEAD, v3(x, y, z), u, t, 1.f);
+            float az = u * (1.32f - .35f * t * t), el = pz_mixf(e0 - .10f * a * a, e1 + .12f * a, t), R = 0.f;
+            /* Cloth spans hollows: the largest radius near by. */
+            for (int q = 0; q < 5; q++) {
+                static const float da[5] = {0, .12f, -.12f, 0, 0}, de[5] = {0, 0, 0, .1f, -.1f};
+                R = fmaxf(R, pz_q_skull_at(w, az + da[q], el + de[q]) - (q ? .25f : 0.f));
+            }
+            R += .3f + .12f * sinf(t * 18.f) * (1.f - a) + 1.2f * jaw * t * (1.f - a);
+            pz_q_mesh_vertex(m, PZ_Q_ON_HEAD, v3_madd(kCentre, toward(az, el), R), u, t, 1.f);
         }
     pz_q_mesh_grid(m, o, first, ROWS, COLS, 0);
     for (int s = -1; s < 2; s += 2)

@@ -147,22 +147,16 @@ static void put_depth(const struct pz_q_work *w, uint16_t *out)
         }
 }
 
-/** The part most samples of 2×2 pixels show. Lips and brows are found again from UV where skin is shown. */
+/** The part most of 2×2 pixels show; dark glass hides what is behind. */
 static void put_parts(const struct pz_q_work *w, uint8_t *out)
 {
-    int n = w->size / 2;
+    int n = w->size / 2, dark = w->look.lens_alpha > .5f;
     for (int y = 0; y < n; y++)
         for (int x = 0; x < n; x++) {
             int count[16] = {0}, best = 0;
             for (int j = 0; j < 4; j++) {
-                int px = 2 * x + (j & 1), py = 2 * y + (j >> 1);
-                size_t o = (size_t)py * (size_t)w->size + (size_t)px;
-                if (w->lens_n[o] && w->look.lens_alpha > .5f) {
-                    count[PZ_Q_GLASSES] += 4;
-                    continue;
-                }
-                for (int k = 0; k < 4; k++)
-                    count[pz_q_part_at(w, px, py, k)]++;
+                size_t o = (size_t)(2 * y + (j >> 1)) * (size_t)w->size + (size_t)(2 * x + (j & 1));
+                count[dark && w->look.glasses && w->lens_n[o] ? PZ_Q_GLASSES : w->part[o]]++;
             }
             for (int k = 1; k < 16; k++)
                 if (count[k] > count[best])

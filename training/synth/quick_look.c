@@ -7,7 +7,7 @@
 
 static struct v3 dye(struct pz_rng *r, float grey)
 {
-    static const float tab[8][3] = {{9, 8, 8},     {24, 17, 14},   {44, 30, 22},    {72, 50, 34},
+    static const float tab[8][3] = {{24, 21, 20},  {36, 27, 22},   {52, 36, 27},    {80, 56, 38},
                                     {110, 80, 50}, {160, 124, 80}, {205, 172, 120}, {110, 52, 28}};
     static const float share[8] = {.24f, .22f, .18f, .12f, .08f, .06f, .05f, .05f};
     float u = pz_rng_uniform(r);
@@ -34,6 +34,8 @@ static void draw_skin(struct pz_q_person *p, struct pz_rng *r)
     p->skin = v3_lerp(v3_srgb(tone[k][0], tone[k][1], tone[k][2]),
                       v3_srgb(tone[k + 1][0], tone[k + 1][1], tone[k + 1][2]), t);
     p->skin = v3_mul(p->skin, v3(pz_q_uni(r, .94f, 1.06f), 1.f, 1.f / warm));
+    float grey = .2126f * p->skin.x + .7152f * p->skin.y + .0722f * p->skin.z, sat = pz_q_uni(r, .55f, 1.f);
+    p->skin = v3_lerp(v3(grey * 1.05f, grey, grey * .95f), p->skin, 1.25f * sat);
     p->red = pz_q_uni(r, .2f, 1.7f);
     p->freckle = pz_q_chance(r, .25f) ? pz_q_uni(r, .2f, 1.f) : 0.f;
     p->mottle = pz_q_uni(r, .3f, 1.6f);
@@ -58,8 +60,8 @@ static void draw_skin(struct pz_q_person *p, struct pz_rng *r)
 static void draw_mouth(struct pz_q_person *p, struct pz_rng *r)
 {
     /* Lips from the skin's own colour to deep red or brown; dark skins have darker, less saturated lips. */
-    float deep = pz_rng_uniform(r), dark = pz_smooth(2.f, 5.f, p->tone);
-    p->lip = v3(pz_q_uni(r, .78f, 1.02f), pz_mixf(.95f, .48f, deep), pz_mixf(.96f, .55f, deep));
+    float deep = sqrtf(pz_rng_uniform(r)), dark = pz_smooth(2.f, 5.f, p->tone);
+    p->lip = v3(pz_q_uni(r, .74f, 1.0f), pz_mixf(.92f, .40f, deep), pz_mixf(.94f, .46f, deep));
     p->lip = v3_lerp(p->lip, v3(pz_q_uni(r, .75f, 1.25f), pz_q_uni(r, .65f, 1.1f), pz_q_uni(r, .75f, 1.2f)),
                      .8f * dark);
     p->lip_soft = pz_q_uni(r, .003f, .012f);
@@ -115,8 +117,8 @@ void pz_q_person_draw(struct pz_q_person *p, uint64_t seed, uint64_t id)
     p->grey = p->age > .55f && pz_q_chance(&r, .6f) ? pz_q_uni(&r, .2f, 1.f) : 0.f;
     p->hair = dye(&r, p->grey);
     p->brow = v3_lerp(v3_scale(p->hair, pz_q_uni(&r, .5f, 1.f)), v3_srgb(40, 28, 22), pz_q_uni(&r, 0.f, .7f));
-    p->brow_density = pz_q_uni(&r, .25f, 1.f);
-    p->brow_width = pz_q_uni(&r, .18f, .62f);
+    p->brow_density = pz_q_uni(&r, .45f, 1.1f);
+    p->brow_width = pz_mixf(pz_q_uni(&r, .3f, .75f), pz_q_uni(&r, .15f, .5f), p->female);
     p->brow_arch = pz_q_uni(&r, -.25f, .35f);
     p->brow_end = pz_q_uni(&r, .85f, 1.25f);
     p->beard_grow = pz_q_uni(&r, .5f, 1.f);
@@ -133,13 +135,13 @@ static void draw_hair(struct pz_q_look *l, const struct pz_q_person *p, struct p
         l->hair_colour = dye(r, p->grey);
     l->hair_tip = v3_scale(l->hair_colour, pz_q_uni(r, .8f, 1.6f));
     h->on = !(p->bald > .7f || pz_q_chance(r, p->female < .4f ? .08f : .02f));
-    h->thick = pz_q_uni(r, .25f, 1.3f);
-    h->top = pz_q_uni(r, 0.f, 1.f);
+    h->thick = pz_q_uni(r, .35f, 1.5f);
+    h->top = pz_q_uni(r, 0.f, 1.3f);
     h->curl = pz_q_chance(r, .25f) ? pz_q_uni(r, .3f, 1.2f) : 0.f;
     h->wave = pz_q_uni(r, 0.f, .5f);
     h->ragged = pz_q_uni(r, .1f, 1.f);
     h->part = pz_q_uni(r, -3.f, 3.f);
-    h->gloss = pz_q_uni(r, .05f, .5f);
+    h->gloss = pz_q_uni(r, .1f, .7f);
     h->grain = pz_q_uni(r, .5f, 1.6f);
     h->lift = pz_q_uni(r, -.5f, 1.2f);
     h->recede = p->bald;
@@ -205,10 +207,10 @@ static void draw_wear(struct pz_q_look *l, const struct pz_q_person *p, struct p
     bool made = pz_q_chance(r, .05f + .45f * p->female);
     l->lipstick = made && pz_q_chance(r, .75f) ? pz_q_uni(r, .3f, 1.f) : 0.f;
     float k = pz_rng_uniform(r);
-    l->lipstick_colour = k < .6f
-                             ? v3(pz_q_uni(r, .25f, .75f), pz_q_uni(r, .01f, .15f), pz_q_uni(r, .02f, .2f))
-                         : k < .9f ? v3(pz_q_uni(r, .4f, .8f), pz_q_uni(r, .2f, .45f), pz_q_uni(r, .2f, .45f))
-                                   : pz_q_colour(r, .01f, .5f);
+    l->lipstick_colour =
+        k < .6f   ? v3(pz_q_uni(r, .25f, .75f), pz_q_uni(r, .01f, .15f), pz_q_uni(r, .02f, .2f))
+        : k < .9f ? v3(pz_q_uni(r, .4f, .8f), pz_q_uni(r, .2f, .45f), pz_q_uni(r, .2f, .45f))
+                  : v3_lerp(pz_q_colour(r, .01f, .5f), v3(.4f, .12f, .14f), pz_rng_uniform(r));
     l->shadow = made ? pz_q_uni(r, 0.f, .9f) : 0.f;
     l->shadow_colour = pz_q_chance(r, .6f) ? v3(.12f, .07f, .06f) : pz_q_colour(r, .02f, .4f);
     l->liner = made ? pz_q_uni(r, 0.f, 1.f) : pz_q_uni(r, 0.f, .25f);
@@ -255,7 +257,7 @@ static void add_lobe(float sh[3][9], struct v3 d, struct v3 c, float wide)
 
 static struct v3 lamp_colour(struct pz_rng *r)
 {
-    float t = pz_q_uni(r, -1.f, 1.f); /* warm … cold */
+    float t = pz_q_uni(r, -.9f, .9f); /* warm … cold */
     struct v3 c = v3_lerp(v3(1, 1, 1), t < 0.f ? v3(1.f, .72f, .42f) : v3(.75f, .87f, 1.f), t * t);
     if (pz_q_chance(r, .06f))
         c = pz_q_colour(r, .05f, 1.f);
@@ -270,8 +272,7 @@ static struct v3 direction(struct pz_rng *r, float yaw, float lo, float hi)
 
 static void draw_light(struct pz_q_look *l, struct pz_rng *r)
 {
-    float hard = pz_rng_uniform(r); /* share of the lamps against the surroundings */
-    hard = pz_q_chance(r, .3f) ? hard : .7f * hard;
+    float hard = .15f + .8f * pz_rng_uniform(r); /* share of the lamps against the surroundings */
     l->n_lamp = 1 + (int)pz_rng_below(r, PZ_Q_MAX_LAMP);
     for (int i = 0; i < l->n_lamp; i++) {
         float k = i == 0 ? 1.f : pz_q_uni(r, .1f, .8f);
@@ -290,13 +291,19 @@ static void draw_light(struct pz_q_look *l, struct pz_rng *r)
         add_lobe(l->sh, direction(r, 3.1f, -.3f, 1.f), v3_scale(lamp_colour(r), e * pz_q_uni(r, .1f, 1.2f)),
                  pz_rng_uniform(r));
     float u = pz_rng_uniform(r);
-    l->exposure = u < .08f   ? pz_q_uni(r, .03f, .12f)
-                  : u < .18f ? pz_q_uni(r, .75f, 1.1f)
-                             : pz_q_uni(r, .22f, .7f);
+    l->exposure = u < .06f   ? pz_q_uni(r, .1f, .2f)
+                  : u < .14f ? pz_q_uni(r, .75f, 1.0f)
+                             : pz_q_uni(r, .3f, .72f);
     l->contrast = pz_rng_uniform(r);
-    l->white = v3(pz_q_uni(r, .9f, 1.1f), 1.f, pz_q_uni(r, .88f, 1.12f));
-    l->saturation = pz_q_chance(r, .05f) ? 0.f : pz_q_uni(r, .75f, 1.25f);
-    l->flare = pz_q_chance(r, .3f) ? pz_q_uni(r, 0.f, .06f) : 0.f;
+    /* The camera balances most of the lamps' colour away. */
+    struct v3 cast = v3(l->sh[0][0], l->sh[1][0], l->sh[2][0]);
+    for (int i = 0; i < l->n_lamp; i++)
+        cast = v3_madd(cast, l->lamp[i], .45f);
+    float good = pz_q_uni(r, .5f, 1.f);
+    l->white = v3(powf(cast.y / cast.x, good) * pz_q_uni(r, .94f, 1.06f), 1.f,
+                  powf(cast.y / cast.z, good) * pz_q_uni(r, .92f, 1.08f));
+    l->saturation = pz_q_chance(r, .04f) ? 0.f : pz_q_uni(r, .75f, 1.2f);
+    l->flare = pz_q_chance(r, .2f) ? pz_q_uni(r, 0.f, .03f) : 0.f;
 }
 
 void pz_q_look_draw(struct pz_q_look *l, const struct pz_q_person *p, uint64_t n, float margin)

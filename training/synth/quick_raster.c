@@ -166,42 +166,47 @@ void pz_q_draw_faded(struct pz_q_vis *v, const struct pz_q_head *h, const struct
     if (fabsf(area) < 1e-6f || !(a->q > 0.f && b->q > 0.f && c->q > 0.f) || !bound(v, a, b, c, &r))
         return;
     planes(a, b, c, 1.f / area, (float)r.x0, (float)r.y0, &p);
-    for (int y = r.y0; y <= r.y1; y++)
-        for (int x = r.x0; x <= r.x1; x++) {
-            float fx = (float)(x - r.x0), fy = (float)(y - r.y0);
-            float bw = p.b0 + (fx + .5f) * p.bx + (fy + .5f) * p.by,
-                  cw = p.c0 + (fx + .5f) * p.cx + (fy + .5f) * p.cy;
-            float bc = pz_clampf(bw, 0.f, 1.f), cc = pz_clampf(cw, 0.f, 1.f - bc), ac = 1.f - bc - cc;
-            float al = ac * alpha[0] + bc * alpha[1] + cc * alpha[2];
-            float tu = ac * uv[0] + bc * uv[2] + cc * uv[4], tv = ac * uv[1] + bc * uv[3] + cc * uv[5];
-            float n = pz_q_noise_smooth(h, PZ_Q_N_FINE, tu * grain, tv);
-            float cover = 1.2f * (al - .5f) + .5f + .9f * n * (al < .98f ? 1.f : 0.f);
-            if (cover <= 0.f)
+    const f4 sx = {.375f, .875f, .125f, .625f}, sy = {.125f, .375f, .625f, .875f};
+    const f4 zero = splat(0.f), one = splat(1.f);
+    const float span = v3_dot(v3(alpha[0], alpha[1], alpha[2]), v3(1, 1, 1)) / 3.f;
+    for (int y = r.y0; y <= r.y1; y++) {
+        float fy = (float)(y - r.y0);
+        size_t o = ((size_t)y * (size_t)v->w + (size_t)r.x0) * 4;
+        for (int x = r.x0; x <= r.x1; x++, o += 4) {
+            float fx = (float)(x - r.x0);
+            f4 ex = splat(fx) + sx, ey = splat(fy) + sy, old;
+            f4 bw = p.b0 + ex * p.bx + ey * p.by, cw = p.c0 + ex * p.cx + ey * p.cy,
+               qw = p.q0 + ex * p.qx + ey * p.qy;
+            memcpy(&old, v->q + o, 16);
+            i4 m = (bw >= zero) & (cw >= zero) & (bw + cw <= one) & (qw > old);
+            if (!(m[0] | m[1] | m[2] | m[3]))
                 continue;
-            size_t o = ((size_t)y * (size_t)v->w + (size_t)x) * 4;
-            uint32_t turn = ((uint32_t)x * 3u + (uint32_t)y * 5u + id) & 3u;
-            for (uint32_t k = 0; k < 4; k++) {
-                float ex = fx + PZ_Q_SX[k], ey = fy + PZ_Q_SY[k];
-                float bb = p.b0 + ex * p.bx + ey * p.by, bcw = p.c0 + ex * p.cx + ey * p.cy,
-                      q = p.q0 + ex * p.qx + ey * p.qy;
-                if (bb < 0.f || bcw < 0.f || bb + bcw > 1.f || q <= v->q[o + k] ||
-                    cover < ((float)((k + turn) & 3u) + .5f) * .25f)
-                    continue;
-                v->q[o + k] = q;
-                v->id[o + k] = id;
+            float bc = p.b0 + (fx + .5f) * p.bx + (fy + .5f) * p.by,
+                  cc = p.c0 + (fx + .5f) * p.cx + (fy + .5f) * p.cy;
+            bc = pz_clampf(bc, 0.f, 1.f);
+            cc = pz_clampf(cc, 0.f, 1.f - bc);
+            float ac = 1.f - bc - cc, al = ac * alpha[0] + bc * alpha[1] + cc * alpha[2], n = 0.f;
+            if (span < .98f) {
+                float tu = ac * uv[0] + bc * uv[2] + cc * uv[4], tv = ac * uv[1] + bc * uv[3] + cc * uv[5];
+                n = .9f * pz_q_noise_smooth(h, PZ_Q_N_FINE, tu * grain, tv);
             }
+            float cover = 1.2f * (al - .5f) + .5f + n;
+            uint32_t turn = ((uint32_t)x * 3u + (uint32_t)y * 5u + id) & 3u;
+            for (uint32_t k = 0; k < 4; k++)
+                if (m[k] && cover > ((float)((k + turn) & 3u) + .5f) * .25f) {
+                    v->q[o + k] = qw[k];
+                    v->id[o + k] = id;
+                }
         }
+    }
 }
 
-void pz_q_depth_draw(float *map, int res, const struct v3 *pt, const uint32_t *tri, const uint8_t *skip,
-                     int n)
+void pz_q_depth_draw(float *map, int res, const struct v3 *pt, const uint32_t *tri, int n, int one_sided)
 {
     for (int t = 0; t < n; t++) {
-        if (skip && skip[t])
-            continue;
         struct v3 a = pt[tri[3 * t]], b = pt[tri[3 * t + 1]], c = pt[tri[3 * t + 2]];
         float area = (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x);
-        if (fabsf(area) < 1e-6f)
+        if (one_sided ? area < 1e-6f : fabsf(area) < 1e-6f)
             continue;
         float xa = fminf(a.x, fminf(b.x, c.x)), xb = fmaxf(a.x, fmaxf(b.x, c.x)),
               ya = fminf(a.y, fminf(b.y, c.y)), yb = fmaxf(a.y, fmaxf(b.y, c.y));

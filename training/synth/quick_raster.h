@@ -45,8 +45,7 @@ void pz_q_draw_faded(struct pz_q_vis *v, const struct pz_q_head *h, const struct
                      const float *alpha, const float *uv, float grain, uint32_t id);
 
 /** Depth of triangles seen along an axis: map [res][res] keeps the largest z. Points are in texels, z in cm.
- */
-void pz_q_depth_draw(float *map, int res, const struct v3 *pt, const uint32_t *tri, const uint8_t *skip,
-                     int n);
+ * `one_sided`: only triangles whose front looks along +z. */
+void pz_q_depth_draw(float *map, int res, const struct v3 *pt, const uint32_t *tri, int n, int one_sided);
 
 #endif

@@ -32,11 +32,13 @@ enum pz_status pz_q_work_open(struct pz_log *log, const struct pz_q_head *h, int
     w->blur = pz_calloc(np, 3 * sizeof *w->blur);
     w->lens = pz_calloc(np, sizeof *w->lens);
     w->lens_n = pz_calloc(np, 1);
+    w->part = pz_calloc(np, 1);
+    w->lens_u = pz_calloc(np, 2 * sizeof *w->lens_u);
     w->curve = pz_calloc(4096, 1);
     enum pz_status st = PZ_OK;
     if (!w->base || !w->posed || !w->pos || !w->nrm || !w->neck || !w->tint || !w->beard ||
         !w->beard_vertex || !w->skull || !w->pt || !w->skip || !w->shadow || !w->rgb || !w->blur ||
-        !w->lens || !w->lens_n || !w->curve)
+        !w->lens || !w->lens_n || !w->part || !w->lens_u || !w->curve)
         PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory"));
     PZ_TRY(pz_q_vis_open(log, size, size, &w->vis));
     PZ_TRY(pz_q_mesh_open(log, 40000, 70000, &w->mesh));
@@ -51,9 +53,9 @@ fail:
 
 void pz_q_work_close(struct pz_q_work *w)
 {
-    void *all[] = {w->base,  w->posed,  w->pos,   w->nrm,       w->neck,         w->tint,
-                   w->beard, w->pt,     w->skip,  w->shadow,    w->rgb,          w->blur,
-                   w->lens,  w->lens_n, w->curve, w->shadow_pt, w->beard_vertex, w->skull};
+    void *all[] = {w->base,  w->posed,     w->pos,          w->nrm,   w->neck, w->tint,  w->beard,
+                   w->pt,    w->skip,      w->shadow,       w->rgb,   w->blur, w->lens,  w->lens_n,
+                   w->curve, w->shadow_pt, w->beard_vertex, w->skull, w->part, w->lens_u};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         pz_free(all[i]);
     pz_q_vis_close(&w->vis);
@@ -233,14 +235,49 @@ static void draw_shadow(struct pz_q_work *w)
     int n = 0;
     while (n < a->n_tri && (a->mat[n] == PZ_SYN_SKIN || a->mat[n] == PZ_SYN_SCALP))
         n++;
-    pz_q_depth_draw(w->shadow, PZ_Q_SHADOW, pt, a->tri, NULL, n);
+    pz_q_depth_draw(w->shadow, PZ_Q_SHADOW, pt, a->tri, n, 1);
     for (int t = 0; t < m->n_t;) {
         int e = t, o = m->obj[t];
         while (e < m->n_t && m->obj[e] == o)
             e++;
         if (!m->object[o].no_shadow)
-            pz_q_depth_draw(w->shadow, PZ_Q_SHADOW, pt + PZ_Q_N_SKIN, m->tri + 3 * (size_t)t, NULL, e - t);
+            pz_q_depth_draw(w->shadow, PZ_Q_SHADOW, pt + PZ_Q_N_SKIN, m->tri + 3 * (size_t)t, e - t, 0);
         t = e;
+    }
+}
+
+/** Pixels a lens covers, at their centres; whether something stands before it is asked when it is shaded. */
+static void draw_lens(struct pz_q_work *w, const struct pz_q_mesh *m, int from, int to)
+{
+    for (int t = from; t < to; t++) {
+        const struct pz_q_pt *a = &m->pt[m->tri[3 * t]], *b = &m->pt[m->tri[3 * t + 1]],
+                             *c = &m->pt[m->tri[3 * t + 2]];
+        float area = (b->x - a->x) * (c->y - a->y) - (b->y - a->y) * (c->x - a->x), S = (float)w->size;
+        if (fabsf(area) < 1e-4f || a->q <= 0.f || b->q <= 0.f || c->q <= 0.f)
+            continue;
+        int x0 = (int)fmaxf(0.f, fminf(a->x, fminf(b->x, c->x))),
+            x1 = (int)fminf(S - 1.f, fmaxf(a->x, fmaxf(b->x, c->x)));
+        int y0 = (int)fmaxf(0.f, fminf(a->y, fminf(b->y, c->y))),
+            y1 = (int)fminf(S - 1.f, fmaxf(a->y, fmaxf(b->y, c->y)));
+        for (int y = y0; y <= y1; y++)
+            for (int x = x0; x <= x1; x++) {
+                float px = (float)x + .5f - a->x, py = (float)y + .5f - a->y;
+                float wb = (px * (c->y - a->y) - py * (c->x - a->x)) / area,
+                      wc = (py * (b->x - a->x) - px * (b->y - a->y)) / area;
+                if (wb < 0.f || wc < 0.f || wb + wc > 1.f)
+                    continue;
+                size_t o = (size_t)y * (size_t)w->size + (size_t)x;
+                float q = a->q + wb * (b->q - a->q) + wc * (c->q - a->q);
+                if (q > w->lens[o]) {
+                    w->lens[o] = q;
+                    w->lens_u[2 * o] = m->uv[m->tri[3 * t]][0] +
+                                       wb * (m->uv[m->tri[3 * t + 1]][0] - m->uv[m->tri[3 * t]][0]) +
+                                       wc * (m->uv[m->tri[3 * t + 2]][0] - m->uv[m->tri[3 * t]][0]);
+                    w->lens_u[2 * o + 1] = m->uv[m->tri[3 * t]][1] +
+                                           wb * (m->uv[m->tri[3 * t + 1]][1] - m->uv[m->tri[3 * t]][1]) +
+                                           wc * (m->uv[m->tri[3 * t + 2]][1] - m->uv[m->tri[3 * t]][1]);
+                }
+            }
     }
 }
 
@@ -253,7 +290,9 @@ static void draw_things(struct pz_q_work *w)
         while (e < m->n_t && m->obj[e] == o)
             e++;
         const struct pz_q_obj *ob = &m->object[o];
-        if (ob->kind != PZ_Q_LENS && !ob->faded)
+        if (ob->kind == PZ_Q_LENS)
+            draw_lens(w, m, t, e);
+        else if (!ob->faded)
             pz_q_draw(&w->vis, m->pt, m->tri + 3 * (size_t)t, NULL, e - t, first + (uint32_t)t, 0);
         for (int i = t; ob->faded && i < e; i++) {
             const uint32_t *v = m->tri + 3 * (size_t)i;
@@ -295,6 +334,8 @@ void pz_q_work_render(struct pz_q_work *w, const struct pz_q_state *s, uint64_t 
     pz_q_mesh_normals(m);
     draw_shadow(w);
     pz_q_vis_clear(&w->vis);
+    if (w->look.glasses)
+        memset(w->lens, 0, (size_t)w->size * (size_t)w->size * sizeof *w->lens);
     pz_q_draw(&w->vis, w->pt, a->tri, w->skip, a->n_tri, 1, 1);
     draw_things(w);
     pz_q_background(w);

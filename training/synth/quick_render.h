@@ -47,8 +47,11 @@ struct pz_q_work {
     float *rgb;      /**< [size][size][3] linear */
     float *blur;     /**< the same, for the lens */
     float *lens;     /**< [size][size] 1/depth of glass */
-    uint8_t *lens_n; /**< [size][size] samples of the pixel it covers */
-    uint8_t *curve;  /**< tone curve */
+    float *lens_u;   /**< [size][size][2] place on the lens */
+    uint8_t *lens_n; /**< [size][size] 1: glass is the foremost thing */
+    uint8_t *part;   /**< [size][size] enum pz_q_part, set while shading */
+    float turn_cos, turn_sin;
+    uint8_t *curve; /**< tone curve */
     /* of the picture being drawn */
     const struct pz_q_state *state;
     struct m3 rot_head, rot_mid, rot_body;
@@ -86,10 +89,6 @@ void pz_q_hold_up(struct pz_q_work *w);
 void pz_q_shade(struct pz_q_work *w);
 /** Share of the first lamp's light that reaches a point of camera space. */
 float pz_q_lit(const struct pz_q_work *w, struct v3 p, struct v3 n);
-/** Part of an id of the visibility buffer (skin where lips and brows are, too). */
-enum pz_q_part pz_q_part_of(const struct pz_q_work *w, uint32_t id);
-/** Part that sample k of a pixel shows, with lips and brows. */
-enum pz_q_part pz_q_part_at(const struct pz_q_work *w, int x, int y, int k);
 /** quick_back.c: background into w->rgb. */
 void pz_q_background(struct pz_q_work *w);
 /** quick_finish.c: lens, exposure, tone curve, noise, bytes. */

@@ -106,20 +106,24 @@ static inline float lip_share(const struct pz_q_work *w, float u, float v, float
     return pz_smooth(-w->person.lip_soft, w->person.lip_soft, d);
 }
 
-static inline float brow_share(const struct pz_q_work *w, const uint8_t *m, float u, float v)
+static inline float brow_share(const struct pz_q_work *w, const uint8_t *m, float u, float v,
+                               enum pz_q_part *part)
 {
     const struct pz_q_person *p = &w->person;
     if (m[PZ_Q_M_BROW] < 30)
         return 0.f;
     float d = (255.f - m[PZ_Q_M_BROW]) / 200.f, along = ((float)m[PZ_Q_M_BROWT] - 60.f) / 130.f;
     float width = p->brow_width * (1.1f - .55f * pz_clampf(along, 0.f, 1.f));
+    /* A brow is its outline, however thin its hair. */
+    if (d < width && along > -.1f && along < p->brow_end)
+        *part = PZ_Q_BROWS;
     float n = pz_q_noise_smooth(w->head, PZ_Q_N_FINE, u * 9.f, v * 3.f) * .16f;
-    float e = pz_smooth(.12f, -.12f, d - width + n) * pz_smooth(-.22f, .02f, along) *
+    float e = pz_smooth(.12f, -.12f, d - width + n) * pz_smooth(-.06f, .1f, along) *
               pz_smooth(p->brow_end + .08f, p->brow_end - .1f, along);
-    return e * p->brow_density * (.82f + 1.6f * n);
+    return e * p->brow_density * (.95f + 2.f * n);
 }
 
-static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s)
+static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s, enum pz_q_part *part)
 {
     const struct pz_q_head *h = w->head;
     const struct pz_q_person *p = &w->person;
@@ -131,7 +135,7 @@ static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s)
     float beard = s->b[0] * w->beard[t[0]] + s->b[1] * w->beard[t[1]] + s->b[2] * w->beard[t[2]];
     float oily = s->b[0] * h->zone[t[0]][PZ_Q_Z_GLOSS] + s->b[1] * h->zone[t[1]][PZ_Q_Z_GLOSS] +
                  s->b[2] * h->zone[t[2]][PZ_Q_Z_GLOSS];
-    float cu = cosf(p->uv_turn[3]), su = sinf(p->uv_turn[3]), k = p->uv_turn[2];
+    float cu = w->turn_cos, su = w->turn_sin, k = p->uv_turn[2];
     float nu = p->uv_turn[0] + k * (cu * s->u - su * s->v), nv = p->uv_turn[1] + k * (su * s->u + cu * s->v);
     const int8_t *n0 = pz_q_noise_at(h, nu, nv), *n1 = pz_q_noise_at(h, nu + .011f, nv),
                  *n2 = pz_q_noise_at(h, nu, nv + .011f);
@@ -174,6 +178,8 @@ static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s)
             c = v3_scale(c, 1.f - .22f * fminf(line, 1.2f));
         }
     }
+    if (lip > .5f)
+        *part = PZ_Q_LIPS;
     if (lip > 0.f) {
         float up = pz_smooth(.43f, .445f, s->v);
         struct v3 lc = v3_scale(v3_mul(v3_scale(p->skin, mott), p->lip), p->lip_light * (1.f - .12f * up));
@@ -183,11 +189,11 @@ static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s)
         lc = v3_scale(lc, 1.f + .14f * crease);
         gu += .22f * crease * lip;
         c = v3_lerp(c, lc, lip);
-        gloss = pz_mixf(gloss, .35f + .9f * l->lipstick + .5f * deep, lip);
+        gloss = pz_mixf(gloss, .12f + .4f * l->lipstick * p->oil + .25f * deep * p->oil, lip);
         power = pz_mixf(power, 26.f, lip);
     }
     if (m) {
-        float b = brow_share(w, m, s->u, s->v);
+        float b = brow_share(w, m, s->u, s->v, part);
         if (b > 0.f) {
             c = v3_lerp(c, p->brow, pz_clampf(b, 0.f, .97f));
             gloss *= 1.f - .7f * b;
@@ -212,7 +218,7 @@ static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s)
     e.x *= 1.04f;
     struct v3 f = fall_off(s, n), o = v3_mul(c, e);
     struct v3 sheen = pz_q_ambient(l, v3_norm(v3_sub(v3_scale(n, 2.f * v3_dot(n, s->eye)), s->eye)));
-    o = v3_madd(o, g.spec, gloss * .55f * (.5f + .5f * ao));
+    o = v3_madd(o, g.spec, gloss * .9f * (.5f + .5f * ao));
     return v3_madd(o, sheen, (.015f + .28f * f.z) * gloss * ao);
 }
 
@@ -356,7 +362,7 @@ static struct v3 shade_thing(const struct pz_q_work *w, const struct spot *s, co
     float fine = pz_q_noise_smooth(w->head, PZ_Q_N_FINE, s->u * o->grain, s->v);
     float lit = pz_q_lit(w, s->p, n);
     if (o->kind == PZ_Q_STRANDS) {
-        c = v3_scale(v3_lerp(o->colour, o->colour2, pz_clampf(s->v, 0.f, 1.f)), 1.f + .55f * fine);
+        c = v3_scale(v3_lerp(o->colour, o->colour2, pz_clampf(s->v, 0.f, 1.f)), 1.f + .4f * fine);
         /* Strands run along v; their highlight is a band across them. */
         struct lamps l = gather(w, s, n, .5f, 0.f, lit);
         struct v3 e = v3_add(v3_scale(pz_q_ambient(&w->look, n), .75f), v3_scale(l.diffuse, .7f)),
@@ -382,7 +388,7 @@ static struct v3 shade_thing(const struct pz_q_work *w, const struct spot *s, co
     return v3_madd(r, pz_q_ambient(&w->look, n), o->gloss * .6f * f.z);
 }
 
-enum pz_q_part pz_q_part_of(const struct pz_q_work *w, uint32_t id)
+static enum pz_q_part part_of(const struct pz_q_work *w, uint32_t id)
 {
     static const uint8_t kPart[PZ_SYN_N_MAT] = {
         [PZ_SYN_SKIN] = PZ_Q_SKIN,     [PZ_SYN_SCALP] = PZ_Q_SKIN,    [PZ_SYN_SOCKET] = PZ_Q_MOUTH,
@@ -433,8 +439,10 @@ static void locate(const struct pz_q_work *w, uint32_t id, float fx, float fy, s
     }
 }
 
-static struct v3 shade(struct pz_q_work *w, uint32_t id, float fx, float fy, int x, int y)
+static struct v3 shade(struct pz_q_work *w, uint32_t id, float fx, float fy, int x, int y,
+                       enum pz_q_part *part)
 {
+    *part = part_of(w, id);
     struct spot s;
     s.x = x;
     s.y = y;
@@ -447,7 +455,7 @@ static struct v3 shade(struct pz_q_work *w, uint32_t id, float fx, float fy, int
         return shade_eye(w, &s, m == PZ_SYN_EYE_R);
     if (m != PZ_SYN_SKIN && m != PZ_SYN_SCALP)
         return shade_mouth(w, &s, m);
-    struct v3 c = shade_skin(w, &s);
+    struct v3 c = shade_skin(w, &s, part);
     w->skin_pixels++;
     w->skin_light += (double)(.2126f * c.x + .7152f * c.y + .0722f * c.z);
     return c;
@@ -476,12 +484,14 @@ static void shade_pixel(struct pz_q_work *w, int x, int y)
     for (int k = 0; k < 4; k++)
         key[k] = key_of(w, id[k]);
     struct v3 sum = v3(0, 0, 0);
-    float n_back = 0;
+    float n_back = 0, most = 0;
+    w->part[o] = PZ_Q_BACKGROUND;
     for (int k = 0; k < 4; k++) {
         if (done >> k & 1)
             continue;
         if (key[k] < 0) {
             n_back += 1.f;
+            most = fmaxf(most, n_back);
             continue;
         }
         float fx = 0, fy = 0, n = 0;
@@ -492,7 +502,12 @@ static void shade_pixel(struct pz_q_work *w, int x, int y)
                 fy += PZ_Q_SY[j];
                 n += 1.f;
             }
-        struct v3 c = shade(w, id[k], (float)x + fx / n, (float)y + fy / n, x, y);
+        enum pz_q_part part;
+        struct v3 c = shade(w, id[k], (float)x + fx / n, (float)y + fy / n, x, y, &part);
+        if (n > most) {
+            most = n;
+            w->part[o] = (uint8_t)part;
+        }
         sum = v3_madd(sum, c, .25f * n);
     }
     float *t = w->rgb + 3 * o;
@@ -501,29 +516,41 @@ static void shade_pixel(struct pz_q_work *w, int x, int y)
     t[2] = t[2] * .25f * n_back + sum.z;
 }
 
+/** Tint and reflections of glass over what is behind it. */
+static void shade_lens(struct pz_q_work *w)
+{
+    const struct pz_q_look *l = &w->look;
+    int n = w->size * w->size;
+    float bright = (l->sh[1][0] + (l->n_lamp ? .3f * l->lamp[0].y : 0.f)),
+          k = (float)(l->noise & 255u) / 255.f, g = (float)(l->noise >> 8 & 255u) / 255.f;
+    memset(w->lens_n, 0, (size_t)n);
+    for (int o = 0; o < n; o++) {
+        const float *q = w->vis.q + 4 * (size_t)o;
+        if (w->lens[o] <= 0.f || fmaxf(q[0], q[1]) > w->lens[o])
+            continue;
+        float u = w->lens_u[2 * o], v = w->lens_u[2 * o + 1], *t = w->rgb + 3 * (size_t)o;
+        w->lens_n[o] = 1;
+        /* A window mirrored somewhere in the glass, and a faint sheen. */
+        float band = u * (.6f + g) + v * (g - .5f) * 1.5f - k * 1.4f;
+        float glare = pz_smooth(.0f, .03f, band) * pz_smooth(.12f + .3f * g, .09f + .3f * g, band) *
+                      pz_smooth(.2f, .3f, v + .4f * k);
+        float add = bright * (.025f + (k < .4f ? .9f * g * glare : 0.f));
+        const float c[3] = {l->lens_colour.x, l->lens_colour.y, l->lens_colour.z};
+        for (int i = 0; i < 3; i++)
+            t[i] = t[i] * (.94f - l->lens_alpha * .94f) + l->lens_alpha * c[i] * bright + add;
+    }
+}
+
 void pz_q_shade(struct pz_q_work *w)
 {
     w->skin_pixels = 0;
     w->skin_light = 0;
+    w->turn_cos = cosf(w->person.uv_turn[3]);
+    w->turn_sin = sinf(w->person.uv_turn[3]);
+    memset(w->part, 0, (size_t)w->size * (size_t)w->size);
     for (int y = w->vis.y0; y < w->vis.y1; y++)
         for (int x = w->vis.x0; x < w->vis.x1; x++)
             shade_pixel(w, x, y);
-}
-
-enum pz_q_part pz_q_part_at(const struct pz_q_work *w, int x, int y, int k)
-{
-    uint32_t id = w->vis.id[((size_t)y * (size_t)w->size + (size_t)x) * 4 + (size_t)k];
-    enum pz_q_part p = pz_q_part_of(w, id);
-    if (p != PZ_Q_SKIN || id > (uint32_t)w->head->asset.n_tri || w->head->asset.mat[id - 1] != PZ_SYN_SKIN)
-        return p;
-    struct spot s;
-    locate(w, id, (float)x + PZ_Q_SX[k], (float)y + PZ_Q_SY[k], &s);
-    float deep;
-    if (lip_share(w, s.u, s.v, &deep) > .5f)
-        return PZ_Q_LIPS;
-    /* A brow is its outline, however thin its hair. */
-    const uint8_t *m = mask_at(w->head, s.u, s.v);
-    float d = (255.f - m[PZ_Q_M_BROW]) / 200.f, along = ((float)m[PZ_Q_M_BROWT] - 60.f) / 130.f;
-    float width = w->person.brow_width * (1.1f - .55f * pz_clampf(along, 0.f, 1.f));
-    return m[PZ_Q_M_BROW] > 30 && d < width && along > -.1f && along < w->person.brow_end ? PZ_Q_BROWS : p;
+    if (w->look.glasses)
+        shade_lens(w);
 }
