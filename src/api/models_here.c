@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "lipsync/diffusers_config.h"
+#include "lipsync/engine_plan.h"
 #include "lipsync/face_parser.h"
 #include "lipsync/latents.h"
 #include "lipsync/latentsync_model.h"
@@ -94,18 +95,53 @@ bool pz_here_has_latentsync(const char *dir)
 #define MUSETALK_WEIGHTS 955.0
 #define MUSETALK_DRAWN 800.0
 #define MUSETALK_PREPARED 573.0
-/* Work memory beside the weights, bytes: the VAE's largest pictures and the film's. */
+/* Work memory beside the weights, bytes: the VAE's largest pictures and the film's; on a device what CUDA and
+ * its libraries take, and what each picture of a batch does. */
 #define WORK_CPU 0.5e9
-#define WORK_CUDA 1.5e9
+#define WORK_CUDA 0.7e9
+#define WORK_PICTURE 0.05e9
 /* Share of the processor's multiply-adds in registers that these networks reach, measured on a Zen 4 (two
  * threads, BF16); convolutions by Winograd do with fewer operations than are counted, so it is high. */
 #define CPU_SHARE 0.75
-/* UNet and decoder at batch 20, F16, on one H100 (docs/notes/tensor.md): (10.69 + 31.02) / 20 ms. */
-#define H100_FPS 479.0
+/* Share of an 8192³ F16 product's rate that UNet and decoder reach at batch 20, measured on one H100
+ * (docs/notes/tensor.md): 800 GFLOP in 38.7 / 20 ms, of 822 TFLOP/s. */
+#define CUDA_SHARE 0.503
 
 static double two_digits(double v)
 {
     return rint(100 * v) / 100;
+}
+
+/* What is needed of the memory there is. */
+static json_t *on_device(const char *precision, bool cuda, double need, double fps, const char *basis)
+{
+    double have = pz_engine_memory(cuda);
+    json_t *o = json_pack("{s:s, s:I, s:o}", "precision", precision, "memory_bytes", (json_int_t)need,
+                          "frames_per_second", fps > 0 ? json_real(two_digits(fps)) : json_null());
+    if (o && have > 0) {
+        json_object_set_new(o, "memory_free_bytes", json_integer((json_int_t)have));
+        json_object_set_new(o, "fits", json_boolean(need <= have));
+    }
+    if (o)
+        json_object_set_new(o, "basis", json_string(basis));
+    return o;
+}
+
+/* The networks on the device at hand, at the batch its memory allows. */
+static json_t *musetalk_on_cuda(void)
+{
+    int batch = pz_musetalk_batch(true);
+    double copy = 0, product = 0, need = MUSETALK_WEIGHTS * 1e6 * 2 + WORK_CUDA + batch * WORK_PICTURE;
+    bool known = pz_cuda_ceilings(NULL, &copy, &product) >= PZ_OK;
+    json_t *o =
+        on_device("f16", true, need, known && batch == 20 ? product * CUDA_SHARE / 1e9 / MUSETALK_DRAWN : 0,
+                  !known        ? "this device could not be measured"
+                  : batch == 20 ? "computed: operations a frame over what this device's F16 product "
+                                  "reached just now, times the share of it measured on an H100"
+                                : "too little memory is free for the batches that were measured");
+    if (o)
+        json_object_set_new(o, "batch", json_integer(batch));
+    return o;
 }
 
 json_t *pz_here_expect(const char *engine, struct pz_pool *pool)
@@ -116,19 +152,15 @@ json_t *pz_here_expect(const char *engine, struct pz_pool *pool)
     bool bf16 = pz_cpu_has_bf16(rung);
     double peak = pool ? pz_cpu_peak(rung, bf16 ? PZ_DTYPE_BF16 : PZ_DTYPE_F32, pool) : 0,
            rate = peak * CPU_SHARE / 1e9;
-    json_t *cpu = json_pack("{s:s, s:I, s:f, s:f, s:s}", "precision", bf16 ? "bf16" : "f32", "memory_bytes",
-                            (json_int_t)(MUSETALK_WEIGHTS * 1e6 * (bf16 ? 2 : 4) + WORK_CPU),
-                            "frames_per_second", two_digits(rate / MUSETALK_DRAWN),
-                            "prepared_frames_per_second", two_digits(rate / MUSETALK_PREPARED), "basis",
+    json_t *cpu = on_device(bf16 ? "bf16" : "f32", false, MUSETALK_WEIGHTS * 1e6 * (bf16 ? 2 : 4) + WORK_CPU,
+                            rate / MUSETALK_DRAWN,
                             "computed: operations a frame over what this processor's multiply-adds reached "
                             "just now, times the share of it measured on another machine");
+    if (cpu && rate > 0)
+        json_object_set_new(cpu, "prepared_frames_per_second",
+                            json_real(two_digits(rate / MUSETALK_PREPARED)));
     json_t *o = json_pack("{s:o}", "cpu", cpu);
-    if (pz_cuda_present())
-        json_object_set_new(o, "cuda",
-                            json_pack("{s:s, s:I, s:f, s:s}", "precision", "f16", "memory_bytes",
-                                      (json_int_t)(MUSETALK_WEIGHTS * 1e6 * 2 + WORK_CUDA),
-                                      "frames_per_second", H100_FPS, "basis",
-                                      "the two networks alone, measured on one H100; this device was not "
-                                      "measured"));
+    if (o && pz_cuda_present())
+        json_object_set_new(o, "cuda", musetalk_on_cuda());
     return o;
 }

@@ -1,6 +1,7 @@
 // Device and precision of neural engines.
 #include "lipsync/engine_plan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,4 +63,20 @@ void pz_engine_plan_free(struct pz_engine_plan *p)
 {
     pz_free(p->cache);
     *p = (struct pz_engine_plan){0};
+}
+
+double pz_engine_memory(bool cuda)
+{
+    size_t free_bytes, all;
+    if (cuda)
+        return pz_cuda_memory(&free_bytes, &all) ? (double)free_bytes : 0;
+    FILE *f = fopen("/proc/meminfo", "r");
+    char line[128];
+    double kb = 0;
+    while (f && fgets(line, sizeof line, f))
+        if (!strncmp(line, "MemAvailable:", 13))
+            kb = strtod(line + 13, NULL);
+    if (f)
+        fclose(f);
+    return kb * 1024;
 }

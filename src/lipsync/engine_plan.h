@@ -24,4 +24,7 @@ PZ_NODISCARD enum pz_status pz_engine_plan(const struct pz_engine_open_params *p
                                            const struct pz_job *job, struct pz_engine_plan *out);
 void pz_engine_plan_free(struct pz_engine_plan *p);
 
+/** Bytes this process may still take on the device or in main memory; 0 = not known. */
+double pz_engine_memory(bool cuda);
+
 #endif

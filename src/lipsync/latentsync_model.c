@@ -9,10 +9,10 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "lipsync/engine_plan.h"
 #include "lipsync/latents.h"
 #include "lipsync/speech_features.h"
 #include "nn/sd_block.h"
-#include "tensor/cuda/cuda.h"
 #include "tensor/profile.h"
 
 #define GIB 1073741824.0
@@ -239,28 +239,11 @@ size_t pz_latentsync_need(const struct pz_sd_unet_config *c, int64_t elements, i
     return (size_t)((double)elements * each + work + ends);
 }
 
-/* Memory this process may still take, on the device or here; 0 = not known. */
-static double at_hand(bool cuda)
-{
-    size_t free_bytes, all;
-    if (cuda)
-        return pz_cuda_memory(&free_bytes, &all) ? (double)free_bytes : 0;
-    FILE *f = fopen("/proc/meminfo", "r");
-    char line[128];
-    double kb = 0;
-    while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, "MemAvailable:", 13))
-            kb = strtod(line + 13, NULL);
-    if (f)
-        fclose(f);
-    return kb * 1024;
-}
-
 /* How many branches at once; fails before anything is loaded when not even one fits. */
 static enum pz_status choose_branches(struct pz_latentsync_run *r, int64_t elements, int size,
                                       const struct pz_plan_params *pp, bool cached, struct pz_log *log)
 {
-    double have = at_hand(pp->backend == PZ_BACKEND_CUDA);
+    double have = pz_engine_memory(pp->backend == PZ_BACKEND_CUDA);
     r->branches = r->way.guidance > 1 ? 2 : 1;
     for (; r->branches >= 1; r->branches--) {
         double need = (double)pz_latentsync_need(&r->config, elements, size, r->branches, pp, cached);
