@@ -30,7 +30,8 @@ struct ls_engine {
     struct pz_speech_features *ears;
     struct pz_latentsync_run *net;
     struct pz_latent_coder *decoder;
-    float *mask; /* at latent size */
+    struct pz_rgb mask; /* as its file has it, or nothing */
+    float *small;       /* the mask at latent size */
     pthread_mutex_t run_lock, coder_lock;
     struct pz_latentsync_eye *eye; /* for frames nobody foresaw; opened with the first, under coder_lock */
 };
@@ -127,14 +128,14 @@ fail:
     return st;
 }
 
-/* What prepare leaves depends on the VAE and on the size. */
+/* What prepare leaves depends on the VAE, the mask and the size. */
 static enum pz_status stamp(const struct pz_engine_open_params *p, const struct pz_job *job, char **text)
 {
     struct pz_latentsync_files f = {0};
     enum pz_status st = pz_latentsync_find(p->models_dir, p->size, job->log, &f);
     if (st >= PZ_OK) {
-        const char *files[] = {f.vae, f.vae_config};
-        char *names = pz_engine_stamp_files(files, 2);
+        const char *files[] = {f.vae, f.vae_config, f.mask};
+        char *names = pz_engine_stamp_files(files, 3);
         *text = names ? pz_asprintf("%d %s", f.size, names) : NULL;
         pz_free(names);
         if (!*text)
@@ -192,7 +193,8 @@ static void close_engine(void **engine)
     pz_latent_store_free(&e->store);
     pz_engine_plan_free(&e->plan);
     pz_latentsync_files_free(&e->files);
-    pz_free(e->mask);
+    pz_rgb_free(&e->mask);
+    pz_free(e->small);
     pthread_mutex_destroy(&e->run_lock);
     pthread_mutex_destroy(&e->coder_lock);
     pz_free(e);
@@ -205,18 +207,25 @@ static int decoded(const struct ls_engine *e)
     return e->plan.cuda ? DECODED : 1;
 }
 
+static struct pz_latentsync_cutter *make_cutter(const struct ls_engine *e)
+{
+    return pz_latentsync_cutter_create(e->files.size, e->mask.data ? &e->mask : NULL);
+}
+
 /* Networks and tables of an engine whose files are known. */
 static enum pz_status load(struct ls_engine *e, const char *path, const struct pz_job *job)
 {
     enum pz_status st = PZ_OK;
     struct pz_latent_layout layout = layout_of(e->files.size);
-    struct pz_latentsync_cutter *cutter = pz_latentsync_cutter_create(e->files.size);
-    e->mask = pz_calloc((size_t)layout.floats / 4, sizeof *e->mask);
-    if (!cutter || !e->mask) {
+    struct pz_latentsync_cutter *cutter = NULL;
+    PZ_TRY(pz_latentsync_read_mask(&e->files, job->log, &e->mask));
+    cutter = make_cutter(e);
+    e->small = pz_calloc((size_t)layout.floats / 4, sizeof *e->small);
+    if (!cutter || !e->small) {
         st = pz_fail(job->log, PZ_ERR_NOMEM, "no memory to open the engine");
         goto fail;
     }
-    pz_latentsync_mask(cutter, NULL, e->mask);
+    pz_latentsync_mask(cutter, NULL, e->small);
     PZ_TRY(pz_latent_store_load(path, &layout, job->log, &e->store));
     PZ_TRY(pz_speech_features_open(e->files.whisper, &e->plan.params, false, job, &e->ears));
     PZ_TRY(pz_latentsync_run_open(&e->files, &e->way,
@@ -312,7 +321,7 @@ static enum pz_status furnish(struct ls_session *s)
     s->to_crop = pz_calloc(n, sizeof *s->to_crop);
     s->heard = pz_calloc(n, s->window * sizeof *s->heard);
     s->seen = pz_calloc(px, 3 * sizeof *s->seen);
-    s->cutter = pz_latentsync_cutter_create(e->files.size);
+    s->cutter = make_cutter(e);
     for (int i = 0; i < RING; i++)
         s->fed_at[i] = -1;
     pz_latentsync_crop_size(e->files.size, &w, &h);
@@ -406,7 +415,7 @@ static enum pz_status begin(void *engine, const struct pz_speech_span *span, con
                                                                              .decoder = e->decoder,
                                                                              .batch = decoded(e),
                                                                              .way = &e->way,
-                                                                             .mask = e->mask,
+                                                                             .mask = e->small,
                                                                              .n = s->n,
                                                                              .frame = frame_of,
                                                                              .user = s,

@@ -16,6 +16,7 @@ enum pz_status pz_latentsync_eye_open(const struct pz_latentsync_files *f, const
                                       const struct pz_job *job, struct pz_latentsync_eye **out)
 {
     enum pz_status st = PZ_OK;
+    struct pz_rgb mask = {0};
     struct pz_latentsync_eye *e = pz_calloc(1, sizeof *e);
     *out = NULL;
     if (!e)
@@ -23,7 +24,8 @@ enum pz_status pz_latentsync_eye_open(const struct pz_latentsync_files *f, const
     e->pool = job->pool;
     e->px = (size_t)f->size * (size_t)f->size;
     e->batch = pp->backend == PZ_BACKEND_CUDA ? 2 : 1;
-    e->cutter = pz_latentsync_cutter_create(f->size);
+    PZ_TRY(pz_latentsync_read_mask(f, job->log, &mask));
+    e->cutter = pz_latentsync_cutter_create(f->size, mask.data ? &mask : NULL);
     e->keep = pz_calloc(e->px, sizeof *e->keep);
     e->small = pz_calloc(e->px / 64, sizeof *e->small);
     e->pictures = pz_calloc(e->px, 6 * sizeof *e->pictures);
@@ -34,8 +36,9 @@ enum pz_status pz_latentsync_eye_open(const struct pz_latentsync_files *f, const
     pz_latentsync_mask(e->cutter, e->keep, e->small);
     PZ_TRY(pz_latent_coder_open(f->vae, f->vae_config, false, f->size, e->batch, pp, job, &e->coder));
     *out = e;
-    return PZ_OK;
+    e = NULL;
 fail:
+    pz_rgb_free(&mask);
     pz_latentsync_eye_close(&e);
     return st;
 }

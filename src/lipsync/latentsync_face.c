@@ -168,14 +168,15 @@ static bool painted(int x, int y)
     return painted_row(y, &x0, &x1) && (float)x >= rintf(x0) && (float)x < rintf(x1);
 }
 
-static bool make_mask(struct pz_latentsync_cutter *c)
+static bool make_mask(struct pz_latentsync_cutter *c, const struct pz_rgb *given)
 {
-    float *drawn = pz_calloc(256 * 256, sizeof *drawn);
-    struct pz_resample *r = pz_resample_create(PZ_RESAMPLE_LANCZOS4, 256, 256, c->size, c->size);
+    int w = given ? given->width : 256, h = given ? given->height : 256;
+    float *drawn = pz_calloc((size_t)w * (size_t)h, sizeof *drawn);
+    struct pz_resample *r = pz_resample_create(PZ_RESAMPLE_LANCZOS4, w, h, c->size, c->size);
     float *scratch = r ? pz_calloc(pz_resample_scratch(r), sizeof *scratch) : NULL;
     bool ok = drawn && scratch;
-    for (int i = 0; ok && i < 256 * 256; i++)
-        drawn[i] = painted(i % 256, i / 256) ? 0 : 255;
+    for (int i = 0; ok && i < w * h; i++)
+        drawn[i] = given ? 255 * given->data[i] : painted(i % 256, i / 256) ? 0 : 255;
     if (ok)
         pz_resample_run(r, drawn, scratch, c->keep);
     for (int i = 0; ok && i < c->size * c->size; i++)
@@ -236,7 +237,7 @@ const float *pz_latentsync_alpha(const struct pz_latentsync_cutter *c)
 
 /* ---- cutting and pasting ---- */
 
-struct pz_latentsync_cutter *pz_latentsync_cutter_create(int size)
+struct pz_latentsync_cutter *pz_latentsync_cutter_create(int size, const struct pz_rgb *mask)
 {
     if (size < 32 || size > 1024 || size % 8)
         return NULL;
@@ -253,7 +254,7 @@ struct pz_latentsync_cutter *pz_latentsync_cutter_create(int size)
     c->keep = pz_calloc(n, sizeof *c->keep);
     c->alpha = pz_calloc(room, sizeof *c->alpha);
     if (!c->squash || !c->unsquash || !c->plane || !c->scratch || !c->keep || !c->alpha ||
-        pz_rgb_alloc(&c->crop, c->w, c->h) < PZ_OK || !make_mask(c)) {
+        pz_rgb_alloc(&c->crop, c->w, c->h) < PZ_OK || !make_mask(c, mask)) {
         pz_latentsync_cutter_destroy(&c);
         return NULL;
     }

@@ -57,8 +57,9 @@ struct pz_affine pz_latentsync_crop(struct pz_latentsync_calm *c, const struct p
 /** Work memory and plans of cutting and pasting at one size; one thread at a time. */
 struct pz_latentsync_cutter;
 
-/** `size` in [32, 1024], a multiple of 8. NULL on other sizes or no memory. */
-struct pz_latentsync_cutter *pz_latentsync_cutter_create(int size);
+/** `size` in [32, 1024], a multiple of 8. `mask`: the published picture (its red channel; black is repainted)
+ * in place of the drawn one, any size; or NULL. NULL on other sizes or no memory. */
+struct pz_latentsync_cutter *pz_latentsync_cutter_create(int size, const struct pz_rgb *mask);
 void pz_latentsync_cutter_destroy(struct pz_latentsync_cutter **c);
 
 /**
@@ -70,9 +71,9 @@ void pz_latentsync_cutter_destroy(struct pz_latentsync_cutter **c);
 void pz_latentsync_cut(struct pz_latentsync_cutter *c, const struct pz_picture *src,
                        const struct pz_affine *to_crop, float *out);
 
-/** The published mask, 1 = kept: [size][size] (`keep` may be NULL), and its samples at latent size
- * [size/8][size/8]. Drawn from the shape the fact sheet gives, each row within a pixel or two of the
- * published file's. */
+/** The mask, 1 = kept: [size][size] (`keep` may be NULL), and its samples at latent size [size/8][size/8].
+ * Without the published file it is drawn from the shape the fact sheet gives, each row within a pixel or two
+ * of the file's. */
 void pz_latentsync_mask(struct pz_latentsync_cutter *c, float *keep, float *small);
 
 /**

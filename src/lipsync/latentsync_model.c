@@ -29,90 +29,6 @@ struct pz_latentsync_run {
     struct pz_session *on_whole, *on_shallow;
 };
 
-/* ---- files ---- */
-
-void pz_latentsync_files_free(struct pz_latentsync_files *f)
-{
-    pz_free(f->unet);
-    pz_free(f->vae);
-    pz_free(f->vae_config);
-    pz_free(f->whisper);
-    *f = (struct pz_latentsync_files){0};
-}
-
-/* The number behind `resolution:` in the first configuration beside the weights; 0 when there is none. */
-static enum pz_status read_size(const char *dir, const char *folder, struct pz_log *log, int *size)
-{
-    static const char *const names[] = {"stage2.yaml", "stage2_512.yaml", "config.yaml"};
-    *size = 0;
-    for (int i = 0; i < 3 && !*size; i++) {
-        char *path = pz_asprintf("%s/%s/%s", dir, folder, names[i]), *text = NULL;
-        size_t n;
-        enum pz_status st = path ? PZ_OK : pz_fail(log, PZ_ERR_NOMEM, "no memory for a path");
-        if (path && pz_file_exists(path)) {
-            st = pz_file_read(log, path, (size_t)1 << 20, &text, &n);
-            const char *at = st >= PZ_OK ? strstr(text, "resolution:") : NULL;
-            long found = at ? strtol(at + strlen("resolution:"), NULL, 10) : 0;
-            if (at && (found < 32 || found > 1024 || found % 64))
-                st = pz_fail(log, PZ_ERR_FORMAT, "'%s': a resolution of %ld px is none LatentSync has", path,
-                             found);
-            *size = at ? (int)found : 0;
-        }
-        pz_free(text);
-        pz_free(path);
-        if (st < PZ_OK)
-            return st;
-    }
-    return PZ_OK;
-}
-
-enum pz_status pz_latentsync_find(const char *models_dir, int size, struct pz_log *log,
-                                  struct pz_latentsync_files *f)
-{
-    static const struct {
-        const char *folder;
-        int size;
-    } versions[] = {{"latentsync", 256}, {"latentsync-1.6", 512}};
-    enum pz_status st = PZ_OK;
-    const char *dir = models_dir ? models_dir : "";
-    *f = (struct pz_latentsync_files){0};
-    for (int i = 0; i < 2 && !f->unet; i++) {
-        int has;
-        char *path = pz_asprintf("%s/%s/latentsync_unet.pt", dir, versions[i].folder);
-        if (!path) {
-            st = pz_fail(log, PZ_ERR_NOMEM, "no memory for a path");
-            goto fail;
-        }
-        st = read_size(dir, versions[i].folder, log, &has);
-        has = has ? has : versions[i].size;
-        if (st >= PZ_OK && (!size || size == has) && pz_file_exists(path)) {
-            f->unet = path;
-            f->size = has;
-        } else {
-            pz_free(path);
-        }
-        if (st < PZ_OK)
-            goto fail;
-    }
-    PZ_TRY(pz_latents_find(models_dir, log, &f->vae, &f->vae_config));
-    PZ_TRY(pz_speech_features_find(models_dir, log, &f->whisper));
-    const char *missing =
-        !f->unet      ? size == 512 ? "latentsync-1.6/latentsync_unet.pt" : "latentsync/latentsync_unet.pt"
-        : !f->vae     ? "sd-vae/diffusion_pytorch_model.bin"
-        : !f->whisper ? "whisper/tiny.pt"
-                      : NULL;
-    if (missing)
-        st = pz_fail(log, PZ_ERR_WEIGHTS,
-                     "latentsync lacks weights: there is no '%s' in '%s'; get them with `personalize models "
-                     "download %s`, or `personalize models add %s FILE`",
-                     missing, dir, size == 512 ? "latentsync-1.6" : "latentsync",
-                     size == 512 ? "latentsync-1.6" : "latentsync");
-fail:
-    if (st < PZ_OK)
-        pz_latentsync_files_free(f);
-    return st;
-}
-
 /* ---- the UNet as graphs ---- */
 
 /* Widths as the tensors have them; where one is missing the published number, and building names it. */
@@ -213,6 +129,9 @@ enum pz_status pz_latentsync_verify_all(const struct pz_latentsync_files *f, con
     struct pz_whisper_dims d = {0};
     struct pz_sd_unet_config k;
     enum pz_status st = PZ_OK;
+    struct pz_rgb mask;
+    PZ_TRY(pz_latentsync_read_mask(f, log, &mask));
+    pz_rgb_free(&mask);
     PZ_TRY(pz_latentsync_verify(f->unet, job, &k));
     PZ_TRY(pz_latents_verify(f->vae, f->vae_config, job));
     PZ_TRY(pz_speech_features_verify(f->whisper, job, &d));

@@ -5,12 +5,14 @@
  *   latentsync/latentsync_unet.pt          1.5, 256 px
  *   latentsync-1.6/latentsync_unet.pt      1.6, 512 px
  *   …/stage2.yaml, stage2_512.yaml, config.yaml   a line `resolution: N` beside the weights overrules both
- *   sd-vae/, whisper/                      of both (latents.h, speech_features.h)
+ *   …/mask.png                             the published mask, where it is there: beside the weights, or in
+ * latentsync/ sd-vae/, whisper/                      of both (latents.h, speech_features.h)
  */
 #ifndef PZ_LIPSYNC_LATENTSYNC_MODEL_H
 #define PZ_LIPSYNC_LATENTSYNC_MODEL_H
 
 #include "base/job.h"
+#include "image/picture.h"
 #include "lipsync/latentsync_sample.h"
 #include "nn/sd_unet.h"
 #include "tensor/plan.h"
@@ -20,7 +22,8 @@
 
 struct pz_latentsync_files {
     char *unet, *vae, *vae_config, *whisper;
-    int size; /**< px of its pictures */
+    char *mask; /**< NULL: there is none */
+    int size;   /**< px of its pictures */
 };
 
 /** Find all files. `size` 256, 512, or 0 = what is there, 1.5 first. Errors: WEIGHTS (what is missing and how
@@ -28,6 +31,11 @@ struct pz_latentsync_files {
 PZ_NODISCARD enum pz_status pz_latentsync_find(const char *models_dir, int size, struct pz_log *log,
                                                struct pz_latentsync_files *f);
 void pz_latentsync_files_free(struct pz_latentsync_files *f);
+
+/** The mask of these files; `mask->data` NULL where there is none. Free with pz_rgb_free(). Errors: INPUT,
+ * FORMAT (also one that repaints less than 5 or more than 95 in a hundred), NOMEM. */
+PZ_NODISCARD enum pz_status pz_latentsync_read_mask(const struct pz_latentsync_files *f, struct pz_log *log,
+                                                    struct pz_rgb *mask);
 
 /** Check a UNet file tensor by tensor, reading no values; `c` (may be NULL) gets its widths. Errors: WEIGHTS
  * (first wrong tensor named), INPUT, FORMAT, UNSUPPORTED, NOMEM. */

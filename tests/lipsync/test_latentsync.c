@@ -19,6 +19,7 @@
 #include "base/pool.h"
 #include "image/affine.h"
 #include "image/paste.h"
+#include "image/png.h"
 #include "lipsync/engine.h"
 #include "lipsync/latentsync_artist.h"
 #include "nn/param.h"
@@ -289,8 +290,36 @@ static void a_film_from_end_to_end(void **state)
     play(engine, &s, 5, 0, 1, false, e);
     assert_true(e[0] != a[0]);
     v->close(&engine);
+    // A mask that comes with the weights is taken, another one than the drawn one gives other pictures; one
+    // that repaints nothing is refused, and one that is no picture.
+    char path[200], *was = NULL, *is = NULL;
+    struct pz_rgb mask;
+    assert_int_equal(v->stamp(&ep, &job, &was), PZ_OK);
+    assert_int_equal(pz_rgb_alloc(&mask, 64, 64), PZ_OK);
+    for (int i = 0; i < 3 * 64 * 64; i++)
+        mask.data[i] = i % 4096 / 64 < 34 || i % 4096 / 64 > 58 || i % 64 < 8 || i % 64 > 56;
+    snprintf(path, sizeof path, "%s/latentsync/mask.png", models);
+    assert_int_equal(pz_png_write(NULL, path, &mask), PZ_OK);
+    assert_int_equal(v->stamp(&ep, &job, &is), PZ_OK);
+    assert_string_not_equal(was, is);
+    assert_int_equal(v->prepare(&film, &ep, &job), PZ_OK);
+    assert_int_equal(v->open(&ep, &job, &engine), PZ_OK);
+    memset(c, 0, sizeof c);
+    play(engine, &s, 5, 0, 1, false, c);
+    assert_true(c[0] != e[0]);
+    v->close(&engine);
+    for (int i = 0; i < 3 * 64 * 64; i++)
+        mask.data[i] = 1;
+    assert_int_equal(pz_png_write(NULL, path, &mask), PZ_OK);
+    assert_int_equal(v->check(&ep, &job), PZ_ERR_FORMAT);
+    assert_non_null(strstr(said, "mask.png"));
+    assert_int_equal(pz_file_write(NULL, path, "resolution", 10), PZ_OK);
+    assert_int_equal(v->check(&ep, &job), PZ_ERR_FORMAT);
+    unlink(path);
+    pz_rgb_free(&mask);
+    pz_free(was);
+    pz_free(is);
     // Latents of another size are refused.
-    char path[200];
     snprintf(path, sizeof path, "%s/latentsync/config.yaml", models);
     assert_int_equal(pz_file_write(NULL, path, "resolution: 128\n", 16), PZ_OK);
     assert_int_equal(v->open(&ep, &job, &engine), PZ_ERR_FORMAT);

@@ -100,7 +100,7 @@ static void there_and_back(void **state)
         assert_int_equal(w, size == 256 ? 210 : 420);
         assert_int_equal(h, size == 256 ? 280 : 560);
         struct pz_affine m = pz_latentsync_similarity(first, size, 0.2, &bias);
-        struct pz_latentsync_cutter *c = pz_latentsync_cutter_create(size);
+        struct pz_latentsync_cutter *c = pz_latentsync_cutter_create(size, NULL);
         float *seen = pz_calloc(3 * (size_t)size, (size_t)size * sizeof *seen);
         assert_non_null(c);
         assert_non_null(seen);
@@ -141,15 +141,15 @@ static void there_and_back(void **state)
         pz_rgb_free(&patch);
         pz_free(seen);
     }
-    assert_null(pz_latentsync_cutter_create(12));
-    assert_null(pz_latentsync_cutter_create(100));
+    assert_null(pz_latentsync_cutter_create(12, NULL));
+    assert_null(pz_latentsync_cutter_create(100, NULL));
 }
 
 static void mask_and_opacity(void **state)
 {
     enum { N = 256 };
     static float keep[N * N], small[32 * 32];
-    struct pz_latentsync_cutter *c = pz_latentsync_cutter_create(N);
+    struct pz_latentsync_cutter *c = pz_latentsync_cutter_create(N, NULL);
     int painted = 0;
     (void)state;
     assert_non_null(c);
@@ -186,13 +186,32 @@ static void mask_and_opacity(void **state)
     pz_latentsync_cutter_destroy(&c);
 }
 
+/* A mask of the user's own: its red channel, at any size. */
+static void a_given_mask(void **state)
+{
+    struct pz_rgb picture;
+    float keep[64 * 64], small[64];
+    (void)state;
+    assert_int_equal(pz_rgb_alloc(&picture, 128, 128), PZ_OK);
+    for (int i = 0; i < 128 * 128; i++)
+        picture.data[i] = i / 128 < 64;
+    struct pz_latentsync_cutter *c = pz_latentsync_cutter_create(64, &picture);
+    assert_non_null(c);
+    pz_latentsync_mask(c, keep, small);
+    for (int y = 0; y < 64; y++)
+        if (y < 29 || y > 34)
+            assert_true(keep[y * 64 + 20] == (y < 32 ? 1 : 0));
+    assert_true(small[0] == 1 && small[63] == 0);
+    pz_latentsync_cutter_destroy(&c);
+    pz_rgb_free(&picture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(similarity),
-        cmocka_unit_test(points_are_found_on_any_set),
-        cmocka_unit_test(there_and_back),
-        cmocka_unit_test(mask_and_opacity),
+        cmocka_unit_test(similarity),     cmocka_unit_test(points_are_found_on_any_set),
+        cmocka_unit_test(there_and_back), cmocka_unit_test(mask_and_opacity),
+        cmocka_unit_test(a_given_mask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
