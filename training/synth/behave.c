@@ -128,14 +128,15 @@ static void gaze(struct pz_rng *r, struct tracks *t, float fps, int n)
     }
 }
 
-static void fill_frame(const struct pz_syn_rig *rig, const struct pz_syn_speech *s, const struct tracks *t,
-                       float fps, int f, struct pz_syn_state *o)
+static void fill_frame(const struct pz_syn_rig *rig, const struct pz_syn_speech *s,
+                       const struct pz_syn_manner *m, const struct tracks *t, float fps, int f,
+                       struct pz_syn_state *o)
 {
     const struct pz_syn_asset *a = rig->asset;
     float ti = (float)f / fps;
     memset(o, 0, sizeof *o);
     struct pz_syn_seal seal;
-    pz_syn_mouth_at(rig, s, ti, 1.f, &o->face, &seal);
+    pz_syn_mouth_at(rig, s, ti, m->style, &o->face, &seal);
     o->frame = (uint32_t)f;
     o->yaw = t->yaw[f];
     o->pitch = t->pitch[f] + .004f * sinf(1.57f * ti);
@@ -151,7 +152,8 @@ static void fill_frame(const struct pz_syn_rig *rig, const struct pz_syn_speech 
     set2(a, o, "eyeLookUp", fmaxf(-gp, 0), fmaxf(-gp, 0));
     set2(a, o, "eyeLookOut", fmaxf(gy, 0), fmaxf(-gy, 0));
     set2(a, o, "eyeLookIn", fmaxf(-gy, 0), fmaxf(gy, 0));
-    set2(a, o, "eyeBlink", .10f + .90f * t->blink[f], .11f + .89f * t->blink[f]);
+    float lid = fmaxf(0.f, .10f + m->lids);
+    set2(a, o, "eyeBlink", lid + (1.f - lid) * t->blink[f], lid + .01f + (.99f - lid) * t->blink[f]);
     set2(a, o, "eyeSquint", .12f, .12f);
     float b = fminf(t->brow[f], .5f);
     set2(a, o, "browInnerUp", b * .8f, b * .75f);
@@ -159,9 +161,10 @@ static void fill_frame(const struct pz_syn_rig *rig, const struct pz_syn_speech 
     set2(a, o, "browDown", .06f * (1.f - b), .05f * (1.f - b));
     /* A friendly face: a little smile that grows in pauses and towards the end. */
     float smile =
-        .13f + t->a[f] +
+        .13f + m->smile + t->a[f] +
         .10f * ease((float)s->n_samples / PZ_SYN_RATE - 1.1f, (float)s->n_samples / PZ_SYN_RATE - .5f, ti);
-    smile = fmaxf(smile, .05f);
+    smile = fmaxf(smile, fminf(.05f, .05f + m->smile * .5f));
+    smile = fmaxf(smile, 0.f);
     float round = o->face.w[pz_syn_expr_find(a, "mouthPucker")];
     float k = 1.f - .7f * pz_clampf(round / .5f, 0.f, 1.f);
     set2(a, o, "mouthSmile", smile * k, smile * k * .88f);
@@ -173,8 +176,10 @@ static void fill_frame(const struct pz_syn_rig *rig, const struct pz_syn_speech 
 }
 
 enum pz_status pz_syn_behave(struct pz_log *log, const struct pz_syn_rig *rig, const struct pz_syn_speech *s,
-                             uint64_t seed, uint64_t person, float fps, int n, struct pz_syn_state *out)
+                             const struct pz_syn_manner *manner, uint64_t seed, uint64_t person, float fps,
+                             int n, struct pz_syn_state *out)
 {
+    static const struct pz_syn_manner kNeutral = {1.f, 0.f, 0.f};
     float *mem = pz_calloc((size_t)n * 10, sizeof *mem);
     if (!mem)
         return pz_fail(log, PZ_ERR_NOMEM, "motion: out of memory");
@@ -192,7 +197,7 @@ enum pz_status pz_syn_behave(struct pz_log *log, const struct pz_syn_rig *rig, c
     blinks(&r, s, &t, fps, n);
     gaze(&r, &t, fps, n);
     for (int f = 0; f < n; f++)
-        fill_frame(rig, s, &t, fps, f, &out[f]);
+        fill_frame(rig, s, manner ? manner : &kNeutral, &t, fps, f, &out[f]);
     pz_free(mem);
     return PZ_OK;
 }

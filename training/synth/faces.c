@@ -58,39 +58,10 @@ static void draw(struct pz_q_work *w, const struct pz_faces_options *o, uint64_t
     pz_q_work_render(w, &st, n, rgb, label);
 }
 
-static void draw_records(void *user, int index, int worker)
+int pz_faces_fields(struct pz_shard_field *f, int size)
 {
-    struct job *j = user;
-    const struct pz_faces_options *o = j->o;
-    for (int i = index * o->looks; i < (index + 1) * o->looks && i < o->records; i++) {
-        const struct pz_shard *s = &j->shard;
-        struct pz_q_label l = {
-            .landmark = pz_shard_at(s, "landmarks", i),
-            .visible = pz_shard_at(s, "visible", i),
-            .pose = pz_shard_at(s, "pose", i),
-            .weights = pz_shard_at(s, "weights", i),
-            .gap = pz_shard_at(s, "gap", i),
-            .gaze = pz_shard_at(s, "gaze", i),
-            .focal = pz_shard_at(s, "focal", i),
-            .centre = pz_shard_at(s, "centre", i),
-            .box = pz_shard_at(s, "box", i),
-            .parts = pz_shard_at(s, "parts", i),
-            .depth = pz_shard_at(s, "depth", i),
-            .attribute = pz_shard_at(s, "attributes", i),
-        };
-        uint64_t g = j->first + (uint64_t)i;
-        draw(&j->work[worker], o, g, pz_shard_at(s, "image", i), &l);
-        int32_t id = (int32_t)(g / (uint64_t)o->looks), n = (int32_t)(g % (uint64_t)o->looks);
-        memcpy(pz_shard_at(s, "person", i), &id, 4);
-        memcpy(pz_shard_at(s, "frame", i), &n, 4);
-    }
-}
-
-static enum pz_status one_shard(struct pz_log *log, struct pz_pool *pool, struct job *j, int number)
-{
-    const struct pz_faces_options *o = j->o;
-    const int64_t S = o->size, L = PZ_SYN_N_MARKS;
-    const struct pz_shard_field f[] = {
+    const int64_t S = size, L = PZ_SYN_N_MARKS;
+    const struct pz_shard_field k[] = {
         {.name = "image", .dtype = "U8", .rank = 3, .shape = {S, S, 3}},
         {.name = "landmarks", .dtype = "F32", .rank = 2, .shape = {L, 3}},
         {.name = "visible", .dtype = "U8", .rank = 1, .shape = {L}},
@@ -107,15 +78,56 @@ static enum pz_status one_shard(struct pz_log *log, struct pz_pool *pool, struct
         {.name = "person", .dtype = "I32", .rank = 0},
         {.name = "frame", .dtype = "I32", .rank = 0},
     };
+    memcpy(f, k, sizeof k);
+    return (int)(sizeof k / sizeof *k);
+}
+
+void pz_faces_label(const struct pz_shard *s, int i, struct pz_q_label *l)
+{
+    *l = (struct pz_q_label){
+        .landmark = pz_shard_at(s, "landmarks", i),
+        .visible = pz_shard_at(s, "visible", i),
+        .pose = pz_shard_at(s, "pose", i),
+        .weights = pz_shard_at(s, "weights", i),
+        .gap = pz_shard_at(s, "gap", i),
+        .gaze = pz_shard_at(s, "gaze", i),
+        .focal = pz_shard_at(s, "focal", i),
+        .centre = pz_shard_at(s, "centre", i),
+        .box = pz_shard_at(s, "box", i),
+        .parts = pz_shard_at(s, "parts", i),
+        .depth = pz_shard_at(s, "depth", i),
+        .attribute = pz_shard_at(s, "attributes", i),
+    };
+}
+
+static void draw_records(void *user, int index, int worker)
+{
+    struct job *j = user;
+    const struct pz_faces_options *o = j->o;
+    for (int i = index * o->looks; i < (index + 1) * o->looks && i < o->records; i++) {
+        const struct pz_shard *s = &j->shard;
+        struct pz_q_label l;
+        pz_faces_label(s, i, &l);
+        uint64_t g = j->first + (uint64_t)i;
+        draw(&j->work[worker], o, g, pz_shard_at(s, "image", i), &l);
+        int32_t id = (int32_t)(g / (uint64_t)o->looks), n = (int32_t)(g % (uint64_t)o->looks);
+        memcpy(pz_shard_at(s, "person", i), &id, 4);
+        memcpy(pz_shard_at(s, "frame", i), &n, 4);
+    }
+}
+
+static enum pz_status one_shard(struct pz_log *log, struct pz_pool *pool, struct job *j, int number)
+{
+    const struct pz_faces_options *o = j->o;
+    struct pz_shard_field f[PZ_SHARD_MAX];
+    int n_field = pz_faces_fields(f, o->size);
     char name[64], about[160];
     snprintf(name, sizeof name, "faces-%05d.safetensors", number);
-    snprintf(about, sizeof about, "synthetic people, seed %llu, shard %d, landmarks %d", o->seed, number,
-             (int)L);
+    snprintf(about, sizeof about, "synthetic people, seed %llu, shard %d", o->seed, number);
     char *path = pz_path_join(o->out, name);
     if (!path)
         return pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory");
-    enum pz_status st =
-        pz_shard_open(log, path, f, (int)(sizeof f / sizeof *f), o->records, about, &j->shard);
+    enum pz_status st = pz_shard_open(log, path, f, n_field, o->records, about, &j->shard);
     pz_free(path);
     if (st < PZ_OK)
         return st;

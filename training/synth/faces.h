@@ -6,6 +6,9 @@
 #include "base/pool.h"
 #include "base/status.h"
 #include "quick_head.h"
+#include "shard.h"
+
+struct pz_q_label;
 
 struct pz_faces_options {
     const char *out; /**< folder; shards are OUT/faces-NNNNN.safetensors */
@@ -20,6 +23,10 @@ struct pz_faces_options {
  * `seconds` receives the wall time of drawing. Errors: USAGE, NOMEM, WRITE. */
 PZ_NODISCARD enum pz_status pz_faces_make(struct pz_log *log, struct pz_pool *pool, const struct pz_q_head *h,
                                           const struct pz_faces_options *o, double *seconds);
+/** Fields of a shard of heads (shard.h) into f [PZ_SHARD_MAX]; returns how many. */
+int pz_faces_fields(struct pz_shard_field *f, int size);
+/** Places of record i. */
+void pz_faces_label(const struct pz_shard *s, int i, struct pz_q_label *l);
 /** Draw pictures 0 … columns·rows − 1 of `seed` into one PNG. */
 PZ_NODISCARD enum pz_status pz_faces_sheet(struct pz_log *log, struct pz_pool *pool,
                                            const struct pz_q_head *h, const struct pz_faces_options *o,

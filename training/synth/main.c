@@ -249,7 +249,7 @@ int main(int argc, char **argv)
     if (!states)
         PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "out of memory"));
     PZ_TRY(pz_syn_scene_open(log, pool, o.head, o.seed, o.person, o.w, o.h, o.ss, sc));
-    PZ_TRY(pz_syn_behave(log, &sc->rig, sp, o.seed, o.person, 25.f, n, states));
+    PZ_TRY(pz_syn_behave(log, &sc->rig, sp, NULL, o.seed, o.person, 25.f, n, states));
     if (o.motion)
         PZ_TRY(write_motion(log, &o, sc, sp, states, n));
     PZ_TRY(render(log, &o, sc, states, n));

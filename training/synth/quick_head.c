@@ -116,6 +116,14 @@ static enum pz_status read_mesh(struct pz_log *log, const struct pz_safetensors 
                 PZ_TRY(pz_fail(log, PZ_ERR_FORMAT, "head: triangle %d points outside", t));
             memcpy(h->uv[v], q, sizeof h->uv[v]);
         }
+    /* Quads at the rims of the sockets belong to them: skin has its colours on its own vertices only. */
+    for (int t = 0; t < a->n_tri; t++) {
+        uint32_t top = 0;
+        for (int k = 0; k < 3; k++)
+            top = a->tri[3 * t + k] > top ? a->tri[3 * t + k] : top;
+        if (a->mat[t] <= PZ_SYN_SCALP && top >= PZ_Q_N_SKIN)
+            a->mat[t] = top < 13294 ? PZ_SYN_SOCKET : PZ_SYN_EYEPIT;
+    }
     for (int v = 0; v < PZ_SYN_N_VERTS; v++) {
         h->open[v] = (float)open8[v] / 255.f;
         if (!(v3_dot(a->neutral[v], a->neutral[v]) < 1e4f))
@@ -217,7 +225,7 @@ static float brow_distance(const struct v3 *lm, int side, struct v3 p, float *al
     float best = 1e9f, len[5] = {0}, total = 0;
     struct v3 q[5];
     for (int i = 0; i < 5; i++) /* 17…21 run outer to inner on the right, 22…26 inner to outer */
-        q[i] = side ? lm[22 + i] : lm[21 - i];
+        q[i] = v3_add(side ? lm[22 + i] : lm[21 - i], v3(0, i ? -.2f : -.05f, 0));
     for (int i = 1; i < 5; i++)
         len[i] = len[i - 1] + v3_len(v3_sub(q[i], q[i - 1]));
     total = len[4];

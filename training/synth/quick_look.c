@@ -40,7 +40,7 @@ static void draw_skin(struct pz_q_person *p, struct pz_rng *r)
     p->freckle = pz_q_chance(r, .25f) ? pz_q_uni(r, .2f, 1.f) : 0.f;
     p->mottle = pz_q_uni(r, .3f, 1.6f);
     p->pore = pz_q_uni(r, .2f, 1.3f);
-    p->oil = pz_q_uni(r, .1f, 1.2f);
+    p->oil = pz_q_uni(r, .2f, 1.3f);
     p->age = pz_rng_uniform(r);
     p->line = p->age * p->age * pz_q_uni(r, .4f, 1.6f);
     p->bags = pz_q_uni(r, 0.f, 1.3f);
@@ -117,8 +117,8 @@ void pz_q_person_draw(struct pz_q_person *p, uint64_t seed, uint64_t id)
     p->grey = p->age > .55f && pz_q_chance(&r, .6f) ? pz_q_uni(&r, .2f, 1.f) : 0.f;
     p->hair = dye(&r, p->grey);
     p->brow = v3_lerp(v3_scale(p->hair, pz_q_uni(&r, .5f, 1.f)), v3_srgb(40, 28, 22), pz_q_uni(&r, 0.f, .7f));
-    p->brow_density = pz_q_uni(&r, .45f, 1.1f);
-    p->brow_width = pz_mixf(pz_q_uni(&r, .3f, .75f), pz_q_uni(&r, .15f, .5f), p->female);
+    p->brow_density = pz_q_chance(&r, .3f) ? pz_q_uni(&r, 1.f, 1.3f) : pz_q_uni(&r, .5f, 1.1f);
+    p->brow_width = pz_mixf(pz_q_uni(&r, .32f, .7f), pz_q_uni(&r, .22f, .5f), p->female);
     p->brow_arch = pz_q_uni(&r, -.25f, .35f);
     p->brow_end = pz_q_uni(&r, .85f, 1.25f);
     p->beard_grow = pz_q_uni(&r, .5f, 1.f);
@@ -213,7 +213,7 @@ static void draw_wear(struct pz_q_look *l, const struct pz_q_person *p, struct p
                   : v3_lerp(pz_q_colour(r, .01f, .5f), v3(.4f, .12f, .14f), pz_rng_uniform(r));
     l->shadow = made ? pz_q_uni(r, 0.f, .9f) : 0.f;
     l->shadow_colour = pz_q_chance(r, .6f) ? v3(.12f, .07f, .06f) : pz_q_colour(r, .02f, .4f);
-    l->liner = made ? pz_q_uni(r, 0.f, 1.f) : pz_q_uni(r, 0.f, .25f);
+    l->liner = made ? pz_q_uni(r, .3f, 1.f) : pz_q_uni(r, .1f, .5f);
     l->blush = made ? pz_q_uni(r, 0.f, .8f) : 0.f;
     l->foundation = made ? pz_q_uni(r, 0.f, .7f) : 0.f;
 }
@@ -276,7 +276,8 @@ static void draw_light(struct pz_q_look *l, struct pz_rng *r)
     l->n_lamp = 1 + (int)pz_rng_below(r, PZ_Q_MAX_LAMP);
     for (int i = 0; i < l->n_lamp; i++) {
         float k = i == 0 ? 1.f : pz_q_uni(r, .1f, .8f);
-        l->lamp_dir[i] = direction(r, i == 0 && pz_q_chance(r, .75f) ? 1.4f : 2.9f, -.35f, 1.2f);
+        l->lamp_dir[i] =
+            i == 0 && pz_q_chance(r, .65f) ? direction(r, .95f, .05f, .85f) : direction(r, 2.9f, -.35f, 1.2f);
         l->lamp[i] = v3_scale(lamp_colour(r), 1.6f * hard * k);
     }
     l->lamp_soft = pz_q_chance(r, .35f) ? pz_q_uni(r, .05f, .3f) : pz_q_uni(r, .3f, 2.5f);
@@ -291,10 +292,10 @@ static void draw_light(struct pz_q_look *l, struct pz_rng *r)
         add_lobe(l->sh, direction(r, 3.1f, -.3f, 1.f), v3_scale(lamp_colour(r), e * pz_q_uni(r, .1f, 1.2f)),
                  pz_rng_uniform(r));
     float u = pz_rng_uniform(r);
-    l->exposure = u < .06f   ? pz_q_uni(r, .1f, .2f)
+    l->exposure = u < .05f   ? pz_q_uni(r, .1f, .2f)
                   : u < .14f ? pz_q_uni(r, .75f, 1.0f)
-                             : pz_q_uni(r, .3f, .72f);
-    l->contrast = pz_rng_uniform(r);
+                             : pz_q_uni(r, .42f, .72f);
+    l->contrast = pz_q_uni(r, .2f, 1.f);
     /* The camera balances most of the lamps' colour away. */
     struct v3 cast = v3(l->sh[0][0], l->sh[1][0], l->sh[2][0]);
     for (int i = 0; i < l->n_lamp; i++)

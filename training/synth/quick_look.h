@@ -118,6 +118,8 @@ struct pz_q_state {
     float yaw, pitch, roll, body_yaw, body_pitch, body_roll;
     struct v3 shift; /**< head translation against the body, cm */
     float breath;
+    int steady; /**< the camera stands still: it is aimed for these angles instead */
+    float aim_yaw, aim_pitch, aim_roll;
 };
 
 /** Person `id` of `seed`. */

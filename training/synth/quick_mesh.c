@@ -15,11 +15,14 @@ enum pz_status pz_q_mesh_open(struct pz_log *log, int cap_v, int cap_t, struct p
     m->nrm = pz_calloc((size_t)cap_v, sizeof *m->nrm);
     m->uv = pz_calloc((size_t)cap_v, sizeof *m->uv);
     m->alpha = pz_calloc((size_t)cap_v, sizeof *m->alpha);
+    m->lit = pz_calloc((size_t)cap_v, sizeof *m->lit);
+    m->light = pz_calloc((size_t)cap_v, sizeof *m->light);
     m->space = pz_calloc((size_t)cap_v, 1);
     m->pt = pz_calloc((size_t)cap_v, sizeof *m->pt);
     m->tri = pz_calloc((size_t)cap_t, 3 * sizeof *m->tri);
     m->obj = pz_calloc((size_t)cap_t, 1);
-    if (!m->pos || !m->nrm || !m->uv || !m->alpha || !m->space || !m->pt || !m->tri || !m->obj) {
+    if (!m->pos || !m->nrm || !m->uv || !m->alpha || !m->lit || !m->light || !m->space || !m->pt || !m->tri ||
+        !m->obj) {
         pz_q_mesh_close(m);
         return pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory for %d vertices", cap_v);
     }
@@ -28,7 +31,7 @@ enum pz_status pz_q_mesh_open(struct pz_log *log, int cap_v, int cap_t, struct p
 
 void pz_q_mesh_close(struct pz_q_mesh *m)
 {
-    void *all[] = {m->pos, m->nrm, m->uv, m->alpha, m->space, m->pt, m->tri, m->obj};
+    void *all[] = {m->pos, m->nrm, m->uv, m->alpha, m->lit, m->light, m->space, m->pt, m->tri, m->obj};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         pz_free(all[i]);
     memset(m, 0, sizeof *m);

@@ -51,7 +51,8 @@ struct pz_q_mesh {
     int n_v, cap_v, n_t, cap_t, n_obj;
     struct v3 *pos, *nrm;
     float (*uv)[2];
-    float *alpha;
+    float *alpha, *lit;
+    struct v3 *light; /**< set while shading */
     uint8_t *space;
     struct pz_q_pt *pt;
     uint32_t *tri; /**< [n_t][3] */

@@ -23,6 +23,9 @@ enum pz_status pz_q_work_open(struct pz_log *log, const struct pz_q_head *h, int
     w->neck = pz_calloc(nv, sizeof *w->neck);
     w->tint = pz_calloc(PZ_Q_N_SKIN, sizeof *w->tint);
     w->beard = pz_calloc(PZ_Q_N_SKIN, sizeof *w->beard);
+    w->fat = pz_calloc(PZ_Q_N_SKIN, sizeof *w->fat);
+    while (w->n_skin_tri < h->asset.n_tri && h->asset.mat[w->n_skin_tri] <= PZ_SYN_SCALP)
+        w->n_skin_tri++;
     w->beard_vertex = pz_calloc(PZ_Q_N_SKIN, sizeof *w->beard_vertex);
     w->skull = pz_calloc(PZ_Q_SKULL_EL, sizeof *w->skull);
     w->pt = pz_calloc(nv, sizeof *w->pt);
@@ -36,8 +39,7 @@ enum pz_status pz_q_work_open(struct pz_log *log, const struct pz_q_head *h, int
     w->lens_u = pz_calloc(np, 2 * sizeof *w->lens_u);
     w->curve = pz_calloc(4096, 1);
     enum pz_status st = PZ_OK;
-    if (!w->base || !w->posed || !w->pos || !w->nrm || !w->neck || !w->tint || !w->beard ||
-        !w->beard_vertex || !w->skull || !w->pt || !w->skip || !w->shadow || !w->rgb || !w->blur ||
+    if (!w->base || !w->posed || !w->pos || !w->nrm || !w->neck || !w->tint || !w->beard || !w->fat || !w->beard_vertex || !w->skull || !w->pt || !w->skip || !w->shadow || !w->rgb || !w->blur ||
         !w->lens || !w->lens_n || !w->part || !w->lens_u || !w->curve)
         PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory"));
     PZ_TRY(pz_q_vis_open(log, size, size, &w->vis));
@@ -53,9 +55,9 @@ fail:
 
 void pz_q_work_close(struct pz_q_work *w)
 {
-    void *all[] = {w->base,  w->posed,     w->pos,          w->nrm,   w->neck, w->tint,  w->beard,
-                   w->pt,    w->skip,      w->shadow,       w->rgb,   w->blur, w->lens,  w->lens_n,
-                   w->curve, w->shadow_pt, w->beard_vertex, w->skull, w->part, w->lens_u};
+    void *all[] = {w->base,  w->posed,     w->pos,    w->nrm,          w->neck,  w->tint, w->beard,
+                   w->pt,    w->skip,      w->shadow, w->rgb,          w->blur,  w->lens, w->lens_n,
+                   w->curve, w->shadow_pt, w->fat,    w->beard_vertex, w->skull, w->part, w->lens_u};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         pz_free(all[i]);
     pz_q_vis_close(&w->vis);
@@ -98,7 +100,7 @@ static float beard_at(const struct pz_q_look *l, const float *z)
 }
 
 /** Albedo of every skin vertex: pigment, blood, make-up, shaven hair. */
-static void paint(struct pz_q_work *w)
+void pz_q_work_paint(struct pz_q_work *w)
 {
     const struct pz_q_person *p = &w->person;
     const struct pz_q_look *l = &w->look;
@@ -131,7 +133,7 @@ static void paint(struct pz_q_work *w)
 void pz_q_work_look(struct pz_q_work *w, uint64_t n, float margin)
 {
     pz_q_look_draw(&w->look, &w->person, n, margin);
-    paint(w);
+    pz_q_work_paint(w);
 }
 
 static struct m3 m3_mix(const struct m3 *a, const struct m3 *b, float t)
@@ -177,7 +179,8 @@ static void aim(struct pz_q_work *w)
     w->cy = S * l->py;
     /* The middle between eyes and mouth, where a tracker would put its square. */
     struct v3 mid = v3_sub(v3(0, .3f, 8.5f), kPivot);
-    struct v3 m = m3_mul(&w->rot_head, mid);
+    struct m3 rest = s->steady ? m3_euler(s->aim_yaw, s->aim_pitch, s->aim_roll) : w->rot_head;
+    struct v3 m = m3_mul(&rest, mid);
     float depth = l->dist - m.z;
     w->at =
         v3((S * l->cx - w->cx) * depth / w->focal - m.x, (w->cy - S * l->cy) * depth / w->focal - m.y, 0.f);
@@ -232,10 +235,8 @@ static void draw_shadow(struct pz_q_work *w)
         pt[v] = v3((v3_dot(q, w->shadow_u) + half) * w->shadow_k,
                    (v3_dot(q, w->shadow_v) + half) * w->shadow_k, v3_dot(q, d));
     }
-    int n = 0;
-    while (n < a->n_tri && (a->mat[n] == PZ_SYN_SKIN || a->mat[n] == PZ_SYN_SCALP))
-        n++;
-    pz_q_depth_draw(w->shadow, PZ_Q_SHADOW, pt, a->tri, n, 1);
+    /* Face and head come first in the list. */
+    pz_q_depth_draw(w->shadow, PZ_Q_SHADOW, pt, a->tri, w->n_skin_tri, 1);
     for (int t = 0; t < m->n_t;) {
         int e = t, o = m->obj[t];
         while (e < m->n_t && m->obj[e] == o)

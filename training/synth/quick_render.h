@@ -24,6 +24,12 @@ struct pz_q_label {
     uint8_t *attribute;
 };
 
+/** All that a pixel of skin needs of a vertex: one cache line. */
+struct pz_q_fat {
+    struct v3 pos, nrm, tint, light; /**< camera space; albedo; diffuse light */
+    float lit, beard, open, oily;    /**< share of the first lamp; zones */
+};
+
 struct pz_q_work {
     const struct pz_q_head *head;
     int size;
@@ -33,6 +39,8 @@ struct pz_q_work {
     struct v3 *base, *posed, *pos, *nrm; /**< [26719] */
     float *neck;                         /**< [26719] how much a vertex follows the head */
     struct v3 *tint;                     /**< [11248] albedo of the skin */
+    struct pz_q_fat *fat;                /**< [11248] set while shading */
+    int n_skin_tri;                      /**< skin triangles, first in the list */
     float *beard;                        /**< [11248] density of the beard's shadow */
     uint32_t *beard_vertex;              /**< [11248] vertex of a beard's shell + 1 */
     float (*skull)[PZ_Q_SKULL_AZ];       /**< [25] distance of the skin from the head's middle */
@@ -51,7 +59,9 @@ struct pz_q_work {
     uint8_t *lens_n; /**< [size][size] 1: glass is the foremost thing */
     uint8_t *part;   /**< [size][size] enum pz_q_part, set while shading */
     float turn_cos, turn_sin;
-    uint8_t *curve; /**< tone curve */
+    struct v3 across, upward;                           /**< the head's x and y in camera space */
+    float lamp_u[PZ_Q_MAX_LAMP], lamp_v[PZ_Q_MAX_LAMP]; /**< lamps along them */
+    uint8_t *curve;                                     /**< tone curve */
     /* of the picture being drawn */
     const struct pz_q_state *state;
     struct m3 rot_head, rot_mid, rot_body;
@@ -68,6 +78,8 @@ void pz_q_work_close(struct pz_q_work *w);
 void pz_q_work_person(struct pz_q_work *w, uint64_t seed, uint64_t id);
 /** Look `n`; `margin`: see pz_q_look_draw(). */
 void pz_q_work_look(struct pz_q_work *w, uint64_t n, float margin);
+/** After w->look was changed by hand: colours of the skin. */
+void pz_q_work_paint(struct pz_q_work *w);
 /** Draw into rgb [size][size][3] and fill labels. */
 void pz_q_work_render(struct pz_q_work *w, const struct pz_q_state *s, uint64_t n, uint8_t *rgb,
                       const struct pz_q_label *label);

@@ -123,18 +123,15 @@ static inline float brow_share(const struct pz_q_work *w, const uint8_t *m, floa
     return e * p->brow_density * (.95f + 2.f * n);
 }
 
-static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s, enum pz_q_part *part)
+/** Skin at a spot whose vertices were mixed into `f`. */
+static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s, const struct pz_q_fat *f,
+                            enum pz_q_part *part)
 {
     const struct pz_q_head *h = w->head;
     const struct pz_q_person *p = &w->person;
     const struct pz_q_look *l = &w->look;
-    const uint32_t *t = s->vert;
-    struct v3 c = v3_scale(w->tint[t[0]], s->b[0]);
-    c = v3_madd(v3_madd(c, w->tint[t[1]], s->b[1]), w->tint[t[2]], s->b[2]);
-    float open = s->b[0] * h->open[t[0]] + s->b[1] * h->open[t[1]] + s->b[2] * h->open[t[2]];
-    float beard = s->b[0] * w->beard[t[0]] + s->b[1] * w->beard[t[1]] + s->b[2] * w->beard[t[2]];
-    float oily = s->b[0] * h->zone[t[0]][PZ_Q_Z_GLOSS] + s->b[1] * h->zone[t[1]][PZ_Q_Z_GLOSS] +
-                 s->b[2] * h->zone[t[2]][PZ_Q_Z_GLOSS];
+    struct v3 c = f->tint;
+    float open = f->open, beard = f->beard, oily = f->oily;
     float cu = w->turn_cos, su = w->turn_sin, k = p->uv_turn[2];
     float nu = p->uv_turn[0] + k * (cu * s->u - su * s->v), nv = p->uv_turn[1] + k * (su * s->u + cu * s->v);
     const int8_t *n0 = pz_q_noise_at(h, nu, nv), *n1 = pz_q_noise_at(h, nu + .011f, nv),
@@ -146,8 +143,8 @@ static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s, enu
     c = v3_scale(c, mott);
     c.y *= 1.f - .06f * p->mottle * even * q * n1[PZ_Q_N_SOFT] * p->red;
     if (p->freckle > 0.f) {
-        float f = fmaxf(0.f, q * pz_q_noise_at(h, 1.7f * nu, 1.7f * nv)[PZ_Q_N_DOTS]) * p->freckle * even;
-        c = v3_mul(c, v3(1.f - .28f * f, 1.f - .42f * f, 1.f - .5f * f));
+        float fr = fmaxf(0.f, q * pz_q_noise_at(h, 1.7f * nu, 1.7f * nv)[PZ_Q_N_DOTS]) * p->freckle * even;
+        c = v3_mul(c, v3(1.f - .28f * fr, 1.f - .42f * fr, 1.f - .5f * fr));
     }
     for (int i = 0; i < p->n_spot && s->u < 1.f; i++) {
         float dx = s->u - p->spot[i][0], dy = s->v - p->spot[i][1], r = p->spot[i][2];
@@ -158,9 +155,6 @@ static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s, enu
     float deep = 0.f, lip = lip_share(w, s->u, s->v, &deep), gloss = .28f + .8f * p->oil * oily,
           power = 9.f + 14.f * p->oil * oily;
     float bump = .10f * p->pore;
-    struct v3 tu = w->rot_head.r[0], tv = w->rot_head.r[1];
-    tu = v3(w->rot_head.r[0].x, w->rot_head.r[1].x, w->rot_head.r[2].x);
-    tv = v3(w->rot_head.r[0].y, w->rot_head.r[1].y, w->rot_head.r[2].y);
     float gu = bump * q * (float)(n1[PZ_Q_N_FINE] - n0[PZ_Q_N_FINE]),
           gv = bump * q * (float)(n2[PZ_Q_N_FINE] - n0[PZ_Q_N_FINE]);
     if (m) {
@@ -209,17 +203,25 @@ static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s, enu
         gu += .25f * beard * fine;
         gv += .25f * beard * q * n1[PZ_Q_N_FINE];
     }
-    n = v3_norm(v3_madd(v3_madd(n, tu, -gu), tv, -gv));
-    float lit = pz_q_lit(w, s->p, s->n);
-    struct lamps g = gather(w, s, n, .30f, power, lit);
-    float ao = .25f + .75f * open;
-    struct v3 e = v3_add(v3_scale(pz_q_ambient(l, n), ao), g.diffuse);
-    /* Light that fell into the skin elsewhere comes out red in the shade. */
-    e.x *= 1.04f;
-    struct v3 f = fall_off(s, n), o = v3_mul(c, e);
-    struct v3 sheen = pz_q_ambient(l, v3_norm(v3_sub(v3_scale(n, 2.f * v3_dot(n, s->eye)), s->eye)));
-    o = v3_madd(o, g.spec, gloss * .9f * (.5f + .5f * ao));
-    return v3_madd(o, sheen, (.015f + .28f * f.z) * gloss * ao);
+    n = v3_norm(v3_madd(v3_madd(n, w->across, -gu), w->upward, -gv));
+    /* Light comes from the vertices; relief only turns it. */
+    struct v3 e = f->light, spec = v3(0, 0, 0);
+    float lit = f->lit, ao = .25f + .75f * open;
+    for (int i = 0; i < l->n_lamp; i++) {
+        float share = i == 0 ? lit : 1.f, nl = v3_dot(n, l->lamp_dir[i]);
+        float turn = -gu * w->lamp_u[i] - gv * w->lamp_v[i];
+        if (nl <= 0.f)
+            continue;
+        struct v3 hv = v3_add(l->lamp_dir[i], s->eye);
+        float nh = v3_dot(n, hv) / sqrtf(v3_dot(hv, hv));
+        float sp = shine(nh, power) * (power + 4.f) * .06f * share * fminf(1.f, 4.f * nl);
+        spec = v3_madd(spec, l->lamp[i], sp);
+        e = v3_madd(e, l->lamp[i], turn * share);
+    }
+    e = v3(fmaxf(e.x, .003f), fmaxf(e.y, .003f), fmaxf(e.z, .003f));
+    struct v3 g = fall_off(s, n), o = v3_mul(c, e);
+    o = v3_madd(o, spec, gloss * .9f * (.5f + .5f * ao));
+    return v3_madd(o, e, (.02f + .3f * g.z) * gloss * ao);
 }
 
 /** Pixels up (dy −1) or down to the first that is not of materials a…b, at most lim. */
@@ -360,19 +362,21 @@ static struct v3 shade_thing(const struct pz_q_work *w, const struct spot *s, co
 {
     struct v3 n = v3_dot(s->n, s->eye) < 0.f ? v3_scale(s->n, -1.f) : s->n, c;
     float fine = pz_q_noise_smooth(w->head, PZ_Q_N_FINE, s->u * o->grain, s->v);
-    float lit = pz_q_lit(w, s->p, n);
+    const struct pz_q_mesh *m = &w->mesh;
+    const uint32_t *t = s->vert;
+    struct v3 e = v3_scale(m->light[t[0]], s->b[0]);
+    e = v3_madd(v3_madd(e, m->light[t[1]], s->b[1]), m->light[t[2]], s->b[2]);
+    float lit = s->b[0] * m->lit[t[0]] + s->b[1] * m->lit[t[1]] + s->b[2] * m->lit[t[2]];
     if (o->kind == PZ_Q_STRANDS) {
-        c = v3_scale(v3_lerp(o->colour, o->colour2, pz_clampf(s->v, 0.f, 1.f)), 1.f + .4f * fine);
+        c = v3_scale(v3_lerp(o->colour, o->colour2, pz_clampf(s->v * 4.f, 0.f, 1.f)), 1.f + .4f * fine);
         /* Strands run along v; their highlight is a band across them. */
-        struct lamps l = gather(w, s, n, .5f, 0.f, lit);
-        struct v3 e = v3_add(v3_scale(pz_q_ambient(&w->look, n), .75f), v3_scale(l.diffuse, .7f)),
-                  r = v3_mul(c, e);
+        struct v3 r = v3_mul(c, e), shiny = v3_lerp(c, v3(.5f, .5f, .5f), .35f);
         struct v3 along = v3_norm(v3_madd(v3(0, 1, 0), n, -n.y));
         for (int i = 0; i < w->look.n_lamp; i++) {
-            float t = v3_dot(along, v3_norm(v3_add(w->look.lamp_dir[i], s->eye))) + .12f * fine;
+            struct v3 hv = v3_add(w->look.lamp_dir[i], s->eye);
+            float a = v3_dot(along, hv) / sqrtf(v3_dot(hv, hv)) + .12f * fine;
             float k = fmaxf(0.f, v3_dot(n, w->look.lamp_dir[i]) + .2f) * (i ? 1.f : lit);
-            r = v3_madd(r, v3_mul(w->look.lamp[i], v3_lerp(c, v3(.5f, .5f, .5f), .35f)),
-                        o->gloss * k * shine(1.f - t * t, 14.f));
+            r = v3_madd(r, v3_mul(w->look.lamp[i], shiny), o->gloss * k * shine(1.f - a * a, 14.f));
         }
         return r;
     }
@@ -381,11 +385,11 @@ static struct v3 shade_thing(const struct pz_q_work *w, const struct spot *s, co
     c = v3_scale(c, 1.f + k * fine);
     if (o->kind == PZ_Q_FLESH)
         c = v3_mul(c, v3(1.f, 1.f - .1f * fabsf(fine), 1.f - .1f * fabsf(fine)));
-    struct lamps l = gather(w, s, n, o->kind == PZ_Q_FLESH ? .3f : .1f, o->power, lit);
-    struct v3 r = v3_mul(c, v3_add(v3_scale(pz_q_ambient(&w->look, n), .8f), l.diffuse));
-    r = v3_madd(r, l.spec, o->gloss);
+    struct v3 r = v3_mul(c, e);
+    if (o->gloss > .1f)
+        r = v3_madd(r, gather(w, s, n, .1f, o->power, lit).spec, o->gloss);
     struct v3 f = fall_off(s, n);
-    return v3_madd(r, pz_q_ambient(&w->look, n), o->gloss * .6f * f.z);
+    return v3_madd(r, e, o->gloss * .3f * f.z);
 }
 
 static enum pz_q_part part_of(const struct pz_q_work *w, uint32_t id)
@@ -439,26 +443,58 @@ static void locate(const struct pz_q_work *w, uint32_t id, float fx, float fy, s
     }
 }
 
+/** The same for skin, from one cache line a vertex. */
+static void locate_skin(const struct pz_q_work *w, uint32_t id, float fx, float fy, struct spot *s,
+                        struct pz_q_fat *o)
+{
+    const uint32_t *v = w->head->asset.tri + 3 * (size_t)(id - 1);
+    const struct pz_q_pt *a = w->pt + v[0], *b = w->pt + v[1], *c = w->pt + v[2];
+    float area = (b->x - a->x) * (c->y - a->y) - (b->y - a->y) * (c->x - a->x);
+    float px = fx - a->x, py = fy - a->y, inv = 1.f / area;
+    float wb = (px * (c->y - a->y) - py * (c->x - a->x)) * inv,
+          wc = (py * (b->x - a->x) - px * (b->y - a->y)) * inv;
+    wb = pz_clampf(wb, -1.f, 2.f);
+    wc = pz_clampf(wc, -1.f, 2.f);
+    float k0 = (1.f - wb - wc) * a->q, k1 = wb * b->q, k2 = wc * c->q, sum = k0 + k1 + k2;
+    inv = fabsf(sum) > 1e-9f ? 1.f / sum : 0.f;
+    k0 *= inv;
+    k1 *= inv;
+    k2 *= inv;
+    const float *f0 = &w->fat[v[0]].pos.x, *f1 = &w->fat[v[1]].pos.x, *f2 = &w->fat[v[2]].pos.x;
+    float *f = &o->pos.x;
+    for (int i = 0; i < 16; i++)
+        f[i] = k0 * f0[i] + k1 * f1[i] + k2 * f2[i];
+    const float *q = w->head->asset.tri_uv + 6 * (size_t)(id - 1);
+    s->u = k0 * q[0] + k1 * q[2] + k2 * q[4];
+    s->v = k0 * q[1] + k1 * q[3] + k2 * q[5];
+    s->n = v3_norm(o->nrm);
+    s->p = o->pos;
+    s->eye = v3_norm(v3_sub(v3(0, 0, w->dist), s->p));
+}
+
 static struct v3 shade(struct pz_q_work *w, uint32_t id, float fx, float fy, int x, int y,
                        enum pz_q_part *part)
 {
-    *part = part_of(w, id);
+    uint32_t n = (uint32_t)w->head->asset.n_tri;
     struct spot s;
+    *part = part_of(w, id);
     s.x = x;
     s.y = y;
+    int m = id > n ? -1 : w->head->asset.mat[id - 1];
+    if (m == PZ_SYN_SKIN || m == PZ_SYN_SCALP) {
+        struct pz_q_fat f;
+        locate_skin(w, id, fx, fy, &s, &f);
+        struct v3 c = shade_skin(w, &s, &f, part);
+        w->skin_pixels++;
+        w->skin_light += (double)(.2126f * c.x + .7152f * c.y + .0722f * c.z);
+        return c;
+    }
     locate(w, id, fx, fy, &s);
-    uint32_t n = (uint32_t)w->head->asset.n_tri;
     if (id > n)
         return shade_thing(w, &s, &w->mesh.object[w->mesh.obj[id - 1 - n]]);
-    int m = w->head->asset.mat[id - 1];
     if (m == PZ_SYN_EYE_L || m == PZ_SYN_EYE_R)
         return shade_eye(w, &s, m == PZ_SYN_EYE_R);
-    if (m != PZ_SYN_SKIN && m != PZ_SYN_SCALP)
-        return shade_mouth(w, &s, m);
-    struct v3 c = shade_skin(w, &s, part);
-    w->skin_pixels++;
-    w->skin_light += (double)(.2126f * c.x + .7152f * c.y + .0722f * c.z);
-    return c;
+    return shade_mouth(w, &s, m);
 }
 
 /** Samples with one key share a shading: the material, or the object of things. */
@@ -541,12 +577,64 @@ static void shade_lens(struct pz_q_work *w)
     }
 }
 
+/** Diffuse light at a point with a normal. */
+static struct v3 light_at(const struct pz_q_work *w, struct v3 p, struct v3 n, float wrap, float ao,
+                          float *lit)
+{
+    struct spot s = {.p = p, .n = n};
+    *lit = pz_q_lit(w, p, n);
+    return v3_add(v3_scale(pz_q_ambient(&w->look, n), ao), gather(w, &s, n, wrap, 0.f, *lit).diffuse);
+}
+
+static int on_picture(const struct pz_q_work *w, struct pz_q_pt p)
+{
+    float S = (float)w->size;
+    return p.q > 0.f && p.x > -12.f && p.y > -12.f && p.x < S + 12.f && p.y < S + 12.f;
+}
+
+/** Light on all vertices that may be seen: far fewer than pixels. */
+static void light_up(struct pz_q_work *w)
+{
+    struct pz_q_mesh *m = &w->mesh;
+    for (int v = 0; v < PZ_Q_N_SKIN; v++) {
+        struct v3 eye = v3_sub(v3(0, 0, w->dist), w->pos[v]);
+        struct pz_q_fat *f = &w->fat[v];
+        f->pos = w->pos[v];
+        f->nrm = w->nrm[v];
+        f->tint = w->tint[v];
+        f->beard = w->beard[v];
+        f->open = w->head->open[v];
+        f->oily = w->head->zone[v][PZ_Q_Z_GLOSS];
+        f->light = v3(0, 0, 0);
+        f->lit = 0.f;
+        if (v3_dot(w->nrm[v], eye) > -.35f * w->dist && on_picture(w, w->pt[v]))
+            f->light = light_at(w, w->pos[v], w->nrm[v], .3f, .25f + .75f * f->open, &f->lit);
+    }
+    for (int v = 0; v < m->n_v; v++) {
+        struct v3 eye = v3_sub(v3(0, 0, w->dist), m->pos[v]), n = m->nrm[v];
+        m->light[v] = v3(0, 0, 0);
+        m->lit[v] = 0.f;
+        if (!on_picture(w, m->pt[v]))
+            continue;
+        if (v3_dot(n, eye) < 0.f)
+            n = v3_scale(n, -1.f);
+        m->light[v] = light_at(w, m->pos[v], n, .3f, .8f, &m->lit[v]);
+    }
+}
+
 void pz_q_shade(struct pz_q_work *w)
 {
     w->skin_pixels = 0;
     w->skin_light = 0;
     w->turn_cos = cosf(w->person.uv_turn[3]);
     w->turn_sin = sinf(w->person.uv_turn[3]);
+    w->across = v3(w->rot_head.r[0].x, w->rot_head.r[1].x, w->rot_head.r[2].x);
+    w->upward = v3(w->rot_head.r[0].y, w->rot_head.r[1].y, w->rot_head.r[2].y);
+    for (int i = 0; i < w->look.n_lamp; i++) {
+        w->lamp_u[i] = v3_dot(w->across, w->look.lamp_dir[i]);
+        w->lamp_v[i] = v3_dot(w->upward, w->look.lamp_dir[i]);
+    }
+    light_up(w);
     memset(w->part, 0, (size_t)w->size * (size_t)w->size);
     for (int y = w->vis.y0; y < w->vis.y1; y++)
         for (int x = w->vis.x0; x < w->vis.x1; x++)

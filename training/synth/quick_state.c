@@ -52,13 +52,13 @@ static void random_shapes(struct pz_q_state *s, const struct pz_syn_rig *rig, st
         if (!strncmp(name, "Pupil", 5) || !strncmp(name, "eyeLook", 7) || !strcmp(name, "mouthClose"))
             continue;
         if (k == rig->jaw_open)
-            w *= .85f;
+            w *= pz_q_chance(r, .6f) ? .4f : .85f;
         s->face.w[k] += w;
         if (len > 2 && name[len - 2] == '_' && u < .7f) /* mostly both sides move */
             s->face.w[k + (name[len - 1] == 'L' ? 1 : -1)] += w * pz_q_uni(r, .7f, 1.2f);
     }
     if (pz_q_chance(r, .35f))
-        s->face.w[rig->jaw_open] += pz_q_uni(r, 0.f, .5f);
+        s->face.w[rig->jaw_open] += pz_q_uni(r, 0.f, .35f);
     if (pz_q_chance(r, .1f))
         s->face.tongue_out = pz_rng_uniform(r);
 }
@@ -157,8 +157,10 @@ void pz_q_state_draw(struct pz_q_state *s, const struct pz_q_person *p, const st
     memset(s, 0, sizeof *s);
     pz_rng_init(&r, p->seed, p->id * 64u + 2u + ((n + 1u) << 40));
     float u = pz_rng_uniform(&r);
-    float yaw = u < .7f ? pz_q_uni(&r, -1.f, 1.f) * .61f * sqrtf(pz_rng_uniform(&r))
-                        : (pz_q_chance(&r, .5f) ? 1.f : -1.f) * pz_q_uni(&r, .5f, 1.31f);
+    float side = pz_q_chance(&r, .5f) ? 1.f : -1.f;
+    float yaw = side * (u < .6f    ? pz_q_uni(&r, 0.f, .262f)
+                        : u < .85f ? pz_q_uni(&r, .262f, .7f)
+                                   : pz_q_uni(&r, .7f, 1.31f));
     s->yaw = yaw;
     s->pitch = pz_clampf(.21f * pz_rng_normal(&r), -.61f, .61f);
     s->roll =
@@ -177,7 +179,7 @@ void pz_q_state_draw(struct pz_q_state *s, const struct pz_q_person *p, const st
         random_shapes(s, rig, &r);
     else if (*kind == 2)
         emotion(s, rig, &r);
-    bool shut = *kind == 3 || pz_q_chance(&r, .35f);
+    bool shut = *kind == 3 || pz_q_chance(&r, .32f);
     float want = pz_q_uni(&r, -.05f, .01f);
     if (*kind != 0 || pz_q_chance(&r, .6f)) {
         both(rig, &s->face, "browInnerUp", pz_q_chance(&r, .3f) ? pz_q_uni(&r, 0.f, .6f) : 0.f,

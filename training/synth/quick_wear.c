@@ -47,6 +47,7 @@ static void torso(struct pz_q_work *w)
     m->object[o].pattern = l->cloth_pattern;
     m->object[o].freq = 6.f + (float)(l->noise & 31u);
     m->object[o].gloss = .06f;
+    m->object[o].no_shadow = true;
     uint32_t first = (uint32_t)m->n_v;
     for (int r = 0; r < ROWS; r++)
         for (int c = 0; c < COLS; c++) {
