@@ -144,6 +144,8 @@ struct pz_cpu_fns {
     /** A 6×6 patch (36 pointers to pixels of c channels, F32 or BF16) to 36 planes; c a multiple of lanes. */
     void (*wino_in)(const void *const patch[36], bool half, size_t c, float *out, size_t plane);
     void (*wino_out)(const struct pz_wino_out *o);
+    /** Filters of one panel, [n][9][ci] with n ≤ 2 · lanes, into 36 planes [ci][2 · lanes]. */
+    void (*wino_filters)(const float *w, size_t n, size_t ci, float *out, size_t plane);
     /** So many rounds of independent multiply-adds in registers; returns how many operations that were. */
     double (*spin)(int rounds);
     double (*spin_bf16)(int rounds); /**< pairs of BF16; NULL where the rung has none */

@@ -229,4 +229,5 @@ const struct pz_cpu_fns FNS = {.name = NAME,
                                .group_moments = group_moments,
                                .wino_in = wino_in,
                                .wino_out = wino_out,
+                               .wino_filters = wino_filters,
                                .spin = spin};

@@ -95,3 +95,45 @@ static void wino_out(const struct pz_wino_out *o)
         }
     }
 }
+
+#define WINO_STEP 16 /* channels turned at a time */
+
+/* Two numbers of G by which a point's row is divided: B of the points that follow from it. */
+#define WINO_BY(at2, other2) (2 * (double)(at2) * ((double)(at2) - (double)(other2)))
+
+/* G g Gᵀ in double, for all filters of a panel side by side. */
+static void wino_filters(const float *w, size_t n, size_t ci, float *out, size_t plane)
+{
+    static const double g[6][3] = {
+        {1 / ((double)WA2 * (double)WB2), 0, 0},
+        {1 / WINO_BY(WA2, WB2), (double)WA / WINO_BY(WA2, WB2), (double)WA2 / WINO_BY(WA2, WB2)},
+        {1 / WINO_BY(WA2, WB2), -(double)WA / WINO_BY(WA2, WB2), (double)WA2 / WINO_BY(WA2, WB2)},
+        {1 / WINO_BY(WB2, WA2), (double)WB / WINO_BY(WB2, WA2), (double)WB2 / WINO_BY(WB2, WA2)},
+        {1 / WINO_BY(WB2, WA2), -(double)WB / WINO_BY(WB2, WA2), (double)WB2 / WINO_BY(WB2, WA2)},
+        {0, 0, 1}};
+    float turned[9][WINO_STEP][2 * LANES];
+    double half[6][3][2 * LANES];
+    memset(turned, 0, sizeof turned);
+    for (size_t c0 = 0; c0 < ci; c0 += WINO_STEP) {
+        size_t many = ci - c0 < WINO_STEP ? ci - c0 : WINO_STEP;
+        for (size_t o = 0; o < n; o++)
+            for (size_t t = 0; t < 9; t++)
+                for (size_t c = 0; c < many; c++)
+                    turned[t][c][o] = w[(o * 9 + t) * ci + c0 + c];
+        for (size_t c = 0; c < many; c++) {
+            for (int i = 0; i < 6; i++)
+                for (int x = 0; x < 3; x++)
+                    for (int o = 0; o < 2 * LANES; o++)
+                        half[i][x][o] = g[i][0] * (double)turned[x][c][o] +
+                                        g[i][1] * (double)turned[3 + x][c][o] +
+                                        g[i][2] * (double)turned[6 + x][c][o];
+            for (int i = 0; i < 6; i++)
+                for (int k = 0; k < 6; k++) {
+                    float *to = out + (size_t)(i * 6 + k) * plane + (c0 + c) * 2 * LANES;
+                    for (int o = 0; o < 2 * LANES; o++)
+                        to[o] = (float)(half[i][0][o] * g[k][0] + half[i][1][o] * g[k][1] +
+                                        half[i][2][o] * g[k][2]);
+                }
+        }
+    }
+}

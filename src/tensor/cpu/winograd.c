@@ -36,32 +36,9 @@ static void release(void *state)
     pz_free(s);
 }
 
-/* G g Gᵀ of one filter's channel, 3×3 taps `step` floats apart. */
-static void transform_filter(const float *w, size_t step, double u[PLANES])
-{
-    const double a = (double)PZ_WINO_A, b = (double)PZ_WINO_B;
-    const double at[5] = {0, a, -a, b, -b},
-                 by[5] = {a * a * b * b, 2 * a * a * (a * a - b * b), 2 * a * a * (a * a - b * b),
-                          2 * b * b * (b * b - a * a), 2 * b * b * (b * b - a * a)};
-    double g[6][3], half[6][3];
-    for (int i = 0; i < 5; i++)
-        for (int k = 0; k < 3; k++)
-            g[i][k] = (k == 0 ? 1 : k == 1 ? at[i] : at[i] * at[i]) / by[i];
-    g[5][0] = g[5][1] = 0;
-    g[5][2] = 1;
-    for (int i = 0; i < 6; i++)
-        for (int x = 0; x < 3; x++) {
-            half[i][x] = 0;
-            for (int y = 0; y < 3; y++)
-                half[i][x] += g[i][y] * (double)w[(size_t)(y * 3 + x) * step];
-        }
-    for (int i = 0; i < 6; i++)
-        for (int k = 0; k < 6; k++)
-            u[i * 6 + k] = half[i][0] * g[k][0] + half[i][1] * g[k][1] + half[i][2] * g[k][2];
-}
-
 struct packing {
     const struct wino *s;
+    const struct pz_cpu_fns *f;
     const float *w;
     size_t ci, co, panel;
 };
@@ -70,14 +47,8 @@ struct packing {
 static void pack_task(void *user, int index, int worker)
 {
     const struct packing *p = user;
-    size_t first = (size_t)index * p->panel, ci = p->ci;
-    for (size_t c = 0; c < ci; c++)
-        for (size_t o = first; o < p->co && o < first + p->panel; o++) {
-            double u[PLANES];
-            transform_filter(p->w + o * 9 * ci + c, ci, u);
-            for (size_t i = 0; i < PLANES; i++)
-                p->s->w[i * p->s->w_plane + ((size_t)index * ci + c) * p->panel + o - first] = (float)u[i];
-        }
+    size_t first = (size_t)index * p->panel, n = p->co - first < p->panel ? p->co - first : p->panel;
+    p->f->wino_filters(p->w + first * 9 * p->ci, n, p->ci, p->s->w + first * p->ci, p->s->w_plane);
 }
 
 struct layout {
@@ -145,7 +116,7 @@ static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, vo
         release(s);
         return pz_fail(log, PZ_ERR_NOMEM, "no memory for a convolution's weights");
     }
-    struct packing p = {s, a->in[1].data, l.ci, l.co, 2 * (size_t)f->lanes};
+    struct packing p = {s, f, a->in[1].data, l.ci, l.co, 2 * (size_t)f->lanes};
     pz_pool_run(a->pool, pack_task, &p, (int)((l.co + p.panel - 1) / p.panel));
     if (pz_cpu_given(a, 2))
         memcpy(s->bias, a->in[2].data, l.co * sizeof *s->bias);
