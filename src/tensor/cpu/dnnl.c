@@ -1,18 +1,17 @@
 /*
- * oneDNN 2.6 convolutions through its C API: primitive and reordered weights made once per plan, memory
- * handles once per session. Taken for the large layers; small ones are quicker in our own kernels, which have
- * no per-call overhead. Bias and ReLU belong to the primitive; residual and PReLU are our own pass
- * behind it, because oneDNN 2.6.3 gets them wrong for some sizes (found by parity_cpu). Threads: a
- * primitive divides its work when it is made and must be run with as many OpenMP threads, so the plan's
+ * oneDNN's convolutions through its C API (2.6 and 3.x, dnnl_api.h): primitive and reordered weights made
+ * once per plan, memory handles once per session. Taken for the large layers; small ones are quicker in our
+ * own kernels, which have no per-call overhead. Bias and ReLU belong to the primitive; residual and PReLU are
+ * our own pass behind it, because oneDNN 2.6.3 gets them wrong for some sizes (found by parity_cpu). Threads:
+ * a primitive divides its work when it is made and must be run with as many OpenMP threads, so the plan's
  * number is set, for the calling thread only, around both.
  */
 #include <omp.h>
 #include <string.h>
 
-#include <oneapi/dnnl/dnnl.h>
-
 #include "base/mem.h"
 #include "tensor/cpu/cpu.h"
+#include "tensor/cpu/dnnl_api.h"
 
 /* Multiply-adds from which oneDNN wins over our kernels on the machines tried (docs/notes/face.md). */
 #define WORTH 40e6
@@ -23,7 +22,6 @@ struct dnnl_state {
     dnnl_engine_t engine;
     dnnl_primitive_desc_t desc;
     dnnl_primitive_t primitive;
-    dnnl_memory_desc_t src, weights, bias, dst, scratch;
     void *packed;
     int threads;
     bool epilogue; /* residual and PReLU are added by our own pass */
@@ -56,36 +54,45 @@ static void release(void *state)
     pz_free(s);
 }
 
+/* A layout the primitive has settled on, owned by it. */
+static pz_dnnl_layout_at layout(const struct dnnl_state *s, dnnl_query_t what, int index)
+{
+    return dnnl_primitive_desc_query_md(s->desc, what, index);
+}
+
 static dnnl_status_t describe(struct dnnl_state *s, const struct pz_op_args *a, dnnl_primitive_attr_t attr)
 {
     const int *x = a->in[0].shape.dim, *w = a->in[1].shape.dim, *o = a->out.shape.dim;
     const struct pz_attrs *t = a->attrs;
     dnnl_dims_t xd = {x[0], x[3], x[1], x[2]}, wd = {w[0], w[3], w[1], w[2]}, bd = {o[3]};
     dnnl_dims_t od = {o[0], o[3], o[1], o[2]};
-    dnnl_dims_t stride = {t->stride[0], t->stride[1]}, dilation = {t->dilation[0] - 1, t->dilation[1] - 1};
-    dnnl_dims_t before = {t->pad[0], t->pad[2]}, after = {t->pad[1], t->pad[3]};
-    dnnl_memory_desc_t any;
-    dnnl_convolution_desc_t conv;
+    const struct pz_dnnl_window window = {{t->stride[0], t->stride[1]},
+                                          {t->dilation[0] - 1, t->dilation[1] - 1},
+                                          {t->pad[0], t->pad[2]},
+                                          {t->pad[1], t->pad[3]}};
+    pz_dnnl_layout src = {0}, any = {0}, bias = {0}, dst = {0};
     dnnl_post_ops_t post = NULL;
-    dnnl_status_t e = dnnl_memory_desc_init_by_tag(&s->src, 4, xd, dnnl_f32, dnnl_nhwc);
-    e = e ? e : dnnl_memory_desc_init_by_tag(&s->dst, 4, od, dnnl_f32, dnnl_nhwc);
-    e = e ? e : dnnl_memory_desc_init_by_tag(&any, 4, wd, dnnl_f32, dnnl_format_tag_any);
-    e = e ? e : dnnl_memory_desc_init_by_tag(&s->bias, 1, bd, dnnl_f32, dnnl_x);
-    e = e ? e
-          : dnnl_dilated_convolution_forward_desc_init(&conv, dnnl_forward_inference, dnnl_convolution_direct,
-                                                       &s->src, &any, given(a, 2) ? &s->bias : NULL, &s->dst,
-                                                       stride, dilation, before, after);
+    dnnl_status_t e = pz_dnnl_layout_make(&src, 4, xd, dnnl_nhwc);
+    e = e ? e : pz_dnnl_layout_make(&dst, 4, od, dnnl_nhwc);
+    e = e ? e : pz_dnnl_layout_make(&any, 4, wd, dnnl_format_tag_any);
+    e = e ? e : pz_dnnl_layout_make(&bias, 1, bd, dnnl_x);
     e = e ? e : dnnl_post_ops_create(&post);
     s->epilogue = given(a, 3) || t->act == PZ_ACT_PRELU;
     if (!e && !s->epilogue && t->act == PZ_ACT_RELU)
-        e = dnnl_post_ops_append_eltwise(post, 1, dnnl_eltwise_relu, 0, 0);
+        e = pz_dnnl_then(post, dnnl_eltwise_relu, 0, 0);
     if (!e && !s->epilogue && t->act == PZ_ACT_RELU6)
-        e = dnnl_post_ops_append_eltwise(post, 1, dnnl_eltwise_clip, 0, 6);
+        e = pz_dnnl_then(post, dnnl_eltwise_clip, 0, 6);
     e = e ? e : dnnl_primitive_attr_set_post_ops(attr, post);
     e = e ? e : dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
-    e = e ? e : dnnl_primitive_desc_create(&s->desc, &conv, attr, s->engine, NULL);
+    e = e ? e
+          : pz_dnnl_convolution(&s->desc, s->engine, pz_dnnl_at(&src), pz_dnnl_at(&any),
+                                given(a, 2) ? pz_dnnl_at(&bias) : NULL, pz_dnnl_at(&dst), &window, attr);
     if (post)
         dnnl_post_ops_destroy(post);
+    pz_dnnl_layout_free(&src);
+    pz_dnnl_layout_free(&any);
+    pz_dnnl_layout_free(&bias);
+    pz_dnnl_layout_free(&dst);
     return e;
 }
 
@@ -94,15 +101,17 @@ static dnnl_status_t reorder(struct dnnl_state *s, const struct pz_op_args *a)
 {
     const int *w = a->in[1].shape.dim;
     dnnl_dims_t wd = {w[0], w[3], w[1], w[2]};
-    dnnl_memory_desc_t plain;
+    pz_dnnl_layout plain = {0};
+    pz_dnnl_layout_at wanted = layout(s, dnnl_query_weights_md, 0);
     dnnl_memory_t from = NULL, to = NULL;
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t p = NULL;
     dnnl_stream_t stream = NULL;
-    dnnl_status_t e = dnnl_memory_desc_init_by_tag(&plain, 4, wd, dnnl_f32, dnnl_ohwi);
-    e = e ? e : dnnl_memory_create(&from, &plain, s->engine, a->in[1].data);
-    e = e ? e : dnnl_memory_create(&to, &s->weights, s->engine, s->packed);
-    e = e ? e : dnnl_reorder_primitive_desc_create(&pd, &plain, s->engine, &s->weights, s->engine, NULL);
+    dnnl_status_t e = pz_dnnl_layout_make(&plain, 4, wd, dnnl_ohwi);
+    e = e ? e : dnnl_memory_create(&from, pz_dnnl_at(&plain), s->engine, a->in[1].data);
+    e = e ? e : dnnl_memory_create(&to, wanted, s->engine, s->packed);
+    e = e ? e
+          : dnnl_reorder_primitive_desc_create(&pd, pz_dnnl_at(&plain), s->engine, wanted, s->engine, NULL);
     e = e ? e : dnnl_primitive_create(&p, pd);
     e = e ? e : dnnl_stream_create(&stream, s->engine, dnnl_stream_default_flags);
     if (!e) {
@@ -120,6 +129,7 @@ static dnnl_status_t reorder(struct dnnl_state *s, const struct pz_op_args *a)
         dnnl_memory_destroy(to);
     if (from)
         dnnl_memory_destroy(from);
+    pz_dnnl_layout_free(&plain);
     return e;
 }
 
@@ -148,9 +158,7 @@ static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, vo
         release(s);
         return e == dnnl_out_of_memory ? pz_fail(log, st, "no memory for a convolution") : PZ_ERR_UNSUPPORTED;
     }
-    s->weights = *dnnl_primitive_desc_query_md(s->desc, dnnl_query_weights_md, 0);
-    s->scratch = *dnnl_primitive_desc_query_md(s->desc, dnnl_query_scratchpad_md, 0);
-    s->packed = pz_calloc(dnnl_memory_desc_get_size(&s->weights), 1);
+    s->packed = pz_calloc(dnnl_memory_desc_get_size(layout(s, dnnl_query_weights_md, 0)), 1);
     omp_set_num_threads(s->threads);
     e = s->packed ? reorder(s, a) : dnnl_out_of_memory;
     e = e ? e : dnnl_primitive_create(&s->primitive, s->desc);
@@ -160,7 +168,7 @@ static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, vo
         return pz_fail(log, PZ_ERR_INTERNAL, "oneDNN could not prepare a convolution (status %d)", (int)e);
     }
     pz_op_packed(a, 1);
-    *scratch = dnnl_memory_desc_get_size(&s->scratch);
+    *scratch = dnnl_memory_desc_get_size(layout(s, dnnl_query_scratchpad_md, 0));
     *state = s;
     return PZ_OK;
 }
@@ -187,14 +195,14 @@ static enum pz_status attach(struct pz_log *log, const struct pz_op_args *a, voi
     const struct {
         bool use;
         int arg;
-        const dnnl_memory_desc_t *md;
+        pz_dnnl_layout_at md;
         void *data;
     } all[N_ARGS] = {
-        [ARG_SRC] = {true, DNNL_ARG_SRC, &s->src, a->in[0].data},
-        [ARG_WEIGHTS] = {true, DNNL_ARG_WEIGHTS, &s->weights, s->packed},
-        [ARG_BIAS] = {given(a, 2), DNNL_ARG_BIAS, &s->bias, a->in[2].data},
-        [ARG_DST] = {true, DNNL_ARG_DST, &s->dst, a->out.data},
-        [ARG_SCRATCH] = {true, DNNL_ARG_SCRATCHPAD, &s->scratch, a->scratch},
+        [ARG_SRC] = {true, DNNL_ARG_SRC, layout(s, dnnl_query_src_md, 0), a->in[0].data},
+        [ARG_WEIGHTS] = {true, DNNL_ARG_WEIGHTS, layout(s, dnnl_query_weights_md, 0), s->packed},
+        [ARG_BIAS] = {given(a, 2), DNNL_ARG_BIAS, layout(s, dnnl_query_weights_md, 1), a->in[2].data},
+        [ARG_DST] = {true, DNNL_ARG_DST, layout(s, dnnl_query_dst_md, 0), a->out.data},
+        [ARG_SCRATCH] = {true, DNNL_ARG_SCRATCHPAD, layout(s, dnnl_query_scratchpad_md, 0), a->scratch},
     };
     dnnl_status_t e = dnnl_stream_create(&l->stream, s->engine, dnnl_stream_default_flags);
     for (int i = 0; !e && i < N_ARGS; i++) {
