@@ -50,7 +50,7 @@ void pz_q_finish(struct pz_q_work *w, uint64_t n, uint8_t *rgb)
     float mean = w->skin_pixels ? (float)(w->skin_light / (double)w->skin_pixels) : .2f;
     const struct v3 sk = w->person.skin;
     float lum = .2126f * sk.x + .7152f * sk.y + .0722f * sk.z,
-          want = powf(l->exposure, 2.2f) * powf(lum / .4f, .55f);
+          want = powf(l->exposure, 2.2f) * powf(lum / .4f, .66f);
     w->gain = want / fmaxf(mean, 1e-4f);
     make_curve(w);
     struct v3 g = v3_scale(l->white, w->gain);

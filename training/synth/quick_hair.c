@@ -1,6 +1,7 @@
 /* Hair, long beards and lashes. Does: sheets of strands over the skull that end in a ragged edge or hang on
  * past the hairline; shells over a beard; lash strips along the lids. Does not: single fibres (hair.c has
  * those; here a strand is thinner than a pixel). Source: fact sheet synth.md §5.5. */
+#include "points.h"
 #include "quick_render.h"
 #include "skin.h"
 
@@ -63,7 +64,11 @@ static float hairline(const struct pz_q_work *w, float az)
     y +=
         front * (4.5f * h->recede + .5f * pz_q_noise_smooth(w->head, PZ_Q_N_SOFT,
                                                             az * .2f + (float)(w->person.noise & 255u), .3f));
-    return asinf(pz_clampf((y - kCentre.y) / 9.3f, -.95f, .95f));
+    /* The elevation at which the skull reaches that height. */
+    float el = asinf(pz_clampf((y - kCentre.y) / 10.f, -.95f, .95f));
+    for (int i = 0; i < 3; i++)
+        el = asinf(pz_clampf((y - kCentre.y) / pz_q_skull_at(w, az, el), -.95f, .98f));
+    return el;
 }
 
 /** Strand length past the hairline over azimuth. */
@@ -101,7 +106,8 @@ static void sheet(struct pz_q_work *w, int solid, int faded, float grow, float e
             if (r < TOP) {
                 el = pz_mixf(1.5707963f, eh, s);
             } else {
-                down = fmaxf(len + jag * pz_smooth(0.f, 3.f, len), -1.5f) * (float)(r - TOP + 1) / TAIL;
+                down = fmaxf(len + jag * (.45f + .55f * pz_smooth(0.f, 3.f, len)), -1.5f) *
+                       (float)(r - TOP + 1) / TAIL;
                 el = eh - down / 10.5f;
             }
             float drop = 0.f;
@@ -155,29 +161,34 @@ static int strands(struct pz_q_work *w, struct v3 c, struct v3 tip, int faded)
     return o;
 }
 
-/** Dark strips along the upper lids, longer outside. */
+/** Dark strips along the upper lids. */
 static void lashes(struct pz_q_work *w)
 {
-    static const int lid[2][8] = {{6552, 6573, 6555, 6561, 6570, 6572, 6578, 6568},
-                                  {6624, 6629, 6627, 6608, 6613, 6630, 6621, 6600}};
-    int o = pz_q_mesh_object(&w->mesh, PZ_Q_STRANDS, PZ_Q_SKIN, v3(.008f, .007f, .006f));
+    /* The product's points along the upper lid, outer corner to inner. */
+    static const int lid[2][9] = {{263, 466, 388, 387, 386, 385, 384, 398, 362},
+                                  {33, 246, 161, 160, 159, 158, 157, 173, 133}};
+    int o = pz_q_mesh_object(&w->mesh, PZ_Q_STRANDS, PZ_Q_SKIN, v3(.010f, .008f, .007f));
     w->mesh.object[o].faded = true;
     w->mesh.object[o].no_shadow = true;
     w->mesh.object[o].gloss = 0.f;
     w->mesh.object[o].grain = 1.5f;
-    float len = .35f + .5f * w->look.liner + .25f * w->person.female;
+    float len = .16f + .4f * w->look.liner + .12f * w->person.female;
     for (int s = 0; s < 2; s++) {
         uint32_t first = (uint32_t)w->mesh.n_v;
+        float shut = w->state->face.w[w->head->weight_of[10 + s]];
         for (int r = 0; r < 2; r++)
-            for (int i = 0; i < 8; i++) {
-                struct v3 p = w->posed[lid[s][i]], d = v3_norm(v3_sub(p, w->rig.eye[s]));
-                d = v3_norm(
-                    v3_add(d, v3((s ? -1.f : 1.f) * .35f,
-                                 .45f * (1.f - 1.6f * w->state->face.w[w->head->weight_of[10 + s]]), .3f)));
-                pz_q_mesh_vertex(&w->mesh, PZ_Q_ON_HEAD, v3_madd(p, d, r ? len : -.03f), (float)i * .31f,
-                                 (float)r, r ? .05f : .55f + .4f * w->look.liner);
+            for (int i = 0; i < 9; i++) {
+                const struct pz_syn_mark *k = &pz_syn_marks[lid[s][i]];
+                struct v3 p = v3_scale(w->posed[k->v[0]], k->w[0]);
+                p = v3_madd(v3_madd(p, w->posed[k->v[1]], k->w[1]), w->posed[k->v[2]], k->w[2]);
+                struct v3 d = v3_norm(v3_sub(p, w->rig.eye[s]));
+                d = v3_norm(v3_add(d, v3((s ? -1.f : 1.f) * .35f, .5f * (1.f - 1.7f * shut), .2f)));
+                float fall = 1.f - .6f * (float)i / 8.f;
+                pz_q_mesh_vertex(&w->mesh, PZ_Q_ON_HEAD,
+                                 v3_madd(v3_madd(p, v3(0, 0, 1), .04f), d, r ? len * fall : -.05f),
+                                 (float)i * .31f, (float)r * .3f, r ? .12f : .85f + .15f * w->look.liner);
             }
-        pz_q_mesh_grid(&w->mesh, o, first, 2, 8, 0);
+        pz_q_mesh_grid(&w->mesh, o, first, 2, 9, 0);
     }
 }
 

@@ -362,9 +362,9 @@ static void make_zones(struct pz_q_head *h)
         float lip = h->uv[v][0] < 1.f ? lip_distance(h->uv[v][0], h->uv[v][1]) : -1.f;
         z[PZ_Q_Z_BEARD] = pz_syn_beard_mask(lm, p) * pz_smooth(.004f, -.012f, lip);
         z[PZ_Q_Z_STACHE] =
-            z[PZ_Q_Z_BEARD] * pz_smooth(lipy - .4f, lipy + .1f, p.y) * pz_smooth(half + 1.f, half + .3f, m.x);
+            z[PZ_Q_Z_BEARD] * pz_smooth(lipy - .4f, lipy + .1f, p.y) * pz_smooth(half + 1.2f, half, m.x);
         z[PZ_Q_Z_CHIN] =
-            z[PZ_Q_Z_BEARD] * pz_smooth(half + .4f, half - .6f, m.x) * pz_smooth(lipy + .2f, lipy - .5f, p.y);
+            z[PZ_Q_Z_BEARD] * pz_smooth(half + .9f, half - 1.f, m.x) * pz_smooth(lipy + .2f, lipy - .5f, p.y);
         z[PZ_Q_Z_SCALP] = pz_syn_hairline_height(p);
     }
 }

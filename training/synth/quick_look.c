@@ -35,7 +35,8 @@ static void draw_skin(struct pz_q_person *p, struct pz_rng *r)
                       v3_srgb(tone[k + 1][0], tone[k + 1][1], tone[k + 1][2]), t);
     p->skin = v3_mul(p->skin, v3(pz_q_uni(r, .94f, 1.06f), 1.f, 1.f / warm));
     float grey = .2126f * p->skin.x + .7152f * p->skin.y + .0722f * p->skin.z, sat = pz_q_uni(r, .55f, 1.f);
-    p->skin = v3_lerp(v3(grey * 1.05f, grey, grey * .95f), p->skin, 1.25f * sat);
+    p->skin = v3_lerp(v3(grey * 1.05f, grey, grey * .95f), p->skin,
+                      1.25f * pz_mixf(sat, 1.f, .6f * pz_smooth(2.5f, 4.5f, p->tone)));
     p->red = pz_q_uni(r, .2f, 1.7f);
     p->freckle = pz_q_chance(r, .25f) ? pz_q_uni(r, .2f, 1.f) : 0.f;
     p->mottle = pz_q_uni(r, .3f, 1.6f);
@@ -162,7 +163,8 @@ static void draw_hair(struct pz_q_look *l, const struct pz_q_person *p, struct p
         if (pz_q_chance(r, .3f)) /* shaved or very short */
             h->thick = pz_q_uni(r, .05f, .2f);
     }
-    h->fringe = pz_q_chance(r, .12f + .22f * p->female) ? pz_q_uni(r, .5f, 5.5f) : pz_q_uni(r, -.8f, .3f);
+    h->fringe = pz_q_chance(r, .12f + .22f * p->female) ? pz_q_uni(r, .5f, 5.5f) : pz_q_uni(r, -.4f, 1.1f);
+    h->line = pz_q_uni(r, -1.7f, .3f);
     l->beard = PZ_Q_SHAVEN;
     if (pz_q_chance(r, .52f * (1.f - pz_smooth(.35f, .7f, p->female))))
         l->beard = (enum pz_q_beard)(1 + pz_rng_below(r, 6));

@@ -62,6 +62,7 @@ enum pz_q_block {
 struct pz_q_hair_look {
     int on;
     float top, side, back, fringe; /**< strand lengths beyond the hairline, cm */
+    float line;                    /**< the hairline's height against the mean, cm */
     float thick, curl, wave, ragged, part, gloss, lift, recede;
     float grain; /**< streaks */
     int bun;

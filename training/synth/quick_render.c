@@ -39,7 +39,8 @@ enum pz_status pz_q_work_open(struct pz_log *log, const struct pz_q_head *h, int
     w->lens_u = pz_calloc(np, 2 * sizeof *w->lens_u);
     w->curve = pz_calloc(4096, 1);
     enum pz_status st = PZ_OK;
-    if (!w->base || !w->posed || !w->pos || !w->nrm || !w->neck || !w->tint || !w->beard || !w->fat || !w->beard_vertex || !w->skull || !w->pt || !w->skip || !w->shadow || !w->rgb || !w->blur ||
+    if (!w->base || !w->posed || !w->pos || !w->nrm || !w->neck || !w->tint || !w->beard || !w->fat ||
+        !w->beard_vertex || !w->skull || !w->pt || !w->skip || !w->shadow || !w->rgb || !w->blur ||
         !w->lens || !w->lens_n || !w->part || !w->lens_u || !w->curve)
         PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory"));
     PZ_TRY(pz_q_vis_open(log, size, size, &w->vis));
@@ -117,11 +118,12 @@ void pz_q_work_paint(struct pz_q_work *w)
         c = v3_lerp(c, v3(.012f, .010f, .010f), .8f * l->liner * z[PZ_Q_Z_LINER]);
         c = v3_lerp(c, v3_mul(blush, v3_lerp(p->skin, v3(1, 1, 1), .5f)), .5f * l->blush * z[PZ_Q_Z_BLUSH]);
         /* Shaven scalp and hair roots. */
-        if (v >= 9409 || z[PZ_Q_Z_SCALP] > -1.f) {
+        if (v >= 9409 || z[PZ_Q_Z_SCALP] > -3.f) {
             float n =
                 pz_q_noise_smooth(w->head, PZ_Q_N_SOFT, w->head->uv[v][0] * 3.f, w->head->uv[v][1] * 3.f);
-            float s =
-                pz_smooth(-.4f, .8f, z[PZ_Q_Z_SCALP] + .5f * n - 2.5f * p->bald * (z[PZ_Q_Z_SCALP] < 6.f));
+            float s = pz_smooth(-.4f, .8f,
+                                z[PZ_Q_Z_SCALP] - l->hair.line * (w->head->asset.neutral[v].y > 7.f) +
+                                    .7f * n - 2.5f * p->bald * (z[PZ_Q_Z_SCALP] < 6.f));
             s *= (p->bald > .7f ? .25f : 1.f) * (l->hair.on ? .9f : .5f);
             c = v3_lerp(c, v3_add(v3_scale(l->hair_colour, .8f), v3_scale(c, .15f)), s);
         }
