@@ -23,20 +23,13 @@
 #include "lipsync/engine.h"
 #include "lipsync/latentsync_artist.h"
 #include "nn/param.h"
-#include "puppet.h"
+#include "painted.h"
 #include "small_latentsync.h"
 
-enum { FRAMES = 40, W = 320, H = 320, N_SPEECH = 40000 };
+enum { W = 320, H = W };
 
 static char folder[128], models[160], said[1024];
 static struct pz_pool *pool;
-
-static void listen(void *user, enum pz_log_level level, const char *text)
-{
-    (void)user;
-    if (level == PZ_LOG_ERROR)
-        snprintf(said, sizeof said, "%s", text);
-}
 
 static int set_up(void **state)
 {
@@ -57,7 +50,7 @@ static int tear_down(void **state)
 
 static void weights_are_found_and_checked(void **state)
 {
-    struct pz_log *log = pz_log_create(listen, NULL, PZ_LOG_ERROR);
+    struct pz_log *log = painted_log(said);
     struct pz_job job = {.log = log};
     struct pz_latentsync_files f;
     struct pz_sd_unet_config c;
@@ -109,98 +102,36 @@ static void weights_are_found_and_checked(void **state)
 
 /* ---- a painted film ---- */
 
-struct stage {
-    struct pz_face face[FRAMES];
-    struct pz_picture pic;
-    int64_t frames[FRAMES];
-    double fps;
-    float *speech;
-};
-
-static void paint(struct stage *s, int64_t i)
+static struct pz_film open_stage(struct painted *s, double fps)
 {
-    for (int y = 0; y < H; y++)
-        for (int x = 0; x < W; x++) {
-            s->pic.plane[0][y * s->pic.stride[0] + x] =
-                (uint8_t)(120 + 40 * sin((x + 2 * (double)i) / 17.0) * cos(y / 13.0));
-            s->pic.plane[1][y / 2 * s->pic.stride[1] + x / 2] = 118;
-            s->pic.plane[2][y / 2 * s->pic.stride[2] + x / 2] = 140;
-        }
-}
-
-static enum pz_status stage_picture(void *user, int64_t i, const struct pz_picture **out)
-{
-    struct stage *s = user;
-    paint(s, i);
-    *out = &s->pic;
-    return PZ_OK;
-}
-
-static const struct pz_face *stage_face(void *user, int64_t i)
-{
-    return &((struct stage *)user)->face[i];
-}
-
-static double stage_time(void *user, int64_t i)
-{
-    return (double)i / ((struct stage *)user)->fps;
-}
-
-static struct pz_film open_stage(struct stage *s, double fps)
-{
-    memset(s, 0, sizeof *s);
-    s->fps = fps;
-    for (int i = 0; i < FRAMES; i++) {
+    struct pz_film film;
+    assert_true(painted_open(s, W, fps, &film));
+    for (int i = 0; i < PAINTED_FRAMES; i++) {
         struct puppet_mouth m = {0.1f, 0, 0};
         puppet_face(&m, i, 0, 0, 3 * sinf(0.3f * (float)i), 90, 160 + 5 * sinf(0.2f * (float)i), 130, 0,
                     &s->face[i]);
-        s->frames[i] = i;
     }
-    s->speech = pz_calloc(N_SPEECH, sizeof *s->speech);
-    for (int i = 0; i < N_SPEECH; i++)
-        s->speech[i] = 0.3f * sinf((float)i * (0.05f + 1e-6f * (float)i));
-    assert_int_equal(pz_picture_alloc(&s->pic, W, H), PZ_OK);
-    return (struct pz_film){.user = s,
-                            .n_frames = FRAMES,
-                            .frame_time = stage_time,
-                            .picture = stage_picture,
-                            .face = stage_face,
-                            .topology = &puppet_topology,
-                            .speech = s->speech,
-                            .n_speech = N_SPEECH,
-                            .fit_frames = s->frames,
-                            .n_fit_frames = FRAMES,
-                            .asked_frames = s->frames,
-                            .n_asked_frames = 30};
+    film.n_asked_frames = 30;
+    return film;
 }
 
 /* Pastes all `n` frames from `first` on, and checks each; `sum` gets something of every patch. */
-static void play(void *engine, struct stage *s, uint64_t seed, int first, int n, bool fed, double *sum)
+static void play(void *engine, struct painted *s, uint64_t seed, int first, int n, bool fed, double *sum)
 {
     struct pz_job job = {.pool = pool, .seed = seed};
     const struct pz_engine_vtable *v = pz_engine_find("latentsync");
-    const struct pz_face *faces[FRAMES];
-    double times[FRAMES];
+    const struct pz_face *faces[PAINTED_FRAMES];
+    double times[PAINTED_FRAMES];
     void *session = NULL;
     struct pz_paste_params pp = PZ_PASTE_PARAMS_DEFAULT;
     struct pz_paste *paste = NULL;
     struct pz_picture made;
-    for (int i = 0; i < n; i++) {
-        faces[i] = &s->face[first + i];
-        times[i] = (first + i) / s->fps;
-    }
-    struct pz_speech_span span = {.speech = s->speech,
-                                  .n_speech = N_SPEECH,
-                                  .n_frames = n,
-                                  .frame_times = times,
-                                  .faces = faces,
-                                  .topology = &puppet_topology,
-                                  .blend_s = 0.1};
+    struct pz_speech_span span = painted_span(s, first, n, first / s->fps, faces, times);
     assert_int_equal(pz_paste_create(&pp, &paste), PZ_OK);
     assert_int_equal(pz_picture_alloc(&made, W, H), PZ_OK);
     assert_int_equal(v->begin(engine, &span, &job, &session), PZ_OK);
     for (int i = 0; i < n && fed; i++) {
-        paint(s, first + i);
+        painted_frame(s, first + i);
         assert_int_equal(v->feed(session, i, &s->pic), PZ_OK);
     }
     assert_int_equal(v->feed(session, n, &s->pic), PZ_ERR_USAGE);
@@ -208,7 +139,7 @@ static void play(void *engine, struct stage *s, uint64_t seed, int first, int n,
         struct pz_patch patch;
         struct pz_affine to_patch;
         int changed = 0, astray = 0;
-        paint(s, first + i);
+        painted_frame(s, first + i);
         assert_int_equal(v->draw(session, i, &s->pic, &patch), PZ_OK);
         assert_int_equal(patch.rgb.width, 52);
         assert_int_equal(patch.rgb.height, 70);
@@ -245,8 +176,8 @@ static void play(void *engine, struct stage *s, uint64_t seed, int first, int n,
 static void a_film_from_end_to_end(void **state)
 {
     const struct pz_engine_vtable *v = pz_engine_find("latentsync");
-    struct stage s;
-    struct pz_log *log = pz_log_create(listen, NULL, PZ_LOG_ERROR);
+    struct painted s;
+    struct pz_log *log = painted_log(said);
     struct pz_job job = {.pool = pool, .seed = 5, .log = log};
     struct pz_engine_open_params ep = {.artifact_dir = folder,
                                        .models_dir = models,
@@ -255,7 +186,8 @@ static void a_film_from_end_to_end(void **state)
                                        .quality = "fast",
                                        .steps = 4};
     struct pz_film film = open_stage(&s, 30000.0 / 1001);
-    double a[FRAMES] = {0}, b[FRAMES] = {0}, c[FRAMES] = {0}, d[FRAMES] = {0}, e[FRAMES] = {0};
+    double a[PAINTED_FRAMES] = {0}, b[PAINTED_FRAMES] = {0}, c[PAINTED_FRAMES] = {0}, d[PAINTED_FRAMES] = {0},
+           e[PAINTED_FRAMES] = {0};
     void *engine = NULL;
     const char *device, *precision;
     (void)state;
@@ -325,8 +257,7 @@ static void a_film_from_end_to_end(void **state)
     assert_int_equal(v->open(&ep, &job, &engine), PZ_ERR_FORMAT);
     assert_int_equal(pz_file_write(NULL, path, "resolution: 100\n", 16), PZ_OK);
     assert_int_equal(v->check(&ep, &job), PZ_ERR_FORMAT);
-    pz_picture_free(&s.pic);
-    pz_free(s.speech);
+    painted_close(&s);
     pz_log_destroy(&log);
 }
 

@@ -27,20 +27,13 @@
 #include "lipsync/pixels.h"
 #include "lipsync/speech_features.h"
 #include "nn/sd_block.h"
-#include "puppet.h"
+#include "painted.h"
 #include "small_musetalk.h"
 
-enum { FRAMES = 16, W = 400, H = 400, N_SPEECH = 24000, N = PZ_MUSETALK_PARSED };
+enum { W = 400, H = W, N_SPEECH = 24000, N = PZ_MUSETALK_PARSED };
 
 static char folder[256], models[300], said[1024];
 static struct pz_pool *pool;
-
-static void listen(void *user, enum pz_log_level level, const char *text)
-{
-    (void)user;
-    if (level == PZ_LOG_ERROR)
-        snprintf(said, sizeof said, "%s", text);
-}
 
 static int set_up(void **state)
 {
@@ -91,28 +84,22 @@ static void windows_are_the_published_ones(void **state)
     assert_true(fabsf(pe[386] - 0.8153f) < 1e-4f && fabsf(pe[387] - 0.5791f) < 1e-4f);
 }
 
-static float *speech_of(void)
-{
-    float *x = pz_calloc(N_SPEECH, sizeof *x);
-    assert_non_null(x);
-    for (int i = 0; i < N_SPEECH; i++)
-        x[i] = 0.3f * sinf((float)i * (0.05f + 1e-6f * (float)i));
-    return x;
-}
-
 static void all_layers_are_heard(void **state)
 {
     struct pz_job job = {.pool = pool};
     struct pz_plan_params pp = pz_plan_default;
     struct pz_speech_features *f[2];
-    float *x = speech_of(), *out[2], window[10 * 3 * 64];
+    struct painted film;
+    struct pz_film unused;
+    float *out[2], window[10 * 3 * 64];
     int64_t steps;
     char *path;
     (void)state;
+    assert_true(painted_open(&film, 16, 25, &unused));
     assert_int_equal(pz_speech_features_find(models, NULL, &path), PZ_OK);
     for (int k = 0; k < 2; k++) {
         assert_int_equal(pz_speech_features_open(path, &pp, k == 0, &job, &f[k]), PZ_OK);
-        assert_int_equal(pz_speech_features_run(f[k], x, N_SPEECH, &job, &out[k], &steps), PZ_OK);
+        assert_int_equal(pz_speech_features_run(f[k], film.speech, N_SPEECH, &job, &out[k], &steps), PZ_OK);
     }
     assert_int_equal(steps, N_SPEECH / 320);
     assert_int_equal(pz_speech_features_layers(f[0]), 3);
@@ -139,7 +126,7 @@ static void all_layers_are_heard(void **state)
         pz_free(out[k]);
     }
     pz_free(path);
-    pz_free(x);
+    painted_close(&film);
 }
 
 /* ---- boxes ---- */
@@ -403,7 +390,7 @@ static void the_store_keeps(void **state)
 
 static void weights_are_found_and_checked(void **state)
 {
-    struct pz_log *log = pz_log_create(listen, NULL, PZ_LOG_ERROR);
+    struct pz_log *log = painted_log(said);
     struct pz_job job = {.log = log};
     struct pz_musetalk_files f;
     char bad[320], path[400];
@@ -448,69 +435,20 @@ static void weights_are_found_and_checked(void **state)
 
 /* ---- the engine on a painted film ---- */
 
-struct stage {
-    struct pz_face face[FRAMES];
-    struct pz_picture pic;
-    int64_t frames[FRAMES];
-    float *speech;
-    int splash; /* rows from here on are painted over: another mouth */
-};
-
-static enum pz_status stage_picture(void *user, int64_t i, const struct pz_picture **out)
+static struct pz_film open_stage(struct painted *s)
 {
-    struct stage *s = user;
-    for (int y = 0; y < H; y++)
-        for (int x = 0; x < W; x++) {
-            float v = 150 + 40 * sinf(0.1f * (float)(x + y)) + 20 * sinf(0.3f * (float)(x - (int)i));
-            s->pic.plane[0][y * s->pic.stride[0] + x] = y >= s->splash ? 200 : (uint8_t)v;
-            s->pic.plane[1][y / 2 * s->pic.stride[1] + x / 2] = 118;
-            s->pic.plane[2][y / 2 * s->pic.stride[2] + x / 2] = 140;
-        }
-    *out = &s->pic;
-    return PZ_OK;
-}
-
-static const struct pz_face *stage_face(void *user, int64_t i)
-{
-    return &((struct stage *)user)->face[i];
-}
-
-static double stage_time(void *user, int64_t i)
-{
-    (void)user;
-    return (double)i / 25;
-}
-
-static struct pz_film open_stage(struct stage *s)
-{
-    memset(s, 0, sizeof *s);
-    s->splash = H;
-    for (int i = 0; i < FRAMES; i++) {
+    struct pz_film film;
+    assert_true(painted_open(s, W, 25, &film));
+    for (int i = 0; i < PAINTED_FRAMES; i++) {
         struct puppet_mouth m = {0.1f, 0, 0};
-        puppet_face(&m, i, (float)(2 * i), 0, 0, 100, 200 + 6 * sinf(0.2f * (float)i), 140, 0, &s->face[i]);
+        puppet_face(&m, i, (float)(2 * (i % 16)), 0, 0, 100, 200 + 6 * sinf(0.2f * (float)i), 140, 0,
+                    &s->face[i]);
         s->face[i].frame = i;
-        s->frames[i] = i;
     }
-    s->speech = speech_of();
-    assert_int_equal(pz_picture_alloc(&s->pic, W, H), PZ_OK);
-    return (struct pz_film){.user = s,
-                            .n_frames = FRAMES,
-                            .frame_time = stage_time,
-                            .picture = stage_picture,
-                            .face = stage_face,
-                            .topology = &puppet_topology,
-                            .speech = s->speech,
-                            .n_speech = N_SPEECH,
-                            .fit_frames = s->frames,
-                            .n_fit_frames = 2,
-                            .asked_frames = s->frames + 4,
-                            .n_asked_frames = 4};
-}
-
-static void close_stage(struct stage *s)
-{
-    pz_picture_free(&s->pic);
-    pz_free(s->speech);
+    film.n_fit_frames = 2;
+    film.asked_frames = s->frames + 4;
+    film.n_asked_frames = 4;
+    return film;
 }
 
 /* Sum of a patch's picture where it shows. */
@@ -524,7 +462,7 @@ static double shown(const struct pz_patch *p)
 }
 
 /* Paste a patch and see that only the lower half of its box changes. */
-static void pastes_below(struct stage *s, const struct pz_patch *patch, struct pz_paste *paste, int i)
+static void pastes_below(struct painted *s, const struct pz_patch *patch, struct pz_paste *paste, int i)
 {
     struct pz_picture before;
     assert_int_equal(pz_picture_alloc(&before, W, H), PZ_OK);
@@ -549,11 +487,10 @@ static void pastes_below(struct stage *s, const struct pz_patch *patch, struct p
 
 static void engine_draws_in_the_lower_half(void **state)
 {
-    struct stage s;
+    struct painted s;
     struct pz_job job = {.pool = pool};
     struct pz_film film = open_stage(&s);
     const struct pz_engine_vtable *v = pz_engine_find("musetalk");
-    const struct pz_picture *pic;
     char dir[300];
     (void)state;
     snprintf(dir, sizeof dir, "%s/art", folder);
@@ -576,25 +513,15 @@ static void engine_draws_in_the_lower_half(void **state)
     // Frames 4 … 7 were foreseen, 8 was not: it is looked at when it is drawn.
     const struct pz_face *faces[5];
     double times[5];
-    for (int i = 0; i < 5; i++) {
-        faces[i] = &s.face[4 + i];
-        times[i] = 0.5 + i / 25.0;
-    }
-    struct pz_speech_span span = {.speech = s.speech,
-                                  .n_speech = N_SPEECH,
-                                  .n_frames = 5,
-                                  .frame_times = times,
-                                  .faces = faces,
-                                  .topology = &puppet_topology,
-                                  .blend_s = 0.12};
+    struct pz_speech_span span = painted_span(&s, 4, 5, 0.5, faces, times);
     struct pz_paste *paste;
     struct pz_patch patch;
     double seen[5], unlike = 0;
     assert_int_equal(pz_paste_create(&PZ_PASTE_PARAMS_DEFAULT, &paste), PZ_OK);
     assert_int_equal(v->begin(engine, &span, &job, &session), PZ_OK);
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(stage_picture(&s, 4 + i, &pic), PZ_OK);
-        assert_int_equal(v->draw(session, i, pic, &patch), PZ_OK);
+        painted_frame(&s, 4 + i);
+        assert_int_equal(v->draw(session, i, &s.pic, &patch), PZ_OK);
         seen[i] = shown(&patch);
         if (i)
             unlike = fmax(unlike, fabs(seen[i] - seen[i - 1]));
@@ -621,16 +548,15 @@ static void engine_draws_in_the_lower_half(void **state)
     assert_int_equal(v->begin(engine, &span, &job, &session), PZ_ERR_UNUSABLE);
     v->close(&engine);
     pz_paste_destroy(&paste);
-    close_stage(&s);
+    painted_close(&s);
 }
 
 static void self_reenactment_does_not_see_the_mouth(void **state)
 {
-    struct stage s;
+    struct painted s;
     struct pz_job job = {.pool = pool};
     struct pz_film film = open_stage(&s);
     const struct pz_engine_vtable *v = pz_engine_find("musetalk");
-    const struct pz_picture *pic;
     void *engine = NULL, *session = NULL;
     char dir[300];
     (void)state;
@@ -640,14 +566,10 @@ static void self_reenactment_does_not_see_the_mouth(void **state)
     film.n_asked_frames = 0;
     assert_int_equal(v->prepare(&film, &p, &job), PZ_OK);
     assert_int_equal(v->open(&p, &job, &engine), PZ_OK);
-    const struct pz_face *face = &s.face[10];
-    double time = 0.6, sum[2];
-    struct pz_speech_span span = {.speech = s.speech,
-                                  .n_speech = N_SPEECH,
-                                  .n_frames = 1,
-                                  .frame_times = &time,
-                                  .faces = &face,
-                                  .topology = &puppet_topology};
+    const struct pz_face *face;
+    double time, sum[2];
+    struct pz_speech_span span = painted_span(&s, 10, 1, 0.6, &face, &time);
+    span.blend_s = 0;
     for (int k = 0; k < 2; k++) {
         struct pz_patch patch;
         assert_int_equal(v->begin(engine, &span, &job, &session), PZ_OK);
@@ -655,14 +577,14 @@ static void self_reenactment_does_not_see_the_mouth(void **state)
         struct pz_musetalk_frame size = {W, H, 10};
         assert_true(pz_musetalk_box(face, &puppet_topology, &size, b));
         s.splash = k ? (int)ceilf((b[1] + b[3]) / 2) + 6 : H; // eight taps reach 4 px of the crop up
-        assert_int_equal(stage_picture(&s, 10, &pic), PZ_OK);
-        assert_int_equal(v->draw(session, 0, pic, &patch), PZ_OK);
+        painted_frame(&s, 10);
+        assert_int_equal(v->draw(session, 0, &s.pic, &patch), PZ_OK);
         sum[k] = shown(&patch);
         v->end(&session);
     }
     assert_true(sum[0] == sum[1]);
     v->close(&engine);
-    close_stage(&s);
+    painted_close(&s);
 }
 
 int main(void)
