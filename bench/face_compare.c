@@ -94,11 +94,11 @@ static float dist3(const float *a, const float *b)
                  (a[2] - b[2]) * (a[2] - b[2]));
 }
 
-static bool detect(struct side *s, const struct pz_picture *pic, bool tiles, struct pz_pool *pool,
+static bool detect(struct side *s, const struct pz_picture *pic, unsigned how, struct pz_pool *pool,
                    struct pz_face_detection *found, int *n)
 {
     double t = pz_now(), c = cpu_now();
-    if (pz_face_detector_run(s->detector, pic, tiles, pool, found, n) < PZ_OK)
+    if (pz_face_detector_run(s->detector, pic, how, pool, found, n) < PZ_OK)
         die("the detector failed");
     s->detect_s += pz_now() - t;
     s->detect_cpu += cpu_now() - c;
@@ -186,9 +186,9 @@ static void look(struct options *o, const struct pz_picture *pic, struct pz_pool
     struct pz_face_detection found[2][PZ_FACE_MAX_DETECTIONS];
     int n[2];
     for (int i = 0; i < 2; i++) {
-        detect(&o->s[i], pic, false, pool, found[i], &n[i]);
+        detect(&o->s[i], pic, 0, pool, found[i], &n[i]);
         if (n[i] == 0 && !o->s[i].live)
-            detect(&o->s[i], pic, true, pool, found[i], &n[i]);
+            detect(&o->s[i], pic, PZ_DETECT_PARTS, pool, found[i], &n[i]);
         follow(&o->s[i], pic, pool, found[i], n[i]);
     }
     const struct pz_face_points *a = &o->s[0].now, *b = &o->s[1].now;

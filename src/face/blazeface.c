@@ -54,50 +54,45 @@ static enum pz_status profile(struct pz_face_detector *base, struct pz_profile *
     return pz_session_profile(((struct blazeface *)base)->session, p, "face boxes");
 }
 
-/* One pass over the part of the picture inside `box`. */
-static enum pz_status pass(struct blazeface *d, const struct pz_picture *pic, const float box[4],
+/* One pass over a part of the picture. */
+static enum pz_status pass(struct blazeface *d, const struct pz_picture *pic, const struct pz_face_rect *r,
                            struct pz_pool *pool)
 {
-    float w = box[2] - box[0], h = box[3] - box[1], side = fmaxf(w, h);
-    struct pz_face_rect r = {(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, side, side, 0};
     float *in = pz_session_input(d->session, NULL, 0).data;
-    enum pz_status st = pz_face_crop(pic, &r, -1, 1, PZ_CROP_BLACK, &d->scratch, in, SIDE, SIDE);
+    enum pz_status st = pz_face_crop(pic, r, -1, 1, PZ_CROP_BLACK, &d->scratch, in, SIDE, SIDE);
     if (st < PZ_OK)
         return pz_fail(d->log, st, "no memory to look for faces");
     pz_session_run(d->session, pool);
     const float *raw = pz_session_output(d->session, "regressors", 0).data;
     const float *score = pz_session_output(d->session, "classificators", 0).data;
-    float x0 = r.cx - side / 2, y0 = r.cy - side / 2;
     for (int i = 0; i < ANCHORS && d->n_candidates < MAX_CANDIDATES; i++) {
         float s = 1 / (1 + expf(-fminf(fmaxf(score[i], -100), 100)));
         if (!(s >= MIN_SCORE))
             continue;
         const float *q = raw + 16 * i, *a = d->anchors[i];
         float cx = q[0] / SIDE + a[0], cy = q[1] / SIDE + a[1], bw = q[2] / SIDE, bh = q[3] / SIDE;
-        struct pz_face_detection c = {.score = s};
-        c.box[0] = x0 + side * (cx - bw / 2);
-        c.box[1] = y0 + side * (cy - bh / 2);
-        c.box[2] = x0 + side * (cx + bw / 2);
-        c.box[3] = y0 + side * (cy + bh / 2);
+        struct pz_face_detection c = {.score = s,
+                                      .box = {cx - bw / 2, cy - bh / 2, cx + bw / 2, cy + bh / 2}};
         for (int k = 0; k < 2; k++) {
-            c.eye[k][0] = x0 + side * (q[4 + 2 * k] / SIDE + a[0]);
-            c.eye[k][1] = y0 + side * (q[5 + 2 * k] / SIDE + a[1]);
+            c.eye[k][0] = q[4 + 2 * k] / SIDE + a[0];
+            c.eye[k][1] = q[5 + 2 * k] / SIDE + a[1];
         }
+        pz_face_detection_place(&c, r);
         if (isfinite(c.box[0] + c.box[1] + c.box[2] + c.box[3]) && bw > 0 && bh > 0)
             d->candidates[d->n_candidates++] = c;
     }
     return PZ_OK;
 }
 
-static enum pz_status run(struct pz_face_detector *base, const struct pz_picture *pic, bool tiles,
+static enum pz_status run(struct pz_face_detector *base, const struct pz_picture *pic, unsigned how,
                           struct pz_pool *pool, struct pz_face_detection *out, int *n)
 {
     struct blazeface *d = (struct blazeface *)base;
     enum pz_status st = PZ_OK;
-    float box[4];
+    struct pz_face_rect r;
     d->n_candidates = 0;
-    for (int i = 0; st == PZ_OK && pz_face_part(pic, tiles, i, box); i++)
-        st = pass(d, pic, box, pool);
+    for (int i = 0; st == PZ_OK && pz_face_part(pic, how, i, &r); i++)
+        st = pass(d, pic, &r, pool);
     if (st == PZ_OK)
         *n = pz_face_suppress(d->candidates, d->n_candidates, NMS_IOU, out);
     return st;

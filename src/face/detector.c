@@ -33,11 +33,43 @@ enum pz_status pz_face_detector_profile(struct pz_face_detector *d, struct pz_pr
     return d->profile(d, p);
 }
 
-enum pz_status pz_face_detector_run(struct pz_face_detector *d, const struct pz_picture *pic, bool tiles,
+enum pz_status pz_face_detector_run(struct pz_face_detector *d, const struct pz_picture *pic, unsigned how,
                                     struct pz_pool *pool, struct pz_face_detection *out, int *n)
 {
     *n = 0;
-    return d->run(d, pic, tiles, pool, out, n);
+    return d->run(d, pic, how, pool, out, n);
+}
+
+bool pz_face_part(const struct pz_picture *pic, unsigned how, int i, struct pz_face_rect *r)
+{
+    float w = (float)pic->width, h = (float)pic->height, side = fmaxf(w, h);
+    int parts = how & PZ_DETECT_PARTS ? 5 : 1;
+    *r = (struct pz_face_rect){w / 2, h / 2, side, side, 0};
+    if (i >= parts + (how & PZ_DETECT_TURNED ? 3 : 0))
+        return false;
+    if (i >= parts) {
+        r->angle = (float)(i - parts + 1) * 1.57079633f;
+    } else if (i > 0) {
+        r->cx = ((i - 1) & 1 ? 0.7f : 0.3f) * w;
+        r->cy = ((i - 1) >> 1 ? 0.7f : 0.3f) * h;
+        r->w = r->h = 0.6f * side;
+    }
+    return true;
+}
+
+void pz_face_detection_place(struct pz_face_detection *d, const struct pz_face_rect *r)
+{
+    float x[2], y[2];
+    for (int k = 0; k < 2; k++) {
+        pz_face_rect_point(r, d->box[2 * k], d->box[2 * k + 1], &x[k], &y[k]);
+        pz_face_rect_point(r, d->eye[k][0], d->eye[k][1], &d->eye[k][0], &d->eye[k][1]);
+        pz_face_rect_point(r, d->mouth[k][0], d->mouth[k][1], &d->mouth[k][0], &d->mouth[k][1]);
+    }
+    pz_face_rect_point(r, d->nose[0], d->nose[1], &d->nose[0], &d->nose[1]);
+    d->box[0] = fminf(x[0], x[1]);
+    d->box[1] = fminf(y[0], y[1]);
+    d->box[2] = fmaxf(x[0], x[1]);
+    d->box[3] = fmaxf(y[0], y[1]);
 }
 
 float pz_face_iou(const float a[4], const float b[4])

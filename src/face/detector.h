@@ -31,11 +31,17 @@ void pz_face_detector_destroy(struct pz_face_detector **d);
 /** Time its network from now on, see tensor/profile.h; `p` NULL: no more. Errors: NOMEM. */
 PZ_NODISCARD enum pz_status pz_face_detector_profile(struct pz_face_detector *d, struct pz_profile *p);
 
-/** Faces of a picture, best first, at most PZ_FACE_MAX_DETECTIONS. `tiles` also looks at 2×2 overlapping
- * parts, which finds faces down to about a twentieth of the long side instead of a tenth. Errors: NOMEM
- * (logged). */
+enum {
+    PZ_DETECT_PARTS = 1, /**< also look at 2×2 overlapping parts: finds faces down to about a twentieth of the
+                            long side instead of a tenth */
+    PZ_DETECT_TURNED = 2 /**< also look at the picture turned by 90, 180 and 270 degrees (mtcnn does not) */
+};
+
+/** Faces of a picture, best first, at most PZ_FACE_MAX_DETECTIONS. `how`: PZ_DETECT_…. Errors: NOMEM
+ * (logged).
+ */
 PZ_NODISCARD enum pz_status pz_face_detector_run(struct pz_face_detector *d, const struct pz_picture *pic,
-                                                 bool tiles, struct pz_pool *pool,
+                                                 unsigned how, struct pz_pool *pool,
                                                  struct pz_face_detection *out, int *n);
 
 /** Intersection over union of two boxes. */

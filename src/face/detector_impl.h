@@ -8,24 +8,16 @@
 struct pz_face_detector {
     void (*destroy)(struct pz_face_detector *d);
     enum pz_status (*profile)(struct pz_face_detector *d, struct pz_profile *p);
-    enum pz_status (*run)(struct pz_face_detector *d, const struct pz_picture *pic, bool tiles,
+    enum pz_status (*run)(struct pz_face_detector *d, const struct pz_picture *pic, unsigned how,
                           struct pz_pool *pool, struct pz_face_detection *out, int *n);
 };
 
-/** The parts of a picture a detector looks at one after the other: the whole, and with `tiles` 2×2
- * overlapping ones. `box` is filled for i in [0, 5); false beyond. */
-static inline bool pz_face_part(const struct pz_picture *pic, bool tiles, int i, float box[4])
-{
-    float w = (float)pic->width, h = (float)pic->height;
-    if (i > (tiles ? 4 : 0))
-        return false;
-    float x = i && ((i - 1) & 1) ? 0.4f * w : 0, y = i && ((i - 1) >> 1) ? 0.4f * h : 0;
-    box[0] = x;
-    box[1] = y;
-    box[2] = x + (i ? 0.6f : 1) * w;
-    box[3] = y + (i ? 0.6f : 1) * h;
-    return true;
-}
+/** The square parts of a picture a detector looks at one after the other: the whole, then what `how` says.
+ * `rect` is filled for i in [0, …); false beyond the last. */
+bool pz_face_part(const struct pz_picture *pic, unsigned how, int i, struct pz_face_rect *rect);
+
+/** Bring a detection from a part's own coordinates, [0,1]², to px of the picture. */
+void pz_face_detection_place(struct pz_face_detection *d, const struct pz_face_rect *rect);
 
 /** Greedy weighted suppression: a face is the score-weighted mean of the candidates that overlap its best one
  * by `iou` or more. Writes at most PZ_FACE_MAX_DETECTIONS, best first; returns how many. `c` is changed. */

@@ -42,9 +42,9 @@ static float reach(float o, float stride)
     return stride * expf(fminf(fmaxf(o, -4), 4));
 }
 
-/* Cells of one map; the letterbox' corner is at (x0, y0), one of its pixels `scale` px wide. */
-static void read_map(struct embedded_detector *d, const char *name, float stride, float x0, float y0,
-                     float scale)
+/* Cells of one map over a part of the picture. */
+static void read_map(struct embedded_detector *d, const char *name, float stride,
+                     const struct pz_face_rect *part)
 {
     struct pz_view v = pz_session_output(d->session, name, 0);
     const float *o = v.data;
@@ -57,17 +57,19 @@ static void read_map(struct embedded_detector *d, const char *name, float stride
                 continue;
             float cx = ((float)c + 0.5f) * stride, cy = ((float)r + 0.5f) * stride, at[5][2];
             for (int k = 0; k < 5; k++) {
-                at[k][0] = x0 + scale * (cx + stride * o[5 + 2 * k]);
-                at[k][1] = y0 + scale * (cy + stride * o[6 + 2 * k]);
+                at[k][0] = (cx + stride * o[5 + 2 * k]) / SIDE;
+                at[k][1] = (cy + stride * o[6 + 2 * k]) / SIDE;
             }
-            d->candidates[d->n++] = (struct pz_face_detection){
+            struct pz_face_detection *q = &d->candidates[d->n++];
+            *q = (struct pz_face_detection){
                 .score = score,
-                .box = {x0 + scale * (cx - reach(o[1], stride)), y0 + scale * (cy - reach(o[2], stride)),
-                        x0 + scale * (cx + reach(o[3], stride)), y0 + scale * (cy + reach(o[4], stride))},
+                .box = {(cx - reach(o[1], stride)) / SIDE, (cy - reach(o[2], stride)) / SIDE,
+                        (cx + reach(o[3], stride)) / SIDE, (cy + reach(o[4], stride)) / SIDE},
                 .eye = {{at[0][0], at[0][1]}, {at[1][0], at[1][1]}},
                 .has_mouth = true,
                 .nose = {at[2][0], at[2][1]},
                 .mouth = {{at[3][0], at[3][1]}, {at[4][0], at[4][1]}}};
+            pz_face_detection_place(q, part);
         }
 }
 
@@ -92,23 +94,20 @@ static int suppress(struct embedded_detector *d, struct pz_face_detection *out)
     return n;
 }
 
-static enum pz_status run(struct pz_face_detector *base, const struct pz_picture *pic, bool tiles,
+static enum pz_status run(struct pz_face_detector *base, const struct pz_picture *pic, unsigned how,
                           struct pz_pool *pool, struct pz_face_detection *out, int *n)
 {
     struct embedded_detector *d = (struct embedded_detector *)base;
-    float box[4];
+    struct pz_face_rect r;
     d->n = 0;
-    for (int i = 0; pz_face_part(pic, tiles, i, box); i++) {
-        float side = fmaxf(box[2] - box[0], box[3] - box[1]), cx = (box[0] + box[2]) / 2,
-              cy = (box[1] + box[3]) / 2;
-        struct pz_face_rect r = {cx, cy, side, side, 0};
+    for (int i = 0; pz_face_part(pic, how, i, &r); i++) {
         enum pz_status st = pz_face_crop(pic, &r, -1, 1, PZ_CROP_BLACK | PZ_CROP_FINE, &d->scratch,
                                          pz_session_input(d->session, NULL, 0).data, SIDE, SIDE);
         if (st < PZ_OK)
             return pz_fail(d->log, st, "no memory to look for faces");
         pz_session_run(d->session, pool);
-        read_map(d, "h20", 8, cx - side / 2, cy - side / 2, side / SIDE);
-        read_map(d, "h10", 16, cx - side / 2, cy - side / 2, side / SIDE);
+        read_map(d, "h20", 8, &r);
+        read_map(d, "h10", 16, &r);
     }
     *n = suppress(d, out);
     return PZ_OK;

@@ -7,7 +7,7 @@
 #include "image/color.h"
 
 #define SMALLEST                                                                                             \
-    24 /* of the long side, with `tiles`; without, the two finest levels are left out: half of it */
+    24 /* of the long side, with PZ_DETECT_PARTS; without, the two finest levels are left out: half of it */
 
 struct mtcnn_detector {
     struct pz_face_detector base;
@@ -48,7 +48,7 @@ static enum pz_status take(struct mtcnn_detector *d, const struct pz_picture *pi
     return PZ_OK;
 }
 
-static enum pz_status run(struct pz_face_detector *base, const struct pz_picture *pic, bool tiles,
+static enum pz_status run(struct pz_face_detector *base, const struct pz_picture *pic, unsigned how,
                           struct pz_pool *pool, struct pz_face_detection *out, int *n)
 {
     struct mtcnn_detector *d = (struct mtcnn_detector *)base;
@@ -57,7 +57,7 @@ static enum pz_status run(struct pz_face_detector *base, const struct pz_picture
     enum pz_status st = take(d, pic);
     if (st >= PZ_OK)
         st = pz_mtcnn_run(d->net, d->pixels, pic->width, pic->height, fmaxf(20, (float)side / SMALLEST),
-                          tiles ? 0 : 2, pool, f, PZ_FACE_MAX_DETECTIONS, n);
+                          how & PZ_DETECT_PARTS ? 0 : 2, pool, f, PZ_FACE_MAX_DETECTIONS, n);
     for (int i = 0; st >= PZ_OK && i < *n; i++) {
         struct pz_face_detection *o = &out[i];
         *o = (struct pz_face_detection){.score = f[i].score, .has_mouth = true};

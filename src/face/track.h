@@ -46,15 +46,30 @@ struct pz_face_summary {
     float lip_activity; /**< standard deviation of lip_gap */
 };
 
+/** Shot cuts seen so far. */
+int64_t pz_face_tracker_cuts(const struct pz_face_tracker *t);
+
 /** Persons found, largest × most present first. After finish. */
 int pz_face_tracker_count(const struct pz_face_tracker *t);
 PZ_NODISCARD enum pz_status pz_face_tracker_summary(const struct pz_face_tracker *t, int person,
                                                     struct pz_face_summary *out);
 
-/** Which person is meant: NULL = the only one without a rival (a rival is at least half as large, and present
- * in at least 20 % of the frames), "largest", or an index in decimal. Errors: UNUSABLE (no face at all;
- * rivals and no choice — the line lists them), USAGE (no such index). */
-PZ_NODISCARD enum pz_status pz_face_tracker_choose(const struct pz_face_tracker *t, const char *choice,
+/** Which person is meant. */
+struct pz_face_choice {
+    /** NULL = the only one without a rival (a rival is at least half as large, and present in at least 20 %
+     * of the frames); "largest"; an index in decimal; a box "x,y,w,h" in px; "speaker" = whose lips move with
+     * `loudness`; with `portrait` its name in messages */
+    const char *which;
+    const struct pz_picture *portrait; /**< the person's face in another picture, or NULL */
+    /** How loud the film is at a frame, any monotonous measure. NULL: there is no sound. */
+    float (*loudness)(void *user, int64_t frame);
+    void *user;
+};
+
+/** Apply a choice; `c` NULL = all NULL. Errors: UNUSABLE (no face at all; rivals and no choice — the line
+ * lists them; none in the box; nobody like the portrait; nobody who clearly speaks), USAGE (no such index),
+ * NOMEM. */
+PZ_NODISCARD enum pz_status pz_face_tracker_choose(struct pz_face_tracker *t, const struct pz_face_choice *c,
                                                    int *person);
 
 /** Write one person's records to `path` (atomically). Errors: WRITE. */

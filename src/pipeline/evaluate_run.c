@@ -319,11 +319,14 @@ static enum pz_status finish_track(struct run *x, const char *name, struct pz_fa
     struct pz_evaluate *e = x->e;
     enum pz_status st;
     int person;
-    char *path = pz_path_join(e->dir, name);
+    char *path = pz_path_join(e->dir, name), where[96];
+    const float *box = e->faces[e->n_held / 2]->box; /* who was measured in the true film */
+    snprintf(where, sizeof where, "%.1f,%.1f,%.1f,%.1f", (double)box[0], (double)box[1],
+             (double)(box[2] - box[0]), (double)(box[3] - box[1]));
     st = path ? PZ_OK : PZ_ERR_NOMEM;
     PZ_TRY(st);
     PZ_TRY(pz_face_tracker_finish(x->tracker));
-    PZ_TRY(pz_face_tracker_choose(x->tracker, e->r->face ? e->r->face : "largest", &person));
+    PZ_TRY(pz_face_tracker_choose(x->tracker, &(struct pz_face_choice){.which = where}, &person));
     PZ_TRY(pz_face_tracker_write(x->tracker, person, path));
     PZ_TRY(pz_face_track_open(path, e->p->job.log, track));
 fail:

@@ -1,7 +1,9 @@
 /* Film pieces: joins media, face and speech for the floors that learn. Decides nothing about slots. */
 #include "pipeline/film.h"
 
+#include <math.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 
@@ -100,6 +102,69 @@ int64_t pz_film_frame_at(const struct pz_film_info *info, double seconds)
 
 /* ---- faces ---- */
 
+#define LOUDNESS_MAX 8192 /* samples looked at around a frame, at most */
+
+/* What a choice may need: the picture of a portrait, how loud the film is. */
+struct choosing {
+    struct pz_face_choice c;
+    struct pz_film_info *portrait_info;
+    struct pz_reader *portrait;
+    const struct pz_film_info *info;
+    struct pz_film_sound sound;
+    float samples[LOUDNESS_MAX];
+};
+
+static bool ends_in(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n > m && strcasecmp(s + n - m, end) == 0;
+}
+
+/* Root mean square of the sound around a frame, a frame and a half long. */
+static float loudness_at(void *user, int64_t frame)
+{
+    struct choosing *x = user;
+    double step = pz_seconds(x->info->frames[frame].duration, x->info->time_base), sum = 0;
+    int64_t at = (int64_t)(pz_film_frame_time(x->info, frame) * PZ_SPEECH_RATE) - 160,
+            n = 160 + (int64_t)(1.5 * step * PZ_SPEECH_RATE);
+    n = n > LOUDNESS_MAX ? LOUDNESS_MAX : n;
+    if (x->sound.tap.read(x->sound.tap.user, at, x->samples, n) < PZ_OK)
+        return 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)x->samples[i] * (double)x->samples[i];
+    return (float)sqrt(sum / (double)n);
+}
+
+static enum pz_status open_choice(struct choosing *x, const char *path, const struct pz_film_info *info,
+                                  const char *which, const struct pz_job *job)
+{
+    enum pz_status st = PZ_OK;
+    *x = (struct choosing){.c = {.which = which}, .info = info};
+    if (which && (ends_in(which, ".png") || ends_in(which, ".jpg") || ends_in(which, ".jpeg"))) {
+        bool damaged = false;
+        PZ_TRY(pz_film_info_read(which, job, &x->portrait_info));
+        PZ_TRY(pz_reader_open(which, x->portrait_info, job, &x->portrait));
+        PZ_TRY(pz_reader_frame(x->portrait, 0, &x->c.portrait, &damaged));
+        if (damaged)
+            st = pz_fail(job->log, PZ_ERR_INPUT, "the portrait '%s' is damaged", which);
+    } else if (which && strcmp(which, "speaker") == 0 && info->has_sound) {
+        int64_t n = pz_rescale(info->n_samples, (struct pz_rational){1, info->sound_rate},
+                               (struct pz_rational){1, PZ_SPEECH_RATE});
+        PZ_TRY(pz_film_sound_open(path, PZ_SPEECH_RATE, 1, n, job, &x->sound));
+        x->c.loudness = loudness_at;
+        x->c.user = x;
+    }
+fail:
+    return st;
+}
+
+static void close_choice(struct choosing *x)
+{
+    pz_film_sound_close(&x->sound);
+    pz_reader_close(&x->portrait);
+    pz_film_info_free(&x->portrait_info);
+}
+
 enum pz_status pz_film_find_faces(const char *path, const struct pz_film_info *info,
                                   const struct pz_frame_span *spans, int n_spans, const char *choice,
                                   const struct pz_face_tracker_params *faces, const struct pz_job *job,
@@ -108,10 +173,12 @@ enum pz_status pz_film_find_faces(const char *path, const struct pz_film_info *i
     enum pz_status st = PZ_OK;
     struct pz_reader *reader = NULL;
     struct pz_face_tracker *tracker = NULL;
+    struct choosing x = {0};
     int64_t total = 0, done = 0;
     *out = (struct pz_film_faces){.track = -1};
     for (int s = 0; s < n_spans; s++)
         total += spans[s].last - spans[s].first;
+    PZ_TRY(open_choice(&x, path, info, choice, job));
     PZ_TRY(pz_face_tracker_create(faces, job, &tracker));
     PZ_TRY(pz_reader_open(path, info, job, &reader));
     for (int s = 0; s < n_spans; s++) {
@@ -130,12 +197,13 @@ enum pz_status pz_film_find_faces(const char *path, const struct pz_film_info *i
     }
     PZ_TRY(pz_face_tracker_finish(tracker));
     struct pz_face_summary sum;
-    PZ_TRY(pz_face_tracker_choose(tracker, choice, &out->track));
+    PZ_TRY(pz_face_tracker_choose(tracker, &x.c, &out->track));
     PZ_TRY(pz_face_tracker_summary(tracker, out->track, &sum));
     PZ_TRY(pz_face_tracker_write(tracker, out->track, track_path));
     out->looked = total;
     out->share = sum.presence;
 fail:
+    close_choice(&x);
     pz_reader_close(&reader);
     pz_face_tracker_destroy(&tracker);
     return st;

@@ -54,8 +54,9 @@ struct pz_film_faces {
 };
 
 /** Track faces over `spans` (ascending, not overlapping) of a film, choose one person and write its records
- * to `track_path`. `choice`: NULL (must be clear), "largest", or an index. Progress stage "faces". Errors:
- * UNUSABLE (no face; several and no choice), USAGE (no such index), WEIGHTS, those of the reader, WRITE. */
+ * to `track_path`. `choice` as in struct pz_face_choice; what ends in .png, .jpg or .jpeg is the file of a
+ * portrait. Progress stage "faces". Errors: UNUSABLE (no face; several and no choice; nobody fits the
+ * choice), USAGE (no such index), INPUT (portrait), WEIGHTS, those of the reader, WRITE. */
 PZ_NODISCARD enum pz_status pz_film_find_faces(const char *path, const struct pz_film_info *info,
                                                const struct pz_frame_span *spans, int n_spans,
                                                const char *choice, const struct pz_face_tracker_params *faces,

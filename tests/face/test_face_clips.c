@@ -149,7 +149,8 @@ static void a_covered_mouth(void **state)
         if (round)
             pz_face_track_close(&k);
         assert_int_equal(pz_face_tracker_finish(t), PZ_OK);
-        assert_int_equal(pz_face_tracker_choose(t, "largest", &person), PZ_OK);
+        assert_int_equal(pz_face_tracker_choose(t, &(struct pz_face_choice){.which = "largest"}, &person),
+                         PZ_OK);
         assert_int_equal(pz_face_tracker_write(t, person, path), PZ_OK);
         assert_int_equal(pz_face_track_open(path, NULL, &k), PZ_OK);
         for (int i = 0; i < 2 * FRAMES; i++) {
@@ -190,11 +191,14 @@ static void two_people(void **state)
         assert_int_equal(pz_face_tracker_finish(t), PZ_OK);
         assert_int_equal(pz_face_tracker_count(t), 2);
         assert_int_equal(pz_face_tracker_choose(t, NULL, &person), by == 1 ? PZ_ERR_UNUSABLE : PZ_OK);
-        assert_int_equal(pz_face_tracker_choose(t, "largest", &person), PZ_OK);
+        assert_int_equal(pz_face_tracker_choose(t, &(struct pz_face_choice){.which = "largest"}, &person),
+                         PZ_OK);
         assert_int_equal(person, 0);
-        assert_int_equal(pz_face_tracker_choose(t, "1", &person), PZ_OK);
-        assert_int_equal(pz_face_tracker_choose(t, "2", &person), PZ_ERR_USAGE);
-        assert_int_equal(pz_face_tracker_choose(t, "x", &person), PZ_ERR_USAGE);
+        assert_int_equal(pz_face_tracker_choose(t, &(struct pz_face_choice){.which = "1"}, &person), PZ_OK);
+        assert_int_equal(pz_face_tracker_choose(t, &(struct pz_face_choice){.which = "2"}, &person),
+                         PZ_ERR_USAGE);
+        assert_int_equal(pz_face_tracker_choose(t, &(struct pz_face_choice){.which = "x"}, &person),
+                         PZ_ERR_USAGE);
         for (int p = 0; p < 2; p++) {
             struct pz_face_summary s;
             assert_int_equal(pz_face_tracker_summary(t, p, &s), PZ_OK);
@@ -219,7 +223,8 @@ static void nobody(void **state)
         assert_int_equal(pz_face_tracker_push(t, i, &grey), PZ_OK);
     assert_int_equal(pz_face_tracker_push(t, 4, &grey), PZ_ERR_USAGE);
     assert_int_equal(pz_face_tracker_finish(t), PZ_OK);
-    assert_int_equal(pz_face_tracker_choose(t, "largest", &person), PZ_ERR_UNUSABLE);
+    assert_int_equal(pz_face_tracker_choose(t, &(struct pz_face_choice){.which = "largest"}, &person),
+                     PZ_ERR_UNUSABLE);
     pz_face_tracker_destroy(&t);
     pz_picture_free(&grey);
 }

@@ -135,7 +135,7 @@ static void as_a_detector(void **state)
     assert_int_equal(pz_film_info_read(CLIP("virtual_13"), &job, &info), PZ_OK);
     assert_int_equal(pz_reader_open(CLIP("virtual_13"), info, &job, &reader), PZ_OK);
     assert_int_equal(pz_reader_frame(reader, 0, &pic, &damaged), PZ_OK);
-    assert_int_equal(pz_face_detector_run(d, pic, false, NULL, f, &n), PZ_OK);
+    assert_int_equal(pz_face_detector_run(d, pic, 0, NULL, f, &n), PZ_OK);
     assert_int_equal(n, 1);
     assert_true(fabsf(f[0].eye[0][0] - 190.9f) < 4 && fabsf(f[0].eye[0][1] - 230.2f) < 4);
     assert_true(f[0].has_mouth && fabsf(f[0].mouth[1][0] - 313.4f) < 4);
