@@ -89,6 +89,10 @@ void pz_reader_close(struct pz_reader **r);
 PZ_NODISCARD enum pz_status pz_reader_frame(struct pz_reader *r, int64_t index, const struct pz_picture **out,
                                             bool *damaged);
 
+/** Read a PNG or JPEG file, told by content, as a picture (pz_picture_free). Errors: INPUT (missing, damaged,
+ * neither, larger than 64 MiB), UNSUPPORTED, NOMEM. */
+PZ_NODISCARD enum pz_status pz_still_read(const char *path, const struct pz_job *job, struct pz_picture *out);
+
 /* ---- sound ------------------------------------------------------------------------------------------------
  */
 

@@ -107,8 +107,7 @@ int64_t pz_film_frame_at(const struct pz_film_info *info, double seconds)
 /* What a choice may need: the picture of a portrait, how loud the film is. */
 struct choosing {
     struct pz_face_choice c;
-    struct pz_film_info *portrait_info;
-    struct pz_reader *portrait;
+    struct pz_picture portrait;
     const struct pz_film_info *info;
     struct pz_film_sound sound;
     float samples[LOUDNESS_MAX];
@@ -141,12 +140,8 @@ static enum pz_status open_choice(struct choosing *x, const char *path, const st
     enum pz_status st = PZ_OK;
     *x = (struct choosing){.c = {.which = which}, .info = info};
     if (which && (ends_in(which, ".png") || ends_in(which, ".jpg") || ends_in(which, ".jpeg"))) {
-        bool damaged = false;
-        PZ_TRY(pz_film_info_read(which, job, &x->portrait_info));
-        PZ_TRY(pz_reader_open(which, x->portrait_info, job, &x->portrait));
-        PZ_TRY(pz_reader_frame(x->portrait, 0, &x->c.portrait, &damaged));
-        if (damaged)
-            st = pz_fail(job->log, PZ_ERR_INPUT, "the portrait '%s' is damaged", which);
+        PZ_TRY(pz_still_read(which, job, &x->portrait));
+        x->c.portrait = &x->portrait;
     } else if (which && strcmp(which, "speaker") == 0 && info->has_sound) {
         int64_t n = pz_rescale(info->n_samples, (struct pz_rational){1, info->sound_rate},
                                (struct pz_rational){1, PZ_SPEECH_RATE});
@@ -161,8 +156,7 @@ fail:
 static void close_choice(struct choosing *x)
 {
     pz_film_sound_close(&x->sound);
-    pz_reader_close(&x->portrait);
-    pz_film_info_free(&x->portrait_info);
+    pz_picture_free(&x->portrait);
 }
 
 enum pz_status pz_film_find_faces(const char *path, const struct pz_film_info *info,

@@ -548,6 +548,12 @@ static char *cache_path(struct pz_pipeline *p, const struct pz_prepare_request *
     hash_text(&h, stamp);
     hash_text(&h, whisper_model(r->recogniser));
     hash_text(&h, r->face);
+    if (r->face && pz_file_exists(r->face)) { /* a portrait */
+        char portrait[65];
+        if (pz_sha256_file(p->job.log, r->face, portrait) != PZ_OK)
+            return NULL;
+        hash_text(&h, portrait);
+    }
     hash_text(&h, r->consent_file);
     hash_text(&h, face_detector_name(p));
     if (p->no_smooth)

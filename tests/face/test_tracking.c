@@ -17,6 +17,7 @@
 #include "face/cut.h"
 #include "face/speaker.h"
 #include "face/track.h"
+#include "image/png.h"
 #include "media/media.h"
 
 #define CLIP(n) PZ_SHARED_DIR "/data/clips/" n ".mp4"
@@ -337,12 +338,41 @@ static void small_and_turned(void **state)
     }
 }
 
+/* Portraits come as files: what was written is read, what is no picture is told. */
+static void stills_are_read(void **state)
+{
+    struct pz_log *log = pz_log_create(NULL, NULL, PZ_LOG_ERROR);
+    struct pz_job with_log = {.log = log};
+    struct pz_rgb rgb;
+    struct pz_picture p;
+    char path[] = "/tmp/pz-still-XXXXXX", msg[256];
+    close(mkstemp(path));
+    assert_int_equal(pz_rgb_alloc(&rgb, 40, 24), PZ_OK);
+    for (int i = 0; i < 3 * 40 * 24; i++)
+        rgb.data[i] = i < 40 * 24 ? 0.8f : 0.2f; /* red */
+    assert_int_equal(pz_png_write(log, path, &rgb), PZ_OK);
+    assert_int_equal(pz_still_read(path, &with_log, &p), PZ_OK);
+    assert_true(p.width == 40 && p.height == 24 && p.matrix == PZ_MATRIX_BT601 && !p.full_range);
+    assert_true(abs(p.plane[0][12 * p.stride[0] + 20] - 99) <= 2); /* 16 + 219·(0.299·0.8 + 0.701·0.2) */
+    assert_true(p.plane[2][6 * p.stride[2] + 10] > 180);
+    pz_picture_free(&p);
+    pz_rgb_free(&rgb);
+    assert_int_equal(pz_file_write(log, path, "no picture", 10), PZ_OK);
+    assert_int_equal(pz_still_read(path, &with_log, &p), PZ_ERR_INPUT);
+    pz_log_last_error(log, msg, sizeof msg);
+    assert_non_null(strstr(msg, "neither a PNG nor a JPEG"));
+    unlink(path);
+    assert_int_equal(pz_still_read(path, &with_log, &p), PZ_ERR_INPUT);
+    pz_log_destroy(&log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cuts_part_persons),    cmocka_unit_test(no_cut_where_none_is),
         cmocka_unit_test(people_change_places), cmocka_unit_test(the_speaker_is_found),
-        cmocka_unit_test(lost_and_found),       cmocka_unit_test(small_and_turned),
+        cmocka_unit_test(stills_are_read),      cmocka_unit_test(lost_and_found),
+        cmocka_unit_test(small_and_turned),
     };
     job.pool = pz_pool_create(2);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
