@@ -32,6 +32,8 @@ static enum pz_status convert(const AVFrame *f, struct pz_picture *out)
                        SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
     if (!s)
         return PZ_ERR_UNSUPPORTED;
+    out->matrix = PZ_MATRIX_BT601;
+    out->full_range = false;
     sws_setColorspaceDetails(s, matrix, jpeg, matrix, 0, 0, 1 << 16, 1 << 16);
     int err =
         sws_scale(s, (const uint8_t *const *)f->data, f->linesize, 0, f->height, out->plane, out->stride);
