@@ -41,6 +41,7 @@ static enum pz_status sum_up(const struct pz_face_tracker *t, const struct pz_pe
                                   .last = p->ticks[p->n - 1].frame,
                                   .n_present = p->n,
                                   .presence = (float)p->n / (float)t->n_pushed};
+    memcpy(o->box, p->ticks[p->n / 2].box, sizeof o->box);
     for (int64_t i = 0; i < p->n; i++) {
         sum += (double)p->ticks[i].gap;
         square += (double)p->ticks[i].gap * (double)p->ticks[i].gap;
@@ -101,7 +102,7 @@ static enum pz_status no_rivals(const struct pz_face_tracker *t)
         if (i > 0 && (s.interocular < 0.5f * best.interocular || s.presence < 0.2f))
             continue;
         rivals += i > 0;
-        const float *b = t->persons[t->order[i]].box;
+        const float *b = s.box;
         int w = snprintf(list + n, sizeof list - n, "%s%d (at %.0f,%.0f, %.0f px, %.0f %% of the frames)",
                          i ? "; " : "", i, (double)((b[0] + b[2]) / 2), (double)((b[1] + b[3]) / 2),
                          (double)s.interocular, (double)(100 * s.presence));

@@ -44,6 +44,7 @@ struct pz_face_summary {
     float presence;     /**< n_present / frames pushed */
     float interocular;  /**< px, median */
     float lip_activity; /**< standard deviation of lip_gap */
+    float box[4];       /**< x0, y0, x1, y1 px in the middle one of its frames */
 };
 
 /** Shot cuts seen so far. */

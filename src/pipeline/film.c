@@ -191,6 +191,8 @@ enum pz_status pz_film_find_faces(const char *path, const struct pz_film_info *i
     }
     PZ_TRY(pz_face_tracker_finish(tracker));
     struct pz_face_summary sum;
+    for (; out->n < pz_face_tracker_count(tracker) && out->n < PZ_FILM_PERSONS; out->n++)
+        PZ_TRY(pz_face_tracker_summary(tracker, out->n, &out->who[out->n]));
     PZ_TRY(pz_face_tracker_choose(tracker, &x.c, &out->track));
     PZ_TRY(pz_face_tracker_summary(tracker, out->track, &sum));
     PZ_TRY(pz_face_tracker_write(tracker, out->track, track_path));

@@ -47,10 +47,14 @@ double pz_film_frame_time(const struct pz_film_info *info, int64_t i);
 /* ---- faces ------------------------------------------------------------------------------------------------
  */
 
+#define PZ_FILM_PERSONS 16
+
 struct pz_film_faces {
     int track;      /**< chosen person */
     float share;    /**< share of looked-at frames with that face, [0,1] */
     int64_t looked; /**< frames looked at */
+    int n;          /**< persons found, at most PZ_FILM_PERSONS told; known also when none could be chosen */
+    struct pz_face_summary who[PZ_FILM_PERSONS];
 };
 
 /** Track faces over `spans` (ascending, not overlapping) of a film, choose one person and write its records

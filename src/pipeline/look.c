@@ -110,6 +110,22 @@ static int spread(const struct pz_film_info *info, struct pz_frame_span *spans, 
     return n;
 }
 
+/* Everybody found, in the order of their numbers. */
+static json_t *people(const struct pz_film_faces *f)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < f->n; i++) {
+        const struct pz_face_summary *s = &f->who[i];
+        json_array_append_new(list,
+                              json_pack("{s:i, s:[f,f,f,f], s:f, s:f, s:I, s:I}", "face", i, "box",
+                                        (double)s->box[0], (double)s->box[1], (double)(s->box[2] - s->box[0]),
+                                        (double)(s->box[3] - s->box[1]), "interocular_px",
+                                        (double)s->interocular, "share", (double)s->presence, "first_frame",
+                                        (json_int_t)s->first, "last_frame", (json_int_t)s->last));
+    }
+    return list;
+}
+
 /* Faces of a film for `check`: the JSON object, or one that says why not. */
 static enum pz_status check_faces(struct pz_pipeline *p, const struct pz_prepare_request *r,
                                   const struct pz_film_info *info, json_t **out, bool *usable)
@@ -131,7 +147,7 @@ static enum pz_status check_faces(struct pz_pipeline *p, const struct pz_prepare
     if (st == PZ_ERR_UNUSABLE) {
         char why[512];
         pz_log_last_error(p->job.log, why, sizeof why);
-        *out = json_pack("{s:s, s:s}", "verdict", "unusable", "reason", why);
+        *out = json_pack("{s:s, s:s, s:o}", "verdict", "unusable", "reason", why, "people", people(&faces));
         st = PZ_OK;
         goto fail;
     }
@@ -140,10 +156,10 @@ static enum pz_status check_faces(struct pz_pipeline *p, const struct pz_prepare
     PZ_TRY(pz_face_track_open(path, p->job.log, &track));
     struct pz_face_verdict v = pz_face_track_verdict(track, 0, info->n_frames);
     *usable = v.grade != PZ_FACE_UNUSABLE;
-    *out = json_pack("{s:s, s:s, s:i, s:f, s:f, s:[f,f,f], s:f}", "verdict", pz_face_verdict_name(v.grade),
-                     "reason", v.reason, "track", faces.track, "share", (double)faces.share, "interocular_px",
-                     (double)v.interocular, "pose_deg", (double)v.yaw, (double)v.pitch, (double)v.roll,
-                     "looked_at_s", pz_now() - t0);
+    *out = json_pack("{s:s, s:s, s:i, s:f, s:f, s:[f,f,f], s:f, s:o}", "verdict",
+                     pz_face_verdict_name(v.grade), "reason", v.reason, "track", faces.track, "share",
+                     (double)faces.share, "interocular_px", (double)v.interocular, "pose_deg", (double)v.yaw,
+                     (double)v.pitch, (double)v.roll, "looked_at_s", pz_now() - t0, "people", people(&faces));
 fail:
     pz_face_track_close(&track);
     unlink(path);
