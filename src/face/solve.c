@@ -110,8 +110,25 @@ static enum pz_status mean_pass(struct solver *s, bool by_axes)
     return PZ_OK;
 }
 
+/* Weights of the rigid points by what the network says of them; NULL when it says nothing. */
+static const float *weights_of(const struct solver *s, const struct pz_raw_face *r, float w[N])
+{
+    float sum = 0;
+    if (!r->measures)
+        return NULL;
+    for (int i = 0; i < s->topo->n_rigid; i++) {
+        float v = r->points.sigma[s->topo->rigid[i]];
+        w[i] = 1 / fmaxf(v * v, 1e-6f);
+        sum += w[i];
+    }
+    for (int i = 0; i < s->topo->n_rigid; i++)
+        w[i] *= (float)s->topo->n_rigid / sum;
+    return w;
+}
+
 static enum pz_status pose_pass(struct solver *s)
 {
+    float w[N];
     for (int64_t i = 0; i < s->n; i++) {
         enum pz_status st = read_at(s, i, &s->rec[0]);
         if (st < PZ_OK)
@@ -120,7 +137,7 @@ static enum pz_status pose_pass(struct solver *s)
         e->frame = s->rec[0].frame;
         e->run = s->rec[0].run;
         pz_head_fit_points((const float(*)[3])s->mean->p, (const float(*)[3])s->rec[0].points.xyz,
-                           s->topo->rigid, NULL, s->topo->n_rigid, &e->raw);
+                           s->topo->rigid, weights_of(s, &s->rec[0], w), s->topo->n_rigid, &e->raw);
     }
     return PZ_OK;
 }
