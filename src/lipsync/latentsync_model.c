@@ -64,7 +64,7 @@ static enum pz_status build(const struct pz_sd_unet_config *k, const struct pz_c
         goto fail;
     }
     int n = (branches ? branches : 1) * PZ_LATENTSYNC_WINDOW, deep;
-    int x = pz_graph_input(g, "x", (struct pz_shape){4, {n, side, side, CHANNELS}});
+    int x = pz_graph_input(g, "x", (struct pz_shape){4, {PZ_LATENTSYNC_WINDOW, side, side, CHANNELS}});
     int heard = pz_graph_input(g, "heard", (struct pz_shape){3, {n, tokens, k->cross}});
     int time = pz_graph_input(g, "time", (struct pz_shape){2, {1, k->channels[0]}});
     if (branches) {
@@ -291,13 +291,13 @@ size_t pz_latentsync_run_bytes(const struct pz_latentsync_run *r)
     return pz_plan_arena_bytes(r->whole) + (r->shallow ? pz_plan_arena_bytes(r->shallow) : 0);
 }
 
-/* Everything of a window but the noisy latent, into all branches of a session. */
-static void lay(struct pz_session *s, int branches, size_t places, const float *mask,
+/* Everything of a window but the noisy latent; both branches see the same. */
+static void lay(struct pz_session *s, size_t places, const float *mask,
                 const struct pz_latentsync_frame *frames)
 {
     float *x = pz_session_input(s, "x", 0).data;
-    for (size_t f = 0; f < (size_t)branches * PZ_LATENTSYNC_WINDOW; f++) {
-        const struct pz_latentsync_frame *from = &frames[f % PZ_LATENTSYNC_WINDOW];
+    for (size_t f = 0; f < PZ_LATENTSYNC_WINDOW; f++) {
+        const struct pz_latentsync_frame *from = &frames[f];
         for (size_t i = 0; i < places; i++) {
             float *to = x + (f * places + i) * CHANNELS;
             to[4] = mask[i];
@@ -310,9 +310,9 @@ static void lay(struct pz_session *s, int branches, size_t places, const float *
 void pz_latentsync_run_window(struct pz_latentsync_run *r, const float *mask,
                               const struct pz_latentsync_frame *frames)
 {
-    lay(r->on_whole, r->branches, r->places, mask, frames);
+    lay(r->on_whole, r->places, mask, frames);
     if (r->on_shallow)
-        lay(r->on_shallow, 1, r->places, mask, frames);
+        lay(r->on_shallow, r->places, mask, frames);
     for (size_t f = 0; f < PZ_LATENTSYNC_WINDOW; f++)
         memcpy(r->sound + f * r->heard, frames[f].heard, r->heard * sizeof *r->sound);
 }
@@ -323,9 +323,9 @@ static enum pz_status evaluate(struct pz_latentsync_run *r, struct pz_session *s
 {
     float *x = pz_session_input(s, "x", 0).data, *heard = pz_session_input(s, "heard", 0).data;
     size_t n = PZ_LATENTSYNC_WINDOW * r->places, sound = PZ_LATENTSYNC_WINDOW * r->heard;
+    for (size_t i = 0; i < n; i++)
+        memcpy(x + i * CHANNELS, z + i * 4, 4 * sizeof *x);
     for (size_t b = 0; b < (size_t)branches; b++) {
-        for (size_t i = 0; i < n; i++)
-            memcpy(x + (b * n + i) * CHANNELS, z + i * 4, 4 * sizeof *x);
         if (b == 0 && quiet)
             memset(heard, 0, sound * sizeof *heard);
         else

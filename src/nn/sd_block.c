@@ -55,9 +55,18 @@ int pz_sd_feed_forward(struct pz_params *p, int x)
     return pz_nn_dense(p, "net.2", pz_nn_unary(p, PZ_OP_GEGLU, y), c, true);
 }
 
+int pz_sd_tile(struct pz_params *p, int x, int n)
+{
+    int dim = pz_nn_dim(p, x, 0), y = x;
+    for (int have = dim; have < n && dim > 0; have += dim)
+        y = pz_nn_concat(p, 0, y, x);
+    return y;
+}
+
 int pz_sd_transformer(struct pz_params *p, int x, int context, int heads, int groups)
 {
     struct pz_shape s = pz_graph_view(pz_params_graph(p), x).shape;
+    int n_all = pz_nn_dim(p, context, 0);
     int c = s.dim[3];
     int y = pz_nn_dense_1x1(p, "proj_in", pz_nn_group_norm(p, "norm", x, groups, 1e-6f, PZ_ACT_NONE), c);
     y = pz_nn_reshape(p, y, (struct pz_shape){3, {s.dim[0], s.dim[1] * s.dim[2], c}});
@@ -66,6 +75,10 @@ int pz_sd_transformer(struct pz_params *p, int x, int context, int heads, int gr
     pz_params_push(p, "attn1");
     y = pz_nn_add(p, pz_sd_attention(p, n, n, heads), y);
     pz_params_pop(p);
+    // Pictures that differ in their context alone are one picture up to here.
+    y = pz_sd_tile(p, y, n_all);
+    x = pz_sd_tile(p, x, n_all);
+    s = pz_graph_view(pz_params_graph(p), x).shape;
     n = pz_nn_layer_norm(p, "norm2", y);
     pz_params_push(p, "attn2");
     y = pz_nn_add(p, pz_sd_attention(p, n, context, heads), y);

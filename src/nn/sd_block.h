@@ -33,8 +33,12 @@ int pz_sd_attention(struct pz_params *p, int x, int context, int heads);
 /** ff: to 8C, GEGLU, back to C; parameters net.0.proj, net.2. x [..,C]. */
 int pz_sd_feed_forward(struct pz_params *p, int x);
 
+/** x [N,…] again and again until there are `n` of it, a multiple of N: [n,…]. */
+int pz_sd_tile(struct pz_params *p, int x, int n);
+
 /** Transformer2DModel with one block: norm (eps 1e-6), proj_in, self attention, cross attention to `context`
- * [N,S,K], feed-forward, proj_out, + x. */
+ * [M,S,K], feed-forward, proj_out, + x. x [N,…], M a multiple of N: the same pictures with other contexts
+ * are computed once as far as the context is not asked, and the result is [M,…]. */
 int pz_sd_transformer(struct pz_params *p, int x, int context, int heads, int groups);
 
 /** Motion module of AnimateDiff as LatentSync has it, scope `temporal_transformer`: per-frame norm (32

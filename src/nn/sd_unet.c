@@ -162,8 +162,11 @@ int pz_sd_unet_whole(struct pz_params *p, const struct pz_sd_unet_config *c, int
                      int frames, int *deep)
 {
     struct unet u = {.p = p, .c = c, .context = context, .frames = frames, .deep = PZ_NONE};
+    int n = pz_nn_dim(p, context, 0);
     x = begin(&u, x, time);
-    keep(&u, x);
+    keep(&u, pz_sd_tile(p, x, n));
+    if (!c->attention[0])
+        x = pz_sd_tile(p, x, n);
     for (int i = 0; i < 4; i++)
         x = down(&u, i, x);
     x = middle(&u, x);

@@ -29,7 +29,8 @@ extern const struct pz_sd_unet_config pz_musetalk_unet, pz_latentsync_unet;
  *
  * time     value [1, channels[0]]: pz_sd_time_embedding() as a constant (everything that follows from it is
  *          folded when the plan is made) or as an input
- * context  audio of each picture [B·frames,S,cross]
+ * context  audio of each picture [B·frames,S,cross]; a multiple of x's pictures: the same ones heard with
+ *          other sounds (guidance), computed once as far as no sound is heard, and as many results
  * frames   1 for pictures on their own; with `motion` the frames of one window, at most 24: resnet norms and
  *          the output norm then take their statistics over all of them, as published
  */

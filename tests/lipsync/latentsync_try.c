@@ -3,9 +3,9 @@
  * what they gave kept for comparing. For machines with a device; run by scripts/gpu-latentsync.
  *
  *   latentsync_try steps MODELS SIZE DEVICE PRECISION QUALITY DIR
- *       one window, twice (F32: once). DIR/inputs.f32: mask [h·w], masked and reference [16][h·w][4], sound
- * [16][50][C]; DIR/NAME-trace.f32: per whole step the time, latent, answer without and with sound;
- *       DIR/NAME-latent.f32 [16][h·w][4], DIR/NAME-picture.f32 [16][8h][8w][3]; NAME =
+ *       one window, twice (F32: once; QUALITY both: fast, then exact). DIR/inputs.f32: mask [h·w], masked and
+ * reference [16][h·w][4], sound [16][50][C]; DIR/NAME-trace.f32: per whole step the time, latent, answer
+ * without and with sound; DIR/NAME-latent.f32 [16][h·w][4], DIR/NAME-picture.f32 [16][8h][8w][3]; NAME =
  * DEVICE-PRECISION-QUALITY latentsync_try film MODELS SIZE DEVICE PRECISION QUALITY DIR FRAMES prepare, open,
  * draw twice; DIR/NAME-patches.f32 latentsync_try --compare A.f32 B.f32    PSNR of two files of values in
  * [0,1] (patches)
@@ -164,7 +164,31 @@ static enum pz_status one(struct pz_latentsync_run *run, struct pz_latent_coder 
     return st;
 }
 
-static enum pz_status steps(const struct request *q, const struct pz_job *job)
+/* One way with these networks, all of it kept. */
+static enum pz_status go(struct request *q, const char *quality, struct pz_latentsync_run *run,
+                         struct pz_latent_coder *decoder, int batch, bool again, struct window *w,
+                         const struct pz_job *job)
+{
+    enum pz_status st = PZ_OK;
+    struct pz_latentsync_way way;
+    FILE *f = NULL;
+    snprintf(q->name, sizeof q->name, "%s-%s-%s", q->device, q->precision, quality);
+    printf(" %s\n", q->name);
+    PZ_TRY(pz_latentsync_way_of(quality, 0, 0, job->log, &way));
+    f = again ? NULL : open_file(q, "-trace");
+    PZ_TRY(one(run, decoder, batch, &way, w, f, job));
+    if (again)
+        PZ_TRY(one(run, decoder, batch, &way, w, NULL, job));
+    PZ_TRY(keep(q, "-latent", w->z, F * w->places * 4));
+    PZ_TRY(keep(q, "-picture", w->picture, F * w->places * 192));
+fail:
+    if (f && fclose(f) != 0)
+        st = PZ_ERR_WRITE;
+    fflush(stdout);
+    return st;
+}
+
+static enum pz_status steps(struct request *q, const struct pz_job *job)
 {
     enum pz_status st = PZ_OK;
     struct pz_latentsync_files files = {0};
@@ -175,13 +199,14 @@ static enum pz_status steps(const struct request *q, const struct pz_job *job)
     struct pz_sd_unet_config c;
     struct window w = {0};
     struct pz_engine_open_params p = {.device = q->device, .precision = q->precision};
-    FILE *f = NULL;
+    bool both = !strcmp(q->quality, "both");
     double from = pz_now();
-    PZ_TRY(pz_latentsync_way_of(q->quality, 0, 0, job->log, &way));
+    PZ_TRY(pz_latentsync_way_of(both ? "fast" : q->quality, 0, 0, job->log, &way));
     PZ_TRY(pz_latentsync_find(q->models, q->size, job->log, &files));
     PZ_TRY(pz_engine_plan(&p, "latentsync", job, &plan));
     PZ_TRY(pz_latentsync_verify(files.unet, job, &c));
     int batch = plan.cuda ? 4 : 1;
+    bool again = plan.params.dtype != PZ_DTYPE_F32; // F32 is for its values: traced, not timed
     memory("before");
     PZ_TRY(pz_latentsync_run_open(&files, &way, TOKENS, c.cross, &plan.params, job, &run));
     PZ_TRY(
@@ -189,16 +214,11 @@ static enum pz_status steps(const struct request *q, const struct pz_job *job)
     printf("  ready in %.1f s, %d branches at once, work memory of the UNet %.2f GB\n", pz_now() - from,
            pz_latentsync_run_branches(run), (double)pz_latentsync_run_bytes(run) / 1e9);
     PZ_TRY(fill(&w, q, c.cross));
-    f = open_file(q, "-trace");
-    PZ_TRY(one(run, decoder, batch, &way, &w, f, job));
-    if (plan.params.dtype != PZ_DTYPE_F32)                     // F32 is for its values
-        PZ_TRY(one(run, decoder, batch, &way, &w, NULL, job)); // once more, warm and not written
+    PZ_TRY(go(q, both ? "fast" : q->quality, run, decoder, batch, again, &w, job));
+    if (both)
+        PZ_TRY(go(q, "exact", run, decoder, batch, again, &w, job));
     memory("at the end");
-    PZ_TRY(keep(q, "-latent", w.z, F * w.places * 4));
-    PZ_TRY(keep(q, "-picture", w.picture, F * w.places * 192));
 fail:
-    if (f && fclose(f) != 0)
-        st = PZ_ERR_WRITE;
     drop(&w);
     pz_latent_coder_close(&decoder);
     pz_latentsync_run_close(&run);

@@ -175,7 +175,7 @@ static void build(struct pz_params *p, int branches)
     c.heads = c.motion_heads = 2;
     c.cross = 24;
     int n = (branches ? branches : 1) * F, deep;
-    int x = pz_graph_input(g, "x", (struct pz_shape){4, {n, 16, 16, 13}});
+    int x = pz_graph_input(g, "x", (struct pz_shape){4, {F, 16, 16, 13}}); // both branches see the same
     int audio = pz_graph_input(g, "audio", (struct pz_shape){3, {n, 10, 24}});
     int time = pz_graph_input(g, "time", (struct pz_shape){2, {1, 32}});
     if (branches) {
@@ -243,11 +243,10 @@ static enum pz_status predict(void *user, double time, bool whole, const float *
     struct pz_session *s = m->s[whole];
     float *x = pz_session_input(s, "x", 0).data, *audio = pz_session_input(s, "audio", 0).data;
     assert_true(whole ? quiet != NULL : quiet == NULL);
-    for (int b = 0; b < 1 + whole; b++)
-        for (int i = 0; i < F * HW; i++) {
-            memcpy(x + (b * F * HW + i) * 13, z + i * 4, 4 * sizeof *x);
-            memcpy(x + (b * F * HW + i) * 13 + 4, m->fixed + i * 9, 9 * sizeof *x);
-        }
+    for (int i = 0; i < F * HW; i++) {
+        memcpy(x + i * 13, z + i * 4, 4 * sizeof *x);
+        memcpy(x + i * 13 + 4, m->fixed + i * 9, 9 * sizeof *x);
+    }
     if (whole)
         memset(audio, 0, sizeof m->sound);
     memcpy(audio + (whole ? F * 240 : 0), m->sound, sizeof m->sound);

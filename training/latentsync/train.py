@@ -160,7 +160,8 @@ def main():
             torch._foreach_lerp_(slow, params, 0.002)
             seen.copy_(loss)
 
-    began, steps, curve = time.time(), 0, []
+    # Seconds count while it runs: a pause of the process (SIGSTOP, to leave a machine to others) is no training.
+    steps, gone, last, curve = 0, 0.0, time.time(), []
     run = step
     if dev == "cuda":
         side = torch.cuda.Stream()
@@ -172,12 +173,15 @@ def main():
         with torch.cuda.graph(graph):
             step()
         run = graph.replay
-    while (gone := time.time() - began) < seconds:
+    while gone < seconds and not os.path.exists(f"{out}/stop"):
         rate.fill_(2e-3 * min(1, (steps + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * min(gone / seconds, 1))) + 1e-6)
         run()
         steps += 1
-        if steps % 50 == 0:
-            curve.append((steps, gone, float(seen)))
+        if steps % 50 == 0 or dev == "cpu":
+            loss = float(seen)
+            now = time.time()
+            gone, last = gone + min(now - last, 5.0), now
+            curve.append((steps, gone, loss))
             if steps % 500 == 0:
                 print(steps, "%.1f s" % gone, "loss %.4f" % np.mean([c[2] for c in curve[-10:]]), flush=True)
     with torch.no_grad():
