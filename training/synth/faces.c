@@ -58,7 +58,7 @@ static void draw(struct pz_q_work *w, const struct pz_faces_options *o, uint64_t
     pz_q_work_render(w, &st, n, rgb, label);
 }
 
-int pz_faces_fields(struct pz_shard_field *f, int size)
+int pz_faces_fields(struct pz_shard_field *f, int size, int heads)
 {
     const int64_t S = size, L = PZ_SYN_N_MARKS;
     const struct pz_shard_field k[] = {
@@ -79,7 +79,20 @@ int pz_faces_fields(struct pz_shard_field *f, int size)
         {.name = "frame", .dtype = "I32", .rank = 0},
     };
     memcpy(f, k, sizeof k);
-    return (int)(sizeof k / sizeof *k);
+    int n = (int)(sizeof k / sizeof *k);
+    static const char *const each = " landmarks visible pose weights gap gaze focal centre box attributes ";
+    for (int i = 0; heads > 1 && i < n; i++) {
+        char word[24];
+        snprintf(word, sizeof word, " %s ", f[i].name);
+        if (!strstr(each, word))
+            continue;
+        memmove(f[i].shape + 1, f[i].shape, (size_t)f[i].rank * sizeof f[i].shape[0]);
+        f[i].shape[0] = heads;
+        f[i].rank++;
+    }
+    if (heads > 1)
+        f[n++] = (struct pz_shard_field){.name = "count", .dtype = "I32", .rank = 0};
+    return n;
 }
 
 void pz_faces_label(const struct pz_shard *s, int i, struct pz_q_label *l)
@@ -100,6 +113,35 @@ void pz_faces_label(const struct pz_shard *s, int i, struct pz_q_label *l)
     };
 }
 
+/** Places of head k of a scene's record. */
+static void scene_label(const struct pz_shard *s, int i, int k, struct pz_q_label *l)
+{
+    pz_faces_label(s, i, l);
+    l->landmark += k * PZ_SYN_N_MARKS;
+    l->visible += k * PZ_SYN_N_MARKS;
+    l->pose += 7 * k;
+    l->weights += PZ_Q_N_WEIGHT * k;
+    l->gap += k;
+    l->gaze += 4 * k;
+    l->focal += k;
+    l->centre += 2 * k;
+    l->box += 4 * k;
+    l->attribute += PZ_Q_N_ATTRIBUTE * k;
+}
+
+static void draw_scene(struct pz_q_work *w, const struct job *j, int i)
+{
+    const struct pz_shard *s = &j->shard;
+    struct pz_q_label l[PZ_Q_HEADS];
+    uint64_t g = j->first + (uint64_t)i;
+    for (int k = 0; k < PZ_Q_HEADS; k++)
+        scene_label(s, i, k, &l[k]);
+    int32_t n = pz_q_work_scene(w, j->o->seed, g, pz_shard_at(s, "image", i), l), id = (int32_t)g;
+    memcpy(pz_shard_at(s, "count", i), &n, 4);
+    memcpy(pz_shard_at(s, "person", i), &id, 4);
+    memset(pz_shard_at(s, "frame", i), 0, 4);
+}
+
 static void draw_records(void *user, int index, int worker)
 {
     struct job *j = user;
@@ -107,6 +149,10 @@ static void draw_records(void *user, int index, int worker)
     for (int i = index * o->looks; i < (index + 1) * o->looks && i < o->records; i++) {
         const struct pz_shard *s = &j->shard;
         struct pz_q_label l;
+        if (o->scene) {
+            draw_scene(&j->work[worker], j, i);
+            continue;
+        }
         pz_faces_label(s, i, &l);
         uint64_t g = j->first + (uint64_t)i;
         draw(&j->work[worker], o, g, pz_shard_at(s, "image", i), &l);
@@ -120,9 +166,9 @@ static enum pz_status one_shard(struct pz_log *log, struct pz_pool *pool, struct
 {
     const struct pz_faces_options *o = j->o;
     struct pz_shard_field f[PZ_SHARD_MAX];
-    int n_field = pz_faces_fields(f, o->size);
+    int n_field = pz_faces_fields(f, o->size, o->scene ? PZ_Q_HEADS : 1);
     char name[64], about[160];
-    snprintf(name, sizeof name, "faces-%05d.safetensors", number);
+    snprintf(name, sizeof name, o->scene ? "scenes-%05d.safetensors" : "faces-%05d.safetensors", number);
     snprintf(about, sizeof about, "synthetic people, seed %llu, shard %d", o->seed, number);
     char *path = pz_path_join(o->out, name);
     if (!path)
@@ -163,7 +209,10 @@ static void draw_tile(void *user, int index, int worker)
     uint8_t *rgb = pz_calloc(S * S, 3);
     if (!rgb)
         return;
-    draw(w, o, (uint64_t)o->first_shard * (uint64_t)j->n + (uint64_t)index, rgb, NULL);
+    if (o->scene)
+        pz_q_work_scene(w, o->seed, (uint64_t)o->first_shard * (uint64_t)j->n + (uint64_t)index, rgb, NULL);
+    else
+        draw(w, o, (uint64_t)o->first_shard * (uint64_t)j->n + (uint64_t)index, rgb, NULL);
     uint8_t *at = j->sheet + (size_t)(index / j->columns) * S * all + (size_t)(index % j->columns) * row;
     for (size_t y = 0; y < S; y++)
         memcpy(at + y * all, rgb + y * row, row);

@@ -140,23 +140,20 @@ static void put_pose(const struct pz_q_work *w, const struct pz_q_label *l)
 static void put_depth(const struct pz_q_work *w, uint16_t *out)
 {
     int n = w->size / 4;
-    for (int y = 0; y < n; y++)
-        for (int x = 0; x < n; x++) {
-            float q = w->vis.q[((size_t)(4 * y + 2) * (size_t)w->size + (size_t)(4 * x + 2)) * 4];
-            out[y * n + x] = q > 0.f ? to_half(1.f / q) : 0x7c00u;
-        }
+    for (int i = 0; i < n * n; i++)
+        out[i] = w->deep[i] > 0.f ? to_half(1.f / w->deep[i]) : 0x7c00u;
 }
 
-/** The part most of 2×2 pixels show; dark glass hides what is behind. */
+/** The part most of 2×2 pixels show. */
 static void put_parts(const struct pz_q_work *w, uint8_t *out)
 {
-    int n = w->size / 2, dark = w->look.lens_alpha > .5f;
+    int n = w->size / 2;
     for (int y = 0; y < n; y++)
         for (int x = 0; x < n; x++) {
             int count[16] = {0}, best = 0;
             for (int j = 0; j < 4; j++) {
                 size_t o = (size_t)(2 * y + (j >> 1)) * (size_t)w->size + (size_t)(2 * x + (j & 1));
-                count[dark && w->look.glasses && w->lens_n[o] ? PZ_Q_GLASSES : w->part[o]]++;
+                count[w->part[o]]++;
             }
             for (int k = 1; k < 16; k++)
                 if (count[k] > count[best])
@@ -165,15 +162,19 @@ static void put_parts(const struct pz_q_work *w, uint8_t *out)
         }
 }
 
+void pz_q_label_picture(const struct pz_q_work *w, const struct pz_q_label *l)
+{
+    if (l->depth)
+        put_depth(w, l->depth);
+    if (l->parts)
+        put_parts(w, l->parts);
+}
+
 void pz_q_labels(struct pz_q_work *w, const struct pz_q_label *l)
 {
     float hidden = 0;
     put_points(w, l, &hidden);
     put_pose(w, l);
-    if (l->depth)
-        put_depth(w, l->depth);
-    if (l->parts)
-        put_parts(w, l->parts);
     if (l->attribute) {
         const struct pz_q_look *k = &w->look;
         uint8_t *a = l->attribute;

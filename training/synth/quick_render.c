@@ -34,14 +34,15 @@ enum pz_status pz_q_work_open(struct pz_log *log, const struct pz_q_head *h, int
     w->rgb = pz_calloc(np, 3 * sizeof *w->rgb);
     w->blur = pz_calloc(np, 3 * sizeof *w->blur);
     w->lens = pz_calloc(np, sizeof *w->lens);
-    w->lens_n = pz_calloc(np, 1);
+    w->deep = pz_calloc(np / 16, sizeof *w->deep);
     w->part = pz_calloc(np, 1);
+    w->owner = pz_calloc(np, 1);
     w->lens_u = pz_calloc(np, 2 * sizeof *w->lens_u);
     w->curve = pz_calloc(4096, 1);
     enum pz_status st = PZ_OK;
     if (!w->base || !w->posed || !w->pos || !w->nrm || !w->neck || !w->tint || !w->beard || !w->fat ||
         !w->beard_vertex || !w->skull || !w->pt || !w->skip || !w->shadow || !w->rgb || !w->blur ||
-        !w->lens || !w->lens_n || !w->part || !w->lens_u || !w->curve)
+        !w->lens || !w->deep || !w->part || !w->owner || !w->lens_u || !w->curve)
         PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory"));
     PZ_TRY(pz_q_vis_open(log, size, size, &w->vis));
     PZ_TRY(pz_q_mesh_open(log, 40000, 70000, &w->mesh));
@@ -56,9 +57,9 @@ fail:
 
 void pz_q_work_close(struct pz_q_work *w)
 {
-    void *all[] = {w->base,  w->posed,     w->pos,    w->nrm,          w->neck,  w->tint, w->beard,
-                   w->pt,    w->skip,      w->shadow, w->rgb,          w->blur,  w->lens, w->lens_n,
-                   w->curve, w->shadow_pt, w->fat,    w->beard_vertex, w->skull, w->part, w->lens_u};
+    void *all[] = {w->base, w->posed,        w->pos,   w->nrm,  w->neck,  w->tint,  w->beard, w->pt,
+                   w->skip, w->shadow,       w->rgb,   w->blur, w->lens,  w->deep,  w->curve, w->shadow_pt,
+                   w->fat,  w->beard_vertex, w->skull, w->part, w->owner, w->lens_u};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         pz_free(all[i]);
     pz_q_vis_close(&w->vis);
@@ -310,8 +311,28 @@ static void draw_things(struct pz_q_work *w)
     }
 }
 
-void pz_q_work_render(struct pz_q_work *w, const struct pz_q_state *s, uint64_t n, uint8_t *rgb,
-                      const struct pz_q_label *label)
+void pz_q_work_begin(struct pz_q_work *w)
+{
+    size_t n = (size_t)w->size * (size_t)w->size;
+    w->skin_pixels = 0;
+    w->skin_light = 0;
+    memset(w->part, 0, n);
+    memset(w->deep, 0, n / 16 * sizeof *w->deep);
+    pz_q_background(w);
+}
+
+/** Keep the nearest depth of every 4×4 pixels. */
+static void deepen(struct pz_q_work *w)
+{
+    int n = w->size / 4;
+    for (int y = w->vis.y0 / 4; y < n && 4 * y < w->vis.y1; y++)
+        for (int x = w->vis.x0 / 4; x < n && 4 * x < w->vis.x1; x++) {
+            float q = w->vis.q[((size_t)(4 * y + 2) * (size_t)w->size + (size_t)(4 * x + 2)) * 4];
+            w->deep[y * n + x] = q > 0.f ? q : w->deep[y * n + x];
+        }
+}
+
+void pz_q_work_head(struct pz_q_work *w, const struct pz_q_state *s)
 {
     const struct pz_syn_asset *a = &w->head->asset;
     struct pz_q_mesh *m = &w->mesh;
@@ -341,9 +362,18 @@ void pz_q_work_render(struct pz_q_work *w, const struct pz_q_state *s, uint64_t 
         memset(w->lens, 0, (size_t)w->size * (size_t)w->size * sizeof *w->lens);
     pz_q_draw(&w->vis, w->pt, a->tri, w->skip, a->n_tri, 1, 1);
     draw_things(w);
-    pz_q_background(w);
+    deepen(w);
     pz_q_shade(w);
+}
+
+void pz_q_work_render(struct pz_q_work *w, const struct pz_q_state *s, uint64_t n, uint8_t *rgb,
+                      const struct pz_q_label *label)
+{
+    pz_q_work_begin(w);
+    pz_q_work_head(w, s);
     pz_q_finish(w, n, rgb);
-    if (label)
+    if (label) {
         pz_q_labels(w, label);
+        pz_q_label_picture(w, label);
+    }
 }

@@ -52,12 +52,13 @@ struct pz_q_work {
     struct v3 *shadow_pt;
     struct v3 shadow_u, shadow_v, shadow_d, shadow_o;
     float shadow_k;
-    float *rgb;      /**< [size][size][3] linear */
-    float *blur;     /**< the same, for the lens */
-    float *lens;     /**< [size][size] 1/depth of glass */
-    float *lens_u;   /**< [size][size][2] place on the lens */
-    uint8_t *lens_n; /**< [size][size] 1: glass is the foremost thing */
-    uint8_t *part;   /**< [size][size] enum pz_q_part, set while shading */
+    float *rgb;     /**< [size][size][3] linear */
+    float *blur;    /**< the same, for the lens */
+    float *lens;    /**< [size][size] 1/depth of glass */
+    float *lens_u;  /**< [size][size][2] place on the lens */
+    float *deep;    /**< [size/4][size/4] 1/depth for the label, 0 nothing */
+    uint8_t *owner; /**< [size][size] head of a scene + 1 */
+    uint8_t *part;  /**< [size][size] enum pz_q_part, set while shading */
     float turn_cos, turn_sin;
     struct v3 across, upward;                           /**< the head's x and y in camera space */
     float lamp_u[PZ_Q_MAX_LAMP], lamp_v[PZ_Q_MAX_LAMP]; /**< lamps along them */
@@ -80,9 +81,19 @@ void pz_q_work_person(struct pz_q_work *w, uint64_t seed, uint64_t id);
 void pz_q_work_look(struct pz_q_work *w, uint64_t n, float margin);
 /** After w->look was changed by hand: colours of the skin. */
 void pz_q_work_paint(struct pz_q_work *w);
+/** The parts of pz_q_work_render(), for several heads in a picture: background of w->look, then heads from
+ * far to near, then pz_q_finish(). */
+void pz_q_work_begin(struct pz_q_work *w);
+void pz_q_work_head(struct pz_q_work *w, const struct pz_q_state *s);
 /** Draw into rgb [size][size][3] and fill labels. */
 void pz_q_work_render(struct pz_q_work *w, const struct pz_q_state *s, uint64_t n, uint8_t *rgb,
                       const struct pz_q_label *label);
+
+/** quick_scene.c: picture `id` of `seed` with 0…4 heads of any size. `label` [4], nearest first; returns how
+ * many are filled. Labels of the whole picture (parts, depth) go to label[0]. */
+enum { PZ_Q_HEADS = 4 };
+int pz_q_work_scene(struct pz_q_work *w, uint64_t seed, uint64_t id, uint8_t *rgb,
+                    const struct pz_q_label *label);
 
 /* Steps, each in a file of its own. */
 /** quick_place.c: from the head's own frame to camera space. */
@@ -105,8 +116,9 @@ float pz_q_lit(const struct pz_q_work *w, struct v3 p, struct v3 n);
 void pz_q_background(struct pz_q_work *w);
 /** quick_finish.c: lens, exposure, tone curve, noise, bytes. */
 void pz_q_finish(struct pz_q_work *w, uint64_t n, uint8_t *rgb);
-/** quick_label.c */
+/** quick_label.c: of the head drawn last, but parts and depth; then those of the picture. */
 void pz_q_labels(struct pz_q_work *w, const struct pz_q_label *l);
+void pz_q_label_picture(const struct pz_q_work *w, const struct pz_q_label *l);
 
 /** Irradiance / π of the surroundings on a normal. */
 static inline struct v3 pz_q_ambient(const struct pz_q_look *l, struct v3 n)

@@ -521,13 +521,16 @@ static void shade_pixel(struct pz_q_work *w, int x, int y)
         key[k] = key_of(w, id[k]);
     struct v3 sum = v3(0, 0, 0);
     float n_back = 0, most = 0;
-    w->part[o] = PZ_Q_BACKGROUND;
+    uint8_t behind = w->part[o];
     for (int k = 0; k < 4; k++) {
         if (done >> k & 1)
             continue;
         if (key[k] < 0) {
             n_back += 1.f;
-            most = fmaxf(most, n_back);
+            if (n_back > most) {
+                most = n_back;
+                w->part[o] = behind;
+            }
             continue;
         }
         float fx = 0, fy = 0, n = 0;
@@ -559,13 +562,13 @@ static void shade_lens(struct pz_q_work *w)
     int n = w->size * w->size;
     float bright = (l->sh[1][0] + (l->n_lamp ? .3f * l->lamp[0].y : 0.f)),
           k = (float)(l->noise & 255u) / 255.f, g = (float)(l->noise >> 8 & 255u) / 255.f;
-    memset(w->lens_n, 0, (size_t)n);
     for (int o = 0; o < n; o++) {
         const float *q = w->vis.q + 4 * (size_t)o;
         if (w->lens[o] <= 0.f || fmaxf(q[0], q[1]) > w->lens[o])
             continue;
         float u = w->lens_u[2 * o], v = w->lens_u[2 * o + 1], *t = w->rgb + 3 * (size_t)o;
-        w->lens_n[o] = 1;
+        if (l->lens_alpha > .5f)
+            w->part[o] = PZ_Q_GLASSES;
         /* A window mirrored somewhere in the glass, and a faint sheen. */
         float band = u * (.6f + g) + v * (g - .5f) * 1.5f - k * 1.4f;
         float glare = pz_smooth(.0f, .03f, band) * pz_smooth(.12f + .3f * g, .09f + .3f * g, band) *
@@ -624,8 +627,6 @@ static void light_up(struct pz_q_work *w)
 
 void pz_q_shade(struct pz_q_work *w)
 {
-    w->skin_pixels = 0;
-    w->skin_light = 0;
     w->turn_cos = cosf(w->person.uv_turn[3]);
     w->turn_sin = sinf(w->person.uv_turn[3]);
     w->across = v3(w->rot_head.r[0].x, w->rot_head.r[1].x, w->rot_head.r[2].x);
@@ -635,7 +636,6 @@ void pz_q_shade(struct pz_q_work *w)
         w->lamp_v[i] = v3_dot(w->upward, w->look.lamp_dir[i]);
     }
     light_up(w);
-    memset(w->part, 0, (size_t)w->size * (size_t)w->size);
     for (int y = w->vis.y0; y < w->vis.y1; y++)
         for (int x = w->vis.x0; x < w->vis.x1; x++)
             shade_pixel(w, x, y);

@@ -52,7 +52,7 @@ static void torso(struct pz_q_work *w)
     for (int r = 0; r < ROWS; r++)
         for (int c = 0; c < COLS; c++) {
             float az = 6.2831853f * (float)c / COLS - 3.14159265f, t = (float)r / (ROWS - 1), rx, rz, cz;
-            float y0 = neckline(l, az), y = pz_mixf(y0, -58.f, t * t * .75f + .25f * t);
+            float y0 = neckline(l, az), y = pz_mixf(y0, -150.f, .1f * t + .9f * t * t * t);
             girth(y, &rx, &rz, &cz);
             float f =
                 pz_q_noise_smooth(w->head, PZ_Q_N_SOFT, az * .3f + (float)(l->noise & 63u) * .1f, y * .02f);

@@ -14,6 +14,7 @@ static const char kHelp[] =
     "  --size S           pixels, default 256\n"
     "  --looks L          pictures of one person, default 8\n"
     "  --margin F         scales the side of the picture (24-30 cm at the face, a quarter 30-90), default 1\n"
+    "  --scene            0-4 heads a picture, of any size: DIR/scenes-NNNNN.safetensors\n"
     "  --seed S           default 1;  --threads T  default all\n"
     "  --sheet FILE.png   draw --columns C (default 8) by --rows R (default 8) pictures and stop\n";
 
@@ -29,7 +30,7 @@ int main(int argc, char **argv)
         {"head", 1, 0, 'H'},        {"out", 1, 0, 'o'},     {"shards", 1, 0, 'k'}, {"records", 1, 0, 'n'},
         {"first-shard", 1, 0, 'i'}, {"size", 1, 0, 'z'},    {"looks", 1, 0, 'l'},  {"margin", 1, 0, 'm'},
         {"seed", 1, 0, 's'},        {"threads", 1, 0, 't'}, {"sheet", 1, 0, 'S'},  {"columns", 1, 0, 'c'},
-        {"rows", 1, 0, 'r'},        {"help", 0, 0, 'h'},    {0, 0, 0, 0}};
+        {"rows", 1, 0, 'r'},        {"scene", 0, 0, 'N'},   {"help", 0, 0, 'h'},   {0, 0, 0, 0}};
     struct pz_faces_options o = {
         .shards = 1, .records = 1024, .size = 256, .looks = 8, .seed = 1, .margin = 1.f};
     const char *head = NULL, *sheet = NULL;
@@ -74,6 +75,9 @@ int main(int argc, char **argv)
             break;
         case 'r':
             rows = atoi(optarg);
+            break;
+        case 'N':
+            o.scene = 1;
             break;
         case 'h':
             fputs(kHelp, stdout);

@@ -115,11 +115,11 @@ static enum pz_status one_clip(struct talk_job *j, int clip, struct pz_q_work *w
 {
     const struct pz_talk_options *o = j->o;
     struct pz_shard_field f[PZ_SHARD_MAX];
-    int n_field = pz_faces_fields(f, o->size);
+    /* Readers want every tensor aligned to its element: the widest goes first. */
+    f[0] = (struct pz_shard_field){.name = "start", .dtype = "F64", .rank = 1, .shape = {1}, .single = 1};
+    int n_field = 1 + pz_faces_fields(f + 1, o->size, 1);
     f[n_field++] =
         (struct pz_shard_field){.name = "speech", .dtype = "I32", .rank = 1, .shape = {1}, .single = 1};
-    f[n_field++] =
-        (struct pz_shard_field){.name = "start", .dtype = "F64", .rank = 1, .shape = {1}, .single = 1};
     f[n_field++] =
         (struct pz_shard_field){.name = "fps", .dtype = "F32", .rank = 1, .shape = {1}, .single = 1};
     char name[64], about[128];
