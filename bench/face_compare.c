@@ -345,7 +345,7 @@ static void film(struct options *o, const char *path, struct pz_job *job, struct
     struct kept *k = pz_calloc((size_t)n + 1, sizeof *k);
     if (!k || pz_picture_alloc(&last, info->width, info->height) < PZ_OK ||
         pz_picture_alloc(&middle, info->width, info->height) < PZ_OK ||
-        (o->overlay && overlay_open(&strip, 256) < PZ_OK))
+        (o->overlay && overlay_open(&strip, 320) < PZ_OK))
         die("no memory");
     for (int i = 0; i < 2; i++)
         o->s[i].live = false;

@@ -19,7 +19,8 @@ static void dot(struct overlay *o, float x, float y, int column, int row, const 
             int ix = (int)floorf(x - 0.5f) + dx, iy = (int)floorf(y - 0.5f) + dy;
             if (ix < 0 || iy < 0 || ix >= o->side || iy >= o->side)
                 continue;
-            float wx = 1 - fabsf(x - 0.5f - (float)ix), wy = 1 - fabsf(y - 0.5f - (float)iy), w = wx * wy;
+            float wx = 1 - fabsf(x - 0.5f - (float)ix), wy = 1 - fabsf(y - 0.5f - (float)iy),
+                  w = fminf(1.6f * wx * wy, 1);
             float *p = o->rgb.data + (size_t)(row * o->side + iy) * (size_t)o->rgb.width +
                        (size_t)(column * o->side + ix);
             for (int c = 0; c < 3; c++)

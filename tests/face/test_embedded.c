@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "face/embedded.h"
 #include "face/embedded_net.h"
 
@@ -108,6 +109,45 @@ static void networks_are_those_trained(void **state)
     pz_checkpoint_close(&c);
 }
 
+/* The program carries the very files of models/; "weights on trial" in a models folder win, and rubbish there
+ * is told. */
+static void the_program_carries_the_files(void **state)
+{
+    size_t n;
+    if (!pz_embedded_data(PZ_EMBEDDED_LANDMARKS, &n)) {
+        skip();
+        return;
+    }
+    for (int i = 0; i < 3; i++) {
+        const void *data = pz_embedded_data((enum pz_embedded_file)i, &n);
+        char path[512], inside[65], file[65];
+        struct pz_sha256 h;
+        snprintf(path, sizeof path, "%s/models/%s", PZ_SOURCE_DIR,
+                 pz_embedded_name((enum pz_embedded_file)i));
+        pz_sha256_init(&h);
+        pz_sha256_update(&h, data, n);
+        pz_sha256_hex(&h, inside);
+        assert_int_equal(pz_sha256_file(NULL, path, file), PZ_OK);
+        assert_string_equal(inside, file);
+    }
+    struct pz_log *log = pz_log_create(NULL, NULL, PZ_LOG_ERROR);
+    struct pz_landmarker *l;
+    char dir[] = "/tmp/pz-embedded-XXXXXX", path[96], msg[512];
+    assert_int_equal(pz_landmarker_create(PZ_FACE_EMBEDDED, "/nonexistent", 1, log, &l), PZ_OK);
+    pz_landmarker_destroy(&l);
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/embedded", dir);
+    assert_int_equal(pz_make_dirs(log, path), PZ_OK);
+    snprintf(path, sizeof path, "%s/embedded/face_landmarks.safetensors", dir);
+    assert_int_equal(pz_file_write(log, path, "rubbish", 7), PZ_OK);
+    assert_true(pz_landmarker_create(PZ_FACE_EMBEDDED, dir, 1, log, &l) < PZ_OK);
+    assert_null(l);
+    pz_log_last_error(log, msg, sizeof msg);
+    assert_non_null(strstr(msg, "face_landmarks.safetensors"));
+    pz_remove_tree(dir);
+    pz_log_destroy(&log);
+}
+
 /* The crop turns with the head, is 20 cm wide, and the larger of the two distances wins. */
 static void region_follows_the_rule(void **state)
 {
@@ -128,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(networks_are_those_trained),
+        cmocka_unit_test(the_program_carries_the_files),
         cmocka_unit_test(region_follows_the_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

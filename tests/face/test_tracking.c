@@ -33,7 +33,10 @@ struct clip {
 static struct pz_face_tracker *tracker_or_skip(void)
 {
     struct pz_face_tracker *t;
-    if (!pz_file_exists(CLIP("virtual_13")) || pz_face_tracker_create(NULL, &job, &t) == PZ_ERR_WEIGHTS) {
+    struct pz_face_tracker_params p = {0};
+    assert_true(
+        pz_face_kind_find(getenv("PZ_FACE_KIND"), &p.kind)); /* whose networks; unset: the usual ones */
+    if (!pz_file_exists(CLIP("virtual_13")) || pz_face_tracker_create(&p, &job, &t) == PZ_ERR_WEIGHTS) {
         skip();
         return NULL;
     }
