@@ -206,7 +206,7 @@ static void look(struct options *o, const struct pz_picture *pic, struct pz_pool
     }
     k->gap[0] = gap_of(a, k->io);
     keep_rigid(a, k->rigid[0]);
-    k->b = o->s[1].live && dist3(a->xyz[1], b->xyz[1]) < 0.5f * k->io;
+    k->b = o->s[1].live && hypotf(a->xyz[1][0] - b->xyz[1][0], a->xyz[1][1] - b->xyz[1][1]) < 0.5f * k->io;
     if (k->b) {
         compare(a, b, k);
         k->gap[1] = gap_of(b, k->io);
