@@ -8,6 +8,7 @@
 #include "nn/sd_unet.h"
 #include "nn/sd_vae.h"
 #include "nn/wav2lip.h"
+#include "nn/wav2lip_bend.h"
 #include "nn/whisper.h"
 #include "nn_bench.h"
 #include "tensor/half.h"
@@ -61,6 +62,15 @@ static void wav2lip(struct pz_params *p, int batch, int size)
     output(p, "picture", pz_wav2lip_face(p, &c, pz_wav2lip_audio(p, &c, mel), face, NULL));
 }
 
+static void wav2lip_bend(struct pz_params *p, int batch, int size)
+{
+    int flow, look, mel = input(p, "mel", 4, batch, 80, PZ_W2L_BEND_COLUMNS, 1);
+    int face = input(p, "face", 4, batch, size, size, PZ_W2L_BEND_INPUTS);
+    pz_wav2lip_bend_face(p, pz_wav2lip_bend_audio(p, mel), face, &flow, &look);
+    output(p, "flow", flow);
+    output(p, "look", look);
+}
+
 /* `size`: rows of the encoder's result, 1500 for 30 s of sound. */
 static void whisper_tiny(struct pz_params *p, int batch, int size)
 {
@@ -80,6 +90,7 @@ const struct net nets[] = {
     {"vae_decoder", "sd-vae-ft-mse, latent 32 to 256x256", 32, vae_decoder, pz_sd_vae_decoder_only},
     {"vae_encoder", "sd-vae-ft-mse, 256x256 to latent", 256, vae_encoder, pz_sd_vae_encoder_only},
     {"wav2lip", "Wav2Lip, 96x96", 96, wav2lip, NULL},
+    {"wav2lip_bend", "wav2lip:embedded, 128x128", PZ_W2L_BEND_SIZE, wav2lip_bend, NULL},
     {"whisper_tiny_encoder", "Whisper tiny's encoder, 30 s", 1500, whisper_tiny, decoder_names},
     {"latentsync_unet", "LatentSync's UNet, 2 x 16 frames, latent 64", 64, latentsync_unet, NULL},
 };

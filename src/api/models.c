@@ -244,6 +244,9 @@ struct engine_row {
 static const struct engine_row engines[] = {
     {"gaussian_splatting", NULL, "fitted to the speaker at prepare", false, NULL},
     {"wav2lip", "wav2lip", "official, research and non-commercial use", true, NULL},
+    {"wav2lip:embedded", NULL,
+     "inside the program; our own small network, trained on rendered heads with synthesised voices only",
+     true, NULL},
     {"musetalk", "musetalk", "official, MIT", true, pz_here_has_musetalk},
     {"latentsync", "latentsync", "official, OpenRAIL++", true, pz_here_has_latentsync},
     {"vasa1", NULL, "never published; own weights", false, NULL},

@@ -11,9 +11,11 @@
 #include "lipsync/engine_latentsync.h"
 #include "lipsync/engine_musetalk.h"
 #include "lipsync/engine_wav2lip.h"
+#include "lipsync/engine_wav2lip_embedded.h"
 
 static const struct pz_engine_vtable *const engines[] = {&pz_engine_gaussian_splatting, &pz_engine_wav2lip,
-                                                         &pz_engine_musetalk, &pz_engine_latentsync};
+                                                         &pz_engine_wav2lip_embedded, &pz_engine_musetalk,
+                                                         &pz_engine_latentsync};
 #define AHEAD_BYTES ((int64_t)256 << 20)
 #define N_ENGINES (sizeof engines / sizeof engines[0])
 
@@ -27,7 +29,8 @@ const struct pz_engine_vtable *pz_engine_find(const char *name)
 
 const char *const *pz_engine_names(void)
 {
-    static const char *const names[] = {"gaussian_splatting", "wav2lip", "musetalk", "latentsync", NULL};
+    static const char *const names[] = {"gaussian_splatting", "wav2lip",    "wav2lip:embedded",
+                                        "musetalk",           "latentsync", NULL};
     return names;
 }
 
