@@ -30,6 +30,24 @@ EYE_CORNERS = (33, 263)
 GAP = (13, 14)
 
 
+_places = {}
+
+
+def place(ids, device):
+    """Indices as a tensor on the device, made once: a list would be copied there each time it is used."""
+    key = (tuple(ids), str(device))
+    if key not in _places:
+        _places[key] = torch.tensor(list(ids), device=device)
+    return _places[key]
+
+
+def constant(values, device):
+    key = (values, str(device))
+    if key not in _places:
+        _places[key] = torch.tensor(values, device=device)
+    return _places[key]
+
+
 def read_safetensors(path):
     """Names to numpy arrays, no library needed."""
     kinds = {"U8": "u1", "I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
@@ -81,13 +99,13 @@ def mel_of(wave):
     return (8 * ((db + 100) / 100) - 4).clamp(-4, 4)
 
 
-def disturb_mel(x, g):
+def disturb_mel(x):
     """Windows [B,80,T] as other voices, rooms and microphones would have them."""
     b, n, t = x.shape
     dev = x.device
 
     def rand(*s):
-        return torch.rand(*s, device=dev, generator=g)
+        return torch.rand(*s, device=dev)
 
     # another vocal tract: bands moved along the frequency axis
     stretch = 1 + (rand(b) - 0.5) * 0.30
@@ -108,12 +126,24 @@ def disturb_mel(x, g):
     x = torch.maximum(x, torch.stack(tail, 2) - 0.8)
     level = torch.where(rand(b) < 0.6, -3.5 + rand(b) * 3.0, torch.full((b,), -6.0, device=dev))
     noise = F.interpolate((rand(b, 1, 6) - 0.5) * 2, size=n, mode="linear", align_corners=True)[:, 0]
-    noise = level[:, None, None] + noise[:, :, None] + 0.25 * torch.randn(b, n, t, device=dev, generator=g)
+    noise = level[:, None, None] + noise[:, :, None] + 0.25 * torch.randn(b, n, t, device=dev)
     k = 12.5 / 10 * 2.302585
     x = torch.logaddexp(x * k, noise * k) / k
     cut = torch.where(rand(b) < 0.25, 45 + rand(b) * 35, torch.full((b,), 200.0, device=dev))
     x = x - (torch.arange(n, device=dev)[None] - cut[:, None]).clamp_min(0)[:, :, None] * 0.4
     return x.clamp(-4, 4)
+
+
+def label_columns(t, length, device):
+    """Phone of every mel column of all entries, one after the other."""
+    out = []
+    off = t["phone_offset"]
+    for i, n in enumerate(length):
+        end = t["phone_end"][off[i] : off[i + 1]].astype(np.float64)
+        ids = t["phone_id"][off[i] : off[i + 1]].astype(np.int64)
+        k = np.minimum(np.searchsorted(end, np.arange(n) / 80, side="right"), len(ids) - 1)
+        out.append(ids[k])
+    return torch.from_numpy(np.concatenate(out)).to(device)
 
 
 class Speech:
@@ -133,8 +163,17 @@ class Speech:
         self.length = torch.tensor([m.shape[1] for m in self.mel], device=device)
         self.first = torch.tensor(self.first, device=device)
         self.mel = torch.cat(self.mel, 1)  # [80, all]
-        self.extra = t
         self.device = device
+        self.phones = None
+        if "phone_id" in t:
+            self.phones = label_columns(t, self.length.tolist(), device)
+
+    def drawn(self, b):
+        """Windows at random times of all the speech, and the phone spoken in their middle."""
+        u = torch.rand(2, b, device=self.device)
+        entry = (u[0] * len(self.length)).long().clamp_max(len(self.length) - 1)
+        seconds = u[1] * (self.length[entry] - 1) / 80
+        return self.windows(entry, seconds), self.phones[self.first[entry] + (seconds * 80).long()]
 
     def windows(self, entry, seconds):
         """Mel around `seconds` of entries: [B,80,COLUMNS + 16], the first 16 columns for the room's tail only."""
@@ -168,18 +207,28 @@ def fit_similarity(src, dst, weight=None):
     return torch.cat([m, t[:, :, None]], 2)
 
 
+def inverse(m):
+    """Of 2 × 2 matrices [N,2,2]."""
+    a, b, c, d = m[:, 0, 0], m[:, 0, 1], m[:, 1, 0], m[:, 1, 1]
+    k = 1 / (a * d - b * c)
+    return torch.stack([torch.stack([d * k, -b * k], 1), torch.stack([-c * k, a * k], 1)], 1)
+
+
 class Clips:
     """Frames of all shards read so far, on the device. A thread reads further ones as they appear."""
 
-    def __init__(self, folder, device, room, speech, every=1):
-        self.folder, self.device, self.speech = folder, device, speech
+    def __init__(self, folder, device, room):
+        self.folder, self.device = folder, device
         self.image = torch.empty(room, 256, 256, 3, dtype=torch.uint8, device=device)
         self.points = torch.empty(room, 478, 2, device=device)
         self.gap = torch.empty(room, device=device)
         self.weights = torch.empty(room, 53, device=device)
         self.second = torch.empty(room, dtype=torch.float64, device=device)
         self.entry = torch.empty(room, dtype=torch.long, device=device)
-        self.clips = []  # (first, n, person, closed frames, open frames)
+        # Two tables of clips, training and held out: first frame, frames, 16 closed and 16 open ones each.
+        self.table = torch.zeros(2, room // 8 + 1, 34, dtype=torch.long, device=device)
+        self.count = torch.zeros(2, device=device)
+        self.n = [0, 0]
         self.used, self.seen, self.stop = 0, set(), False
         self.template = torch.from_numpy(template()).to(device)
         self.lock = threading.Lock()
@@ -207,16 +256,21 @@ class Clips:
         self.entry[a : a + n] = int(np.ravel(t["speech"])[0])
         order = torch.argsort(gap)
         k = max(2, n // 5)
-        with self.lock:
-            self.clips.append((a, n, int(np.ravel(t["person"])[0]), (a + order[:k]), (a + order[-k:])))
-            self.used += n
+        some = torch.linspace(0, k - 1, 16, device=self.device).round().long()
+        row = torch.cat([torch.tensor([a, n], device=self.device), a + order[:k][some], a + order[-k:][some]])
+        h = int(int(np.ravel(t["person"])[0]) % 16 == 0)
+        self.table[h, self.n[h]] = row
+        self.n[h] += 1
+        self.count[h] = self.n[h]
+        self.used += n
         return True
 
     def poll(self):
         for path in sorted(glob.glob(os.path.join(self.folder, "*.safetensors"))):
             if path not in self.seen and not self.stop:
-                if self.add(path):
-                    self.seen.add(path)
+                with self.lock:
+                    if self.add(path):
+                        self.seen.add(path)
 
     def watch(self):
         def loop():
@@ -230,39 +284,23 @@ class Clips:
 class Batcher:
     """Batches for the network: dictionary of device tensors."""
 
-    def __init__(self, clips, speech, device, seed=1):
+    def __init__(self, clips, speech, device):
         self.clips, self.speech, self.device = clips, speech, device
-        self.g = torch.Generator(device=device)
-        self.g.manual_seed(seed)
-        self.table = None
 
     def frames(self, b, held_out):
-        c = self.clips
-        with c.lock:
-            n_clips = len(c.clips)
-        if self.table is None or self.table[0] != n_clips:
-            keep = [[x for x in c.clips[:n_clips] if (x[2] % 16 == 0) == h] or c.clips[:n_clips] for h in (False, True)]
-            self.table = (n_clips, [
-                (
-                    torch.tensor([x[0] for x in k], device=self.device),
-                    torch.tensor([x[1] for x in k], device=self.device),
-                    torch.stack([x[3][torch.linspace(0, len(x[3]) - 1, 16).round().long()] for x in k]),
-                    torch.stack([x[4][torch.linspace(0, len(x[4]) - 1, 16).round().long()] for x in k]),
-                ) for k in keep
-            ])
-        first, n, closed, opened = self.table[1][1 if held_out else 0]
-        u = torch.rand(4, b, device=self.device, generator=self.g)
-        k = (u[0] * len(first)).long().clamp_max(len(first) - 1)
-        target = first[k] + torch.minimum((u[1] * n[k]).long(), n[k] - 1)
-        rest = closed[k, (u[2] * 16).long().clamp_max(15)]
-        open_ = opened[k, (u[3] * 16).long().clamp_max(15)]
-        return target, rest, open_
+        c, h = self.clips, int(held_out)
+        u = torch.rand(4, b, device=self.device)
+        row = c.table[h][torch.minimum((u[0] * c.count[h]).long(), c.count[h].long() - 1)]
+        target = row[:, 0] + torch.minimum((u[1] * row[:, 1]).long(), row[:, 1] - 1)
+        pick = (u[2:] * 16).long().clamp_max(15)
+        rest = row[:, 2:18].gather(1, pick[0][:, None])[:, 0]
+        return target, rest, row[:, 18:34].gather(1, pick[1][:, None])[:, 0]
 
     def rand(self, *s):
-        return torch.rand(*s, device=self.device, generator=self.g)
+        return torch.rand(*s, device=self.device)
 
     def randn(self, *s):
-        return torch.randn(*s, device=self.device, generator=self.g)
+        return torch.randn(*s, device=self.device)
 
     def bump(self, b, cells, px):
         """A smooth random displacement of the crop, [B,2,S,S] px."""
@@ -272,13 +310,13 @@ class Batcher:
         """Aligned crops of frames and their points in the crop. `shared`: bends all pictures of a sample alike."""
         c, b = self.clips, len(index)
         p = c.points[index]
-        noisy = p[:, list(RIGID)] + (self.randn(b, len(RIGID), 2) * jitter if jitter else 0)
+        noisy = p[:, place(RIGID, p.device)] + (self.randn(b, len(RIGID), 2) * jitter if jitter else 0)
         m = fit_similarity(noisy, c.template)  # frame px to crop px
         if wild is not None:
             m = torch.einsum("nij,njk->nik", wild[:, :, :2], m) + torch.cat(
                 [torch.zeros(b, 2, 2, device=self.device), wild[:, :, 2:]], 2
             )
-        inv = torch.linalg.inv(m[:, :, :2])
+        inv = inverse(m[:, :, :2])
         y, x = torch.meshgrid(
             torch.arange(SIZE, device=self.device) + 0.5, torch.arange(SIZE, device=self.device) + 0.5, indexing="ij"
         )
@@ -304,14 +342,14 @@ class Batcher:
         """Outer lips ½, inner lips 1 more ½: soft masks by winding of the polygons, [B,1,S,S]."""
         out = 0
         for ring in (OUTER, INNER):
-            out = out + 0.5 * polygon(pts[:, ring])
+            out = out + 0.5 * polygon(pts[:, place(ring, pts.device)])
         return out
 
     def colours(self, b):
         """A colour matrix and offset, gamma, contrast for a clip."""
         eye = torch.eye(3, device=self.device)[None]
         m = eye * (1 + 0.25 * (self.rand(b, 3, 1) - 0.5) * 2) + 0.08 * self.randn(b, 3, 3)
-        grey = torch.tensor([0.3, 0.59, 0.11], device=self.device)
+        grey = constant((0.3, 0.59, 0.11), self.device)
         sat = (0.3 + 1.1 * self.rand(b, 1, 1))
         m = sat * m + (1 - sat) * grey[None, None, :].expand(b, 3, 3)
         gain = 0.6 + 0.8 * self.rand(b, 1, 1)
@@ -334,7 +372,7 @@ class Batcher:
             ax = 1 + 0.06 * self.randn(b).clamp(-2, 2)
             z = torch.zeros(b, device=self.device)
             a = torch.stack([torch.stack([s * ax, 0.03 * self.randn(b)], 1), torch.stack([z, s / ax], 1)], 1)
-            ctr = torch.tensor([SIZE / 2, 60.0], device=self.device)
+            ctr = constant((SIZE / 2, 60.0), self.device)
             t = ctr - torch.einsum("nij,j->ni", a, ctr) + 2.0 * self.randn(b, 2)
             wild = torch.cat([a, t[:, :, None]], 2)
         jitter = 0.7 if disturb else 0
@@ -367,7 +405,7 @@ class Batcher:
         out["seen"], out["rest"], out["open"] = crops
         out["rest_lips"], out["open_lips"] = lips
         w = self.speech.windows(self.clips.entry[target], self.clips.second[target])
-        w = disturb_mel(w, self.g)[:, :, 16:] if disturb else w[:, :, 16:]
+        w = disturb_mel(w)[:, :, 16:] if disturb else w[:, :, 16:]
         out["mel"] = w[:, None]
         out["weights"] = self.clips.weights[target]
         out["gap"] = self.clips.gap[target]

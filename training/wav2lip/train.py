@@ -16,8 +16,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from data import INNER, OUTER, Batcher, Clips, Speech
-from model import HIDDEN, SCALE, SIZE, Network, compose, hide
+from data import INNER, OUTER, Batcher, Clips, Speech, disturb_mel, place
+from model import HIDDEN, SCALE, SIZE, Network, bend, compose, hide
 
 
 def write_safetensors(path, tensors, meta):
@@ -54,7 +54,7 @@ def weight_map(points):
     """Where errors count: the face's lower part 1, the mouth 5, the rest 0.15. [B,1,S,S]"""
     dev = points.device
     y, x = torch.meshgrid(torch.arange(SIZE, device=dev) + 0.5, torch.arange(SIZE, device=dev) + 0.5, indexing="ij")
-    mouth = points[:, OUTER]
+    mouth = points[:, place(OUTER, points.device)]
     c = (mouth.amax(1) + mouth.amin(1)) / 2
     r = (mouth.amax(1) - mouth.amin(1)) / 2 * 1.5 + 3
     d = ((x[None] - c[:, 0, None, None]) / r[:, 0, None, None]) ** 4
@@ -77,9 +77,6 @@ def picture_loss(made, true, w):
             total = total + 0.7 * ((a - b).abs() * v).sum() / v.sum() / 3
         made, true, w = F.avg_pool2d(made, 2), F.avg_pool2d(true, 2), F.avg_pool2d(w, 2)
     return total
-
-
-LOWER = None
 
 
 def lower_points(points):
@@ -109,7 +106,7 @@ def face_of(batch):
 
 
 def mouth_psnr(made, batch):
-    mouth = batch["target_points"][:, OUTER]
+    mouth = batch["target_points"][:, place(OUTER, made.device)]
     c, r = (mouth.amax(1) + mouth.amin(1)) / 2, (mouth.amax(1) - mouth.amin(1)) / 2 * 1.5
     y, x = torch.meshgrid(
         torch.arange(SIZE, device=c.device) + 0.5, torch.arange(SIZE, device=c.device) + 0.5, indexing="ij"
@@ -126,7 +123,7 @@ def made_gap(flow, look, batch):
     """Opening the flow gives: where the inner lips of the rest moment come to lie, by the inverse of the flow."""
     gap = []
     for k, name in ((0, "rest_points"), (2, "open_points")):
-        src = batch[name][:, [13, 14]]
+        src = batch[name][:, 13:15]
         q = src.clone()
         for _ in range(20):
             g = (q / (SIZE / 2) - 1)[:, None]
@@ -179,41 +176,124 @@ def sheet(path, x, made, n=10):
         f.write(b"P6\n%d %d\n255\n" % (p.shape[1], p.shape[0]) + p.tobytes())
 
 
+class Step:
+    """One step of training: batch, network, losses, weights. Recorded once on a device, then one launch each."""
+
+    def __init__(self, o, speech, batcher, net, head, slow, opt, ids, weight):
+        self.o, self.speech, self.batcher, self.net, self.head, self.opt = o, speech, batcher, net, head, opt
+        self.ids, self.weight, self.graph = ids, weight, None
+        self.told = torch.zeros(4, device=weight.device)
+        self.wide = list(net.parameters()) + list(head.parameters())
+        both = [(p, q) for p, q in zip(slow.state_dict().values(), net.state_dict().values())]
+        self.slow = [p for p, _ in both if p.dtype.is_floating_point]
+        self.quick = [q for p, q in both if p.dtype.is_floating_point]
+
+    def loss(self):
+        o, dev = self.o, self.weight.device
+        with torch.no_grad():
+            x = self.batcher.batch(o.batch)
+            face, w = face_of(x), weight_map(x["target_points"])
+            mel = x["mel"]
+            if self.speech.phones is not None:
+                heard, phone = self.speech.drawn(o.batch)
+                mel = torch.cat([mel, disturb_mel(heard)[:, None, :, 16:]])
+        with torch.autocast(dev.type, dtype=torch.bfloat16, enabled=dev.type == "cuda", cache_enabled=False):
+            e = self.net.audio(mel)
+            flow, look = self.net.draw(face, e[: o.batch])
+        a, b = bend(x["clean"][0], flow[:, 0:2]), bend(x["clean"][1], flow[:, 2:4])
+        share, g, paint = look[:, 0:1].float(), look[:, 1:2].float(), look[:, 2:5].float()
+        made = a + share * (b - a)
+        made = made + g * (paint - made)
+        picture = picture_loss(made, x["target"], w)
+        # Each moment alone should come as near as it can, so that the two do not make a ghost of each other.
+        alone = (((a - x["target"]).abs() + (b - x["target"]).abs()) * w).sum() / w.sum() / 6
+        points = point_loss(flow, x, self.ids, self.weight)
+        told = self.head(e.float())
+        sound = F.mse_loss(told[: o.batch, 0], x["gap"] * 4) + 4 * F.mse_loss(told[: o.batch, 1:54], x["weights"])
+        if self.speech.phones is not None:
+            sound = sound + 0.1 * F.cross_entropy(told[o.batch :, 54:], phone)
+        p, q = edges(flow.float())
+        smooth = (p**2).mean() + (q**2).mean()
+        price = (g * w).mean() + 2 * (share * (1 - share) * w).mean()
+        loss = 10 * picture + 3 * alone + 0.5 * points + sound + 0.05 * smooth + 0.05 * price
+        self.told.copy_(torch.stack([loss, picture, points, sound]).detach())
+        return loss
+
+    def step(self):
+        self.loss().backward()
+        torch.nn.utils.clip_grad_norm_(self.wide, 1.0, foreach=True)
+        self.opt.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(self.slow, self.quick, 1 - self.o.keep)
+
+    def record(self):
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(4):
+                self.opt.zero_grad(set_to_none=True)
+                self.step()
+        torch.cuda.current_stream().wait_stream(side)
+        self.opt.zero_grad(set_to_none=True)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.step()
+
+    def run(self, rate):
+        for group in self.opt.param_groups:
+            group["lr"].fill_(rate)
+        if self.graph:
+            self.graph.replay()
+        else:
+            self.opt.zero_grad(set_to_none=True)
+            self.step()
+
+
 def main():
     a = argparse.ArgumentParser()
-    a.add_argument("--shards", required=True)
-    a.add_argument("--speech", required=True)
+    a.add_argument("--shards")
+    a.add_argument("--speech")
     a.add_argument("--out", required=True)
+    a.add_argument("--fold", help="only turn this state.pt into weights")
     a.add_argument("--seconds", type=float, default=280)
     a.add_argument("--batch", type=int, default=192)
     a.add_argument("--room", type=int, default=60000, help="frames kept on the device")
     a.add_argument("--wait", type=int, default=8, help="clips to wait for before the first step")
     a.add_argument("--lr", type=float, default=1.5e-3)
     a.add_argument("--seed", type=int, default=1)
+    a.add_argument("--keep", type=float, default=0.995, help="of the weights' running mean, a step")
     a.add_argument("--start", default=None, help="state.pt of an earlier run")
+    a.add_argument("--eager", action="store_true", help="do not record a step as one launch")
     o = a.parse_args()
     begin = time.time()
+    os.makedirs(o.out, exist_ok=True)
+    if o.fold:
+        s = torch.load(o.fold, map_location="cpu")
+        net = Network()
+        net.load_state_dict(s["net"])
+        write_safetensors(os.path.join(o.out, "wav2lip_embedded.safetensors"), folded(net), s["meta"])
+        return
     dev = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(o.seed)
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
-    os.makedirs(o.out, exist_ok=True)
     speech = Speech(o.speech, dev)
-    clips = Clips(o.shards, dev, o.room, speech)
+    clips = Clips(o.shards, dev, o.room)
     clips.poll()
     clips.watch()
     net = Network().to(dev).to(memory_format=torch.channels_last)
-    head = torch.nn.Linear(256, 54).to(dev)
+    head = torch.nn.Linear(256, 54 + 64).to(dev)  # lip gap, weights; phones
     if o.start:
         s = torch.load(o.start, map_location=dev)
         net.load_state_dict(s["net"])
         head.load_state_dict(s["head"])
     slow = copy.deepcopy(net).eval()
     wide = list(net.parameters()) + list(head.parameters())
-    opt = torch.optim.AdamW(wide, lr=o.lr, betas=(0.9, 0.99), weight_decay=0.01)
-    while len(clips.clips) < o.wait and time.time() - begin < o.seconds:
+    fast = {"fused": True, "capturable": True} if dev.type == "cuda" else {}
+    opt = torch.optim.AdamW(wide, lr=torch.tensor(o.lr, device=dev), betas=(0.9, 0.99), weight_decay=0.01, **fast)
+    while clips.n[0] < o.wait and time.time() - begin < o.seconds:
         time.sleep(0.2)
-    batcher, ruler = Batcher(clips, speech, dev, o.seed), Batcher(clips, speech, dev, 99)
+    batcher = Batcher(clips, speech, dev)
     log = open(os.path.join(o.out, "curve.csv"), "w", newline="")
     out = csv.writer(log)
     out.writerow(["s", "step", "clips", "loss", "picture", "points", "sound", "psnr", "psnr_other_sound", "psnr_rest",
@@ -221,65 +301,40 @@ def main():
     ids = lower_points(batcher.batch(min(o.batch, 64), disturb=False)["target_points"])
     lips = torch.zeros(478, device=dev)
     lips[OUTER + INNER] = 3
-    weight = (1 + lips)[ids]
-    step, mean, last = 0, None, time.time()
-    t0 = time.time()
+    step = Step(o, speech, batcher, net, head, slow, opt, ids, (1 + lips)[ids])
+    if dev.type == "cuda" and not o.eager:
+        with clips.lock:  # nothing else may speak to the device while it is recorded
+            step.record()
+    print("ready after %.1f s" % (time.time() - begin), flush=True)
+    n, last, t0, on = 0, time.time(), time.time(), dev.type == "cuda"
     while True:
         share = (time.time() - begin) / o.seconds
         if share >= 1:
             break
-        warm = min(1, (step + 1) / 100)
-        for p in opt.param_groups:
-            p["lr"] = o.lr * warm * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
-        x = batcher.batch(o.batch)
-        face = face_of(x)
-        with torch.autocast(dev.type, dtype=torch.bfloat16, enabled=dev.type == "cuda"):
-            e = net.audio(x["mel"])
-            flow, look = net.draw(face, e)
-        made = compose(*x["clean"], flow, look)
-        w = weight_map(x["target_points"])
-        picture = picture_loss(made, x["target"], w)
-        points = point_loss(flow, x, ids, weight)
-        told = head(e.float())
-        sound = F.mse_loss(told[:, 0], x["gap"] * 4) + 4 * F.mse_loss(told[:, 1:], x["weights"])
-        a_, b_ = edges(flow.float())
-        smooth = (a_**2).mean() + (b_**2).mean()
-        paint = (look[:, 1].float() * w[:, 0]).mean()
-        loss = 10 * picture + 0.25 * points + 1.0 * sound + 0.05 * smooth + 0.05 * paint
-        opt.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(wide, 1.0)
-        opt.step()
-        keep = min(0.998, 1 - 1 / (step + 2) ** 0.8)
-        with torch.no_grad():
-            torch._foreach_lerp_(list(slow.parameters()), list(net.parameters()), 1 - keep)
-            for p, q in zip(slow.buffers(), net.buffers()):
-                if p.dtype.is_floating_point:
-                    p.lerp_(q, 1 - keep)
-        step += 1
-        if step % 20 == 0:
-            v = torch.stack([loss, picture, points, sound]).detach()
-            mean = v if mean is None else 0.8 * mean + 0.2 * v
-        if time.time() - last > max(5, o.seconds / 25) or step == 1:
+        step.run(o.lr * min(1, (n + 1) / 100) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01))
+        n += 1
+        if on and n % 8 == 0:
+            torch.cuda.synchronize()  # the clock must see what was done
+        if time.time() - last > max(5, o.seconds / 12) or n == 1:
             last = time.time()
-            figures, seen = judge(slow, head, ruler, n=2 if dev.type == "cuda" else 1, b=128 if dev.type == "cuda" else 16)
-            v = (mean if mean is not None else torch.stack([loss, picture, points, sound]).detach()).tolist()
-            row = [round(time.time() - begin, 1), step, len(clips.clips)] + [round(k, 4) for k in v]
+            figures, seen = judge(slow, head, batcher, n=2 if on else 1, b=128 if on else 16)
+            row = [round(time.time() - begin, 1), n, sum(clips.n)] + [round(k, 4) for k in step.told.tolist()]
             row += [round(k, 4) for k in figures.values()]
             out.writerow(row)
             log.flush()
-            print(*row, f"{step * o.batch / (time.time() - t0):.0f}/s", flush=True)
+            print(*row, f"{n * o.batch / (time.time() - t0):.0f}/s", flush=True)
     clips.stop = True
-    figures, seen = judge(slow, head, ruler, n=8 if dev.type == "cuda" else 1, b=128 if dev.type == "cuda" else 16)
+    figures, seen = judge(slow, head, batcher, n=8 if on else 1, b=128 if on else 16)
     sheet(os.path.join(o.out, "sheet.ppm"), *seen)
     print("held-out persons:", json.dumps({k: round(v, 4) for k, v in figures.items()}), flush=True)
     meta = {
         "network": "wav2lip:embedded", "version": "1",
-        "trained_on": f"synthetic speakers only: {len(clips.clips)} clips of rendered heads, synthesised speech",
-        "held_out": json.dumps({k: round(v, 4) for k, v in figures.items()}), "steps": str(step),
+        "trained_on": f"synthetic speakers only: {sum(clips.n)} clips of rendered heads, synthesised speech",
+        "held_out": json.dumps({k: round(v, 4) for k, v in figures.items()}), "steps": str(n),
     }
     write_safetensors(os.path.join(o.out, "wav2lip_embedded.safetensors"), folded(slow), meta)
-    torch.save({"net": slow.state_dict(), "head": head.state_dict()}, os.path.join(o.out, "state.pt"))
+    half = [{k: v.half() if v.dtype.is_floating_point else v for k, v in m.state_dict().items()} for m in (slow, head)]
+    torch.save({"net": half[0], "head": half[1], "meta": meta}, os.path.join(o.out, "state.pt"))
 
 
 if __name__ == "__main__":
