@@ -186,8 +186,8 @@ static enum pz_status open_engine(const struct pz_engine_open_params *p, const s
     PZ_TRY(pz_musetalk_unet_open(e->files.unet, e->files.unet_config, batch,
                                  PZ_MUSETALK_STEPS * pz_speech_features_layers(e->ears),
                                  pz_speech_features_width(e->ears), pp, job, &e->unet));
-    PZ_TRY(pz_latent_coder_open(e->files.vae, e->files.vae_config, true, PZ_MUSETALK_SIDE, batch, pp, job,
-                                &e->decoder));
+    PZ_TRY(pz_latent_coder_open(e->files.vae, e->files.vae_config, true, PZ_MUSETALK_SIDE,
+                                pz_musetalk_decoder_batch(batch), pp, job, &e->decoder));
     if (pz_latent_coder_floats(e->decoder) != PZ_MUSETALK_FLOATS) {
         st = pz_fail(job->log, PZ_ERR_WEIGHTS, "'%s': MuseTalk wants latents of 4 channels", e->files.vae);
         goto fail;

@@ -166,17 +166,30 @@ static void to_planes(void *user, int index, int worker)
         }
 }
 
-enum pz_status pz_latent_decode(struct pz_latent_coder *c, const float *latents, int n, struct pz_pool *pool,
-                                float *out)
+/* Latents [n][floats], n ≤ batch, as the decoder leaves them. */
+static enum pz_status decode_batch(struct pz_latent_coder *c, const float *latents, int n,
+                                   struct pz_pool *pool, const float **out)
 {
     float *z = pz_session_input(c->session, "in", 0).data;
     size_t floats = (size_t)n * pz_latent_coder_floats(c);
     for (size_t i = 0; i < floats; i++)
         z[i] = latents[i] / PZ_SD_VAE_SCALE;
-    enum pz_status st = pz_session_run(c->session, pool);
-    struct planes p = {pz_session_output(c->session, "out", 0).data, out, (size_t)c->side * (size_t)c->side};
-    if (st >= PZ_OK)
-        pz_pool_run(pool, to_planes, &p, n);
+    *out = pz_session_output(c->session, "out", 0).data;
+    return pz_session_run(c->session, pool);
+}
+
+enum pz_status pz_latent_decode(struct pz_latent_coder *c, const float *latents, int n, struct pz_pool *pool,
+                                float *out)
+{
+    enum pz_status st = PZ_OK;
+    struct planes p = {.plane = (size_t)c->side * (size_t)c->side};
+    for (int from = 0; from < n && st >= PZ_OK; from += c->batch) {
+        int k = n - from < c->batch ? n - from : c->batch;
+        p.out = out + (size_t)from * p.plane * 3;
+        st = decode_batch(c, latents + (size_t)from * pz_latent_coder_floats(c), k, pool, &p.y);
+        if (st >= PZ_OK)
+            pz_pool_run(pool, to_planes, &p, k);
+    }
     return st;
 }
 
@@ -196,12 +209,14 @@ enum pz_status pz_latent_encode_floats(struct pz_latent_coder *c, const float *p
 enum pz_status pz_latent_decode_floats(struct pz_latent_coder *c, const float *latents, int n,
                                        struct pz_pool *pool, float *out)
 {
-    float *z = pz_session_input(c->session, "in", 0).data;
-    size_t side = (size_t)c->side, floats = (size_t)n * pz_latent_coder_floats(c);
-    for (size_t i = 0; i < floats; i++)
-        z[i] = latents[i] / PZ_SD_VAE_SCALE;
-    enum pz_status st = pz_session_run(c->session, pool);
-    if (st >= PZ_OK)
-        memcpy(out, pz_session_output(c->session, "out", 0).data, (size_t)n * side * side * 3 * sizeof *out);
+    enum pz_status st = PZ_OK;
+    size_t picture = (size_t)c->side * (size_t)c->side * 3;
+    const float *y;
+    for (int from = 0; from < n && st >= PZ_OK; from += c->batch) {
+        int k = n - from < c->batch ? n - from : c->batch;
+        st = decode_batch(c, latents + (size_t)from * pz_latent_coder_floats(c), k, pool, &y);
+        if (st >= PZ_OK)
+            memcpy(out + (size_t)from * picture, y, (size_t)k * picture * sizeof *out);
+    }
     return st;
 }

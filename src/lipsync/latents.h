@@ -41,7 +41,7 @@ size_t pz_latent_coder_floats(const struct pz_latent_coder *c);
 PZ_NODISCARD enum pz_status pz_latent_encode(struct pz_latent_coder *c, const uint8_t *pictures, int n,
                                              struct pz_pool *pool, float *out);
 
-/** Decode `n` ≤ batch latents to planes [n][3][side][side] in [0,1], rounded to steps of 1/255 (ties to
+/** Decode `n` latents, in batches, to planes [n][3][side][side] in [0,1], rounded to steps of 1/255 (ties to
  * even) as published. Errors: DEVICE. */
 PZ_NODISCARD enum pz_status pz_latent_decode(struct pz_latent_coder *c, const float *latents, int n,
                                              struct pz_pool *pool, float *out);

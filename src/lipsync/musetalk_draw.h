@@ -25,7 +25,7 @@ struct pz_musetalk_sitter {
 
 struct pz_musetalk_artist_params {
     struct pz_musetalk_unet_run *unet;
-    struct pz_latent_coder *decoder; /**< of at least the UNet's batch */
+    struct pz_latent_coder *decoder; /**< of any batch */
     pthread_mutex_t *networks;       /**< held while either of them runs, on whatever thread */
     bool calm;
     bool overlap;                            /**< the next batch is made while this one's pictures are used */

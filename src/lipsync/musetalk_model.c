@@ -252,3 +252,8 @@ int pz_musetalk_batch(bool cuda)
         return 1;
     return free_bytes >= 6 * GIB ? 20 : free_bytes >= 4 * GIB ? 8 : 2;
 }
+
+int pz_musetalk_decoder_batch(int batch)
+{
+    return batch > 2 ? (batch + 1) / 2 : batch;
+}

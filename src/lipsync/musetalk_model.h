@@ -63,4 +63,8 @@ PZ_NODISCARD enum pz_status pz_musetalk_unet_run(struct pz_musetalk_unet_run *u,
  * much as its free memory allows. */
 int pz_musetalk_batch(bool cuda);
 
+/** Pictures the decoder makes at once for a UNet of `batch`: half as many on a device, for its pictures take
+ * most of the memory and it gains little from more. */
+int pz_musetalk_decoder_batch(int batch);
+
 #endif

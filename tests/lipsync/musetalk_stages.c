@@ -166,8 +166,8 @@ static enum pz_status make(struct stages *s, int tokens, int width)
     }
     PZ_TRY(pz_musetalk_unet_open(s->files.unet, s->files.unet_config, s->n, tokens, width, &s->plan.params,
                                  s->job, &u));
-    PZ_TRY(pz_latent_coder_open(s->files.vae, s->files.vae_config, true, PZ_MUSETALK_SIDE, s->n,
-                                &s->plan.params, s->job, &d));
+    PZ_TRY(pz_latent_coder_open(s->files.vae, s->files.vae_config, true, PZ_MUSETALK_SIDE,
+                                pz_musetalk_decoder_batch(s->n), &s->plan.params, s->job, &d));
     PZ_TRY(pz_musetalk_unet_run(u, p[0], p[1], p[2], s->n, s->job->pool, s->z));
     PZ_TRY(keep(s, "z.f32", s->z, n * FLOATS * sizeof(float)));
     PZ_TRY(pz_latent_decode_floats(d, s->z, s->n, s->job->pool, s->picture));
