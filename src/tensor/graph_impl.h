@@ -19,8 +19,9 @@ struct pz_graph_node {
     struct pz_attrs attrs; /**< attrs.index is owned by the node */
     int in[PZ_OP_MAX_IN], n_in, out;
     int more[PZ_OP_MAX_IN],
-        n_more; /**< outputs of merged sisters, behind `out` in its memory (tensor/cuda) */
-    bool dead;  /**< fused away or folded; set by the planner in its own copy */
+        n_more;  /**< outputs of merged sisters, behind `out` in its memory (tensor/cuda) */
+    double cost; /**< multiply-adds where the table would count zeros too (tensor/cuda); 0: the table says */
+    bool dead;   /**< fused away or folded; set by the planner in its own copy */
 };
 
 struct pz_graph_name {

@@ -164,7 +164,7 @@ static enum pz_status choose(struct pz_plan *p, struct pz_log *log)
         a.held = p->params.dtype;
         a.takes_held = pz_plan_is_half(p) ? &as_held : NULL;
         s->node = i;
-        p->cost += pz_op_cost(p->nodes[i].op, &a);
+        p->cost += p->nodes[i].cost > 0 ? p->nodes[i].cost : pz_op_cost(p->nodes[i].op, &a);
         for (int k = 0; p->device && k < a.n_in; k++) {
             a.in[k].dtype = pz_plan_dtype(p, a.in[k].dtype);
             a.in[k].data = NULL;
@@ -400,11 +400,6 @@ enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *
         PZ_TRY(pz_graph_fold_norms(p->g, p->nodes, log));
         pz_graph_fuse(p->g, p->nodes, params->backend == PZ_BACKEND_CUDA);
     }
-    p->places = pz_calloc((size_t)p->g->n_values + 1, sizeof *p->places);
-    if (!p->places) {
-        st = pz_fail(log, PZ_ERR_NOMEM, "no memory to plan a graph");
-        goto fail;
-    }
     if (params->dtype != PZ_DTYPE_F32 && params->dtype != PZ_DTYPE_F16 && params->dtype != PZ_DTYPE_BF16) {
         st = pz_fail(log, PZ_ERR_UNSUPPORTED, "a plan holds values in F32, F16 or BF16, not in %s",
                      pz_dtype_name(params->dtype));
@@ -414,6 +409,11 @@ enum pz_status pz_plan_create(struct pz_graph **g, const struct pz_plan_params *
         if (!params->keep_all)
             PZ_TRY(pz_cuda_plan_merge(p, log));
         PZ_TRY(pz_cuda_plan_open(p, log));
+    }
+    p->places = pz_calloc((size_t)p->g->n_values + 1, sizeof *p->places);
+    if (!p->places) {
+        st = pz_fail(log, PZ_ERR_NOMEM, "no memory to plan a graph");
+        goto fail;
     }
     PZ_TRY(count_readers(p, log));
     PZ_TRY(choose(p, log));
@@ -577,7 +577,6 @@ void pz_session_destroy(struct pz_session **sp)
     pz_free(s->args);
     pz_free(s->arena);
     pz_free(s->host);
-    pz_free(s->held);
     pz_free(s);
     *sp = NULL;
 }

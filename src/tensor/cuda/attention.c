@@ -130,6 +130,14 @@ static float time_flash(const struct pz_op_args *a)
 /* Milliseconds of the two products. */
 static float time_products(const struct pz_op_args *a);
 
+/* Whether cuDNN's is likely the quicker: many queries and keys (measured on an H100). */
+static bool large(const struct pz_op_args *a)
+{
+    const int *q = a->in[0].shape.dim;
+    long long blocks = (long long)q[0] * q[2] * ((q[1] + 63) / 64);
+    return blocks >= 1024 && a->in[1].shape.dim[1] >= 256 && q[3] <= 160;
+}
+
 /* Which of the two serves these sizes: 0 ours (flash, or else the products), 1 cuDNN's. */
 static int contest(const struct pz_op_args *a, const char *key, const struct pz_dnn_plan *engine)
 {
@@ -139,6 +147,8 @@ static int contest(const struct pz_op_args *a, const char *key, const struct pz_
         return 0;
     if (known == 0 || known == 1)
         return known;
+    if (!d->tunes)
+        return 1;
     float own = flash_fits(a) ? time_flash(a) : time_products(a);
     known = own < 0 || engine->ms < own; /* the engine was timed just now: neither was known */
     pz_debug(d->log, "%s: ours %.4f ms, cuDNN's %.4f ms", key, (double)own, (double)engine->ms);
@@ -160,7 +170,8 @@ static enum pz_status sdpa_prepare(struct pz_log *log, const struct pz_op_args *
     snprintf(key, sizeof key, "attention:%dx%dx%dx%dx%d:%s", q[0], q[1], tk, q[2], q[3],
              pz_dtype_name(a->out.dtype));
     snprintf(who, sizeof who, "%s:who", key);
-    if (pz_tune_get(d->tune, who) == 0)
+    int known = pz_tune_get(d->tune, who);
+    if (known == 0 || (known < 0 && !d->tunes && !large(a)))
         return PZ_ERR_UNSUPPORTED;
     struct pz_dnn_data data = data_of(a, &t.scale);
     cudnnBackendDescriptor_t graph = describe(&m, a);

@@ -9,29 +9,15 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tensor/cuda/conv.h"
 #include "tensor/cuda/cuda.h"
-#include "tensor/cuda/dnn.h"
 #include "tensor/cuda/kernels.h"
 
 enum { UID_X = 1, UID_W, UID_Y, UID_BIAS, UID_RESIDUAL, UID_VIRTUAL };
 
-/* A picture is a volume of one slice; `axes` says how many cuDNN is told of. */
-struct conv_key {
-    struct pz_ck_volume g;
-    int axes, after[3], act; /* after: padding behind, g.pad before */
-    bool transposed, bias, residual;
-    enum pz_dtype type;
-};
-
-struct pz_conv_plan {
-    struct conv_key key;
-    struct pz_dnn_plan engine;
-    struct pz_conv_plan *next;
-};
-
 /* d: N, D, H, W, C as we write them; cuDNN names the channels second, whatever their step. */
-static cudnnBackendDescriptor_t tensor(struct pz_dnn *m, int64_t uid, const struct conv_key *k, const int *d,
-                                       bool is_virtual)
+static cudnnBackendDescriptor_t tensor(struct pz_dnn *m, int64_t uid, const struct pz_conv_key *k,
+                                       const int *d, bool is_virtual)
 {
     int64_t dims[5] = {d[0], d[4]}, steps[5] = {(int64_t)d[1] * d[2] * d[3] * d[4], 1};
     for (int i = k->axes - 1, from = 3; i >= 0; i--, from--) {
@@ -63,7 +49,7 @@ static cudnnBackendDescriptor_t pointwise(struct pz_dnn *m, cudnnPointwiseMode_t
     return o;
 }
 
-static cudnnBackendDescriptor_t convolution(struct pz_dnn *m, const struct conv_key *k,
+static cudnnBackendDescriptor_t convolution(struct pz_dnn *m, const struct pz_conv_key *k,
                                             cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w,
                                             cudnnBackendDescriptor_t y)
 {
@@ -109,8 +95,9 @@ static cudnnBackendDescriptor_t convolution(struct pz_dnn *m, const struct conv_
     return o;
 }
 
-/* The chain conv → + bias → + residual → ReLU; every link but the last is virtual. */
-static cudnnBackendDescriptor_t describe(struct pz_dnn *m, struct pz_cuda *dev, const struct conv_key *k)
+/* The chain conv → + residual → + bias → ReLU, in the order that engines built into cuDNN know; every link
+ * but the last is virtual. */
+static cudnnBackendDescriptor_t describe(struct pz_dnn *m, struct pz_cuda *dev, const struct pz_conv_key *k)
 {
     bool act = k->act == PZ_ACT_RELU || k->act == PZ_ACT_RELU6;
     int links = (k->bias ? 1 : 0) + (k->residual ? 1 : 0) + (act ? 1 : 0), n = 0;
@@ -120,17 +107,17 @@ static cudnnBackendDescriptor_t describe(struct pz_dnn *m, struct pz_cuda *dev, 
                                      w = tensor(m, UID_W, k, k->g.w, false), at, next;
     at = tensor(m, links ? uid++ : UID_Y, k, k->g.o, links > 0);
     ops[n++] = convolution(m, k, x, w, at);
-    if (k->bias) {
-        links--;
-        next = tensor(m, links ? uid++ : UID_Y, k, k->g.o, links > 0);
-        ops[n++] = pointwise(m, CUDNN_POINTWISE_ADD, false, at, tensor(m, UID_BIAS, k, bias, false), next);
-        at = next;
-    }
     if (k->residual) {
         links--;
         next = tensor(m, links ? uid++ : UID_Y, k, k->g.o, links > 0);
         ops[n++] =
             pointwise(m, CUDNN_POINTWISE_ADD, false, at, tensor(m, UID_RESIDUAL, k, k->g.o, false), next);
+        at = next;
+    }
+    if (k->bias) {
+        links--;
+        next = tensor(m, links ? uid++ : UID_Y, k, k->g.o, links > 0);
+        ops[n++] = pointwise(m, CUDNN_POINTWISE_ADD, false, at, tensor(m, UID_BIAS, k, bias, false), next);
         at = next;
     }
     if (act) {
@@ -140,18 +127,18 @@ static cudnnBackendDescriptor_t describe(struct pz_dnn *m, struct pz_cuda *dev, 
     return pz_dnn_graph(m, dev, n, ops);
 }
 
-static size_t bytes_of(const int *d, enum pz_dtype type)
+size_t pz_conv_bytes(const int *d, enum pz_dtype type)
 {
     return (size_t)d[0] * (size_t)d[1] * (size_t)d[2] * (size_t)d[3] * (size_t)d[4] * pz_dtype_size(type);
 }
 
 /* What the engine of a key reads and writes. */
-static struct pz_dnn_data data_of(const struct conv_key *k, const struct pz_op_args *a)
+struct pz_dnn_data pz_conv_data(const struct pz_conv_key *k, const struct pz_op_args *a)
 {
     struct pz_dnn_data t = {0};
-    size_t o = bytes_of(k->g.o, k->type);
-    pz_dnn_add(&t, UID_X, a->in[0].data, bytes_of(k->g.x, k->type));
-    pz_dnn_add(&t, UID_W, a->in[1].data, bytes_of(k->g.w, k->type));
+    size_t o = pz_conv_bytes(k->g.o, k->type);
+    pz_dnn_add(&t, UID_X, a->in[0].data, pz_conv_bytes(k->g.x, k->type));
+    pz_dnn_add(&t, UID_W, a->in[1].data, pz_conv_bytes(k->g.w, k->type));
     pz_dnn_add(&t, UID_Y, a->out.data, o);
     if (k->bias)
         pz_dnn_add(&t, UID_BIAS, a->in[2].data, (size_t)k->g.o[4] * pz_dtype_size(k->type));
@@ -162,11 +149,11 @@ static struct pz_dnn_data data_of(const struct conv_key *k, const struct pz_op_a
 
 static void pick(struct pz_cuda *d, struct pz_conv_plan *c, const struct pz_op_args *a)
 {
-    const struct conv_key *k = &c->key;
+    const struct pz_conv_key *k = &c->key;
     const struct pz_ck_volume *g = &k->g;
     char name[192];
     struct pz_dnn m = {0};
-    struct pz_dnn_data data = data_of(k, a);
+    struct pz_dnn_data data = pz_conv_data(k, a);
     int at = snprintf(name, sizeof name, "%s%d:%d", k->transposed ? "convt" : "conv", k->axes, g->x[0]);
     for (int i = 3 - k->axes; i < 3 && at < 150; i++)
         at += snprintf(name + at, sizeof name - (size_t)at, ":%d,%d,%d,%d,%d,%d,%d", g->x[1 + i], g->w[1 + i],
@@ -180,7 +167,8 @@ static void pick(struct pz_cuda *d, struct pz_conv_plan *c, const struct pz_op_a
 }
 
 /* The plan of a key, made on first use; NULL only without memory. */
-static struct pz_conv_plan *plan_for(struct pz_cuda *d, const struct conv_key *k, const struct pz_op_args *a)
+struct pz_conv_plan *pz_conv_plan_for(struct pz_cuda *d, const struct pz_conv_key *k,
+                                      const struct pz_op_args *a)
 {
     for (struct pz_conv_plan *c = d->convs; c; c = c->next)
         if (memcmp(&c->key, k, sizeof *k) == 0)
@@ -214,7 +202,7 @@ static void extents(const struct pz_shape *s, int *d)
         d[2 + i] = s->dim[s->rank - 3 + i];
 }
 
-static void key_of(struct conv_key *k, const struct pz_op_args *a, bool transposed, bool fused)
+void pz_conv_key_of(struct pz_conv_key *k, const struct pz_op_args *a, bool transposed, bool fused)
 {
     const struct pz_attrs *t = a->attrs;
     bool volume = a->in[0].shape.rank == 5;
@@ -243,9 +231,9 @@ static void key_of(struct conv_key *k, const struct pz_op_args *a, bool transpos
 static enum pz_status prepare_as(struct pz_log *log, const struct pz_op_args *a, bool transposed, bool fused,
                                  void **state, size_t *scratch)
 {
-    struct conv_key k;
-    key_of(&k, a, transposed, fused);
-    struct pz_conv_plan *c = plan_for(a->device, &k, a);
+    struct pz_conv_key k;
+    pz_conv_key_of(&k, a, transposed, fused);
+    struct pz_conv_plan *c = pz_conv_plan_for(a->device, &k, a);
     if (!c)
         return pz_fail(log, PZ_ERR_NOMEM, "no memory for a convolution");
     if (!c->engine.plan)
@@ -305,7 +293,7 @@ static void cudnn_run(const struct pz_op_args *a)
 {
     struct pz_cuda *d = a->device;
     struct pz_conv_plan *c = a->state;
-    struct pz_dnn_data data = data_of(&c->key, a);
+    struct pz_dnn_data data = pz_conv_data(&c->key, a);
     pz_cuda_check_cudnn(d, pz_dnn_execute(d, &c->engine, &data, a->scratch), "a convolution");
     if (!c->key.bias && !c->key.residual && !c->key.act)
         epilogue(a);
@@ -328,8 +316,8 @@ static struct pz_ck_window window_of(const struct pz_op_args *a)
 static void plain_run(const struct pz_op_args *a)
 {
     struct pz_cuda *d = a->device;
-    struct conv_key k;
-    key_of(&k, a, false, false);
+    struct pz_conv_key k;
+    pz_conv_key_of(&k, a, false, false);
     pz_cuda_check(
         d, pz_ck_conv(pz_cuda_type(&a->out), &k.g, a->in[0].data, a->in[1].data, a->out.data, d->stream),
         "a plain convolution");
@@ -366,7 +354,7 @@ static const struct pz_kernel own = {"own", always, NULL, plain_run, NULL, NULL}
 static const struct pz_kernel own_depthwise = {"own", always, NULL, depthwise_run, NULL, NULL};
 static const struct pz_kernel own_transposed = {"own", always, NULL, transposed_run, NULL, NULL};
 
-const struct pz_kernel *const pz_cuda_conv2d[] = {&fused, &sums, &own, NULL};
+const struct pz_kernel *const pz_cuda_conv2d[] = {&pz_cuda_conv_wide, &fused, &sums, &own, NULL};
 const struct pz_kernel *const pz_cuda_conv3d[] = {&fused, &sums, &own, NULL};
 const struct pz_kernel *const pz_cuda_grouped_conv2d[] = {&fused, &sums, &own, NULL};
 const struct pz_kernel *const pz_cuda_dwconv2d[] = {&own_depthwise, NULL};

@@ -30,6 +30,8 @@ bool pz_cuda_memory(size_t *free_bytes, size_t *all_bytes);
 PZ_NODISCARD enum pz_status pz_cuda_plan_open(struct pz_plan *p, struct pz_log *log);
 /** Merge nodes where the device gains from it, before steps are chosen. Errors: NOMEM. */
 PZ_NODISCARD enum pz_status pz_cuda_plan_merge(struct pz_plan *p, struct pz_log *log);
+/** Part of it: give convolutions the weights that engines of 16-bit types like (recast.c). Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_cuda_plan_recast(struct pz_plan *p, struct pz_log *log);
 /** Bring the constants that steps read to the device. Called after the steps are chosen. */
 PZ_NODISCARD enum pz_status pz_cuda_plan_weights(struct pz_plan *p, struct pz_log *log);
 void pz_cuda_plan_close(struct pz_plan *p);

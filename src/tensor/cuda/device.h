@@ -22,6 +22,7 @@ struct pz_cuda {
     cublasLtHandle_t lt;
     enum pz_status st;
     struct pz_conv_plan *convs; /* made once per shape, shared by all nodes */
+    bool tunes;                 /* engines are timed: pz_plan_params.tune */
     struct pz_tune *tune;       /* engines and algorithms by shape */
     char *ground;               /* memory to time them in, while the plan is made */
     size_t ground_bytes;

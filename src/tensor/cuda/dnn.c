@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "tensor/cuda/tune.h"
 
 #define WORKSPACE_MAX ((int64_t)512 << 20)
@@ -117,6 +118,26 @@ static bool precise(cudnnBackendDescriptor_t config, enum pz_dtype type)
     return ok && !e;
 }
 
+/* Whether an engine is compiled when it is made ready: most of a second, sometimes several. */
+static bool compiled_now(cudnnBackendDescriptor_t config)
+{
+    cudnnBackendDescriptor_t engine = NULL;
+    cudnnBackendBehaviorNote_t notes[CUDNN_BEHAVIOR_NOTE_TYPE_COUNT];
+    int64_t n = 0;
+    bool yes = false;
+    if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine))
+        return false;
+    cudnnStatus_t e = cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE,
+                                               CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &n, &engine);
+    if (!e)
+        e = cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
+                                     CUDNN_BEHAVIOR_NOTE_TYPE_COUNT, &n, notes);
+    for (int64_t i = 0; !e && i < n; i++)
+        yes = yes || notes[i] == CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION;
+    cudnnBackendDestroyDescriptor(engine);
+    return yes;
+}
+
 cudnnStatus_t pz_dnn_execute(struct pz_cuda *d, const struct pz_dnn_plan *p, const struct pz_dnn_data *data,
                              void *workspace)
 {
@@ -225,34 +246,65 @@ static bool again(struct pz_cuda *d, cudnnBackendDescriptor_t graph, enum pz_dty
     return out->plan != NULL;
 }
 
+struct search {
+    struct pz_cuda *d;
+    cudnnBackendDescriptor_t graph;
+    const char *key;
+    enum pz_dtype type;
+    int tries, tried, best;
+    bool at_once; /* pass over engines that would be compiled now */
+    const struct pz_dnn_data *data;
+    struct pz_dnn_plan *out;
+};
+
+/* Try the engines of one list. */
+static void search(struct search *s, int mode)
+{
+    struct pz_dnn m = {0};
+    cudnnBackendDescriptor_t configs[CONFIGS];
+    int n = list(&m, s->graph, mode, configs);
+    for (int i = 0; i < n && s->tried < s->tries; i++) {
+        if (!precise(configs[i], s->type) || (s->at_once && compiled_now(configs[i])))
+            continue;
+        double from = pz_now();
+        struct pz_dnn_plan p = finalise(s->d, configs[i]);
+        double built = pz_now() - from;
+        if (!p.plan)
+            continue;
+        s->tried++;
+        p.ms = s->tries > 1 ? time_plan(s->d, &p, s->data) : 0;
+        pz_debug(s->d->log, "%s: engine %d built in %.1f ms, runs in %.4f ms", s->key, mode * CONFIGS + i,
+                 built * 1e3, (double)p.ms);
+        if (p.ms >= 0 && (s->best == NONE || p.ms < s->out->ms)) {
+            pz_dnn_free(s->out);
+            *s->out = p;
+            s->best = mode * CONFIGS + i;
+        } else {
+            pz_dnn_free(&p);
+        }
+    }
+    pz_dnn_drop(&m);
+}
+
 void pz_dnn_pick(struct pz_cuda *d, cudnnBackendDescriptor_t graph, const char *key, enum pz_dtype type,
                  int tries, const struct pz_dnn_data *data, struct pz_dnn_plan *out)
 {
-    int choice = pz_tune_get(d->tune, key), best = NONE;
+    int choice = pz_tune_get(d->tune, key);
+    struct search s = {.d = d,
+                       .graph = graph,
+                       .key = key,
+                       .type = type,
+                       .tries = d->tunes ? tries : 1,
+                       .best = NONE,
+                       .data = data,
+                       .out = out};
     *out = (struct pz_dnn_plan){0};
     if (choice == NONE || (choice >= 0 && again(d, graph, type, choice, out)))
         return;
-    for (int mode = 0, tried = 0; mode < MODES && best == NONE; mode++) {
-        struct pz_dnn m = {0};
-        cudnnBackendDescriptor_t configs[CONFIGS];
-        int n = list(&m, graph, mode, configs);
-        for (int i = 0; i < n && tried < tries; i++) {
-            if (!precise(configs[i], type))
-                continue;
-            struct pz_dnn_plan p = finalise(d, configs[i]);
-            if (!p.plan)
-                continue;
-            tried++;
-            p.ms = time_plan(d, &p, data);
-            if (p.ms >= 0 && (best == NONE || p.ms < out->ms)) {
-                pz_dnn_free(out);
-                *out = p;
-                best = mode * CONFIGS + i;
-            } else {
-                pz_dnn_free(&p);
-            }
-        }
-        pz_dnn_drop(&m);
-    }
-    pz_tune_put(d->tune, key, best);
+    s.at_once = !d->tunes;
+    for (int round = d->tunes; round < 2 && s.best == NONE; round++, s.at_once = false)
+        for (int mode = 0; mode < MODES && s.best == NONE; mode++)
+            search(&s, mode);
+    if (d->tunes || s.best == NONE)
+        pz_tune_put(d->tune, key, s.best);
 }

@@ -46,8 +46,9 @@ struct pz_dnn_plan {
 };
 
 /** The quickest of the precise engines: no TF32, F16 sums, FFT, Winograd or nondeterminism. `key` names the
- * shape among the choices; one made before is taken without timing. `tries` engines are built and timed (some
- * are compiled for it), with the sizes of `data`. */
+ * shape among the choices; one made before is taken without timing. Where nothing is timed (device.h) the
+ * first that can be built is taken, and only that there is none is remembered. `tries` engines are built and
+ * timed (some are compiled for it), with the sizes of `data`. */
 void pz_dnn_pick(struct pz_cuda *d, cudnnBackendDescriptor_t graph, const char *key, enum pz_dtype type,
                  int tries, const struct pz_dnn_data *data, struct pz_dnn_plan *out);
 

@@ -76,6 +76,11 @@ int pz_ck_gather(int type, const struct pz_ck_axes *axes, float fill, const void
 /** Rows of `part` bytes, one after another, to rows `pitch` bytes apart; all multiples of 16. */
 int pz_ck_copy_rows(const void *x, void *out, long long rows, long long part, long long pitch,
                     pz_stream stream);
+/** Rows of c channels to rows of `to`: cut off, or filled up with zeros. */
+int pz_ck_channels(int type, const void *x, int c, void *out, int to, long long rows, pz_stream stream);
+/** x [b,h+1,w+1,4·c], phase after phase → out [b,2h,2w,c]: row 2i+p, column 2j+q is phase 2p+q at (i+p, j+q).
+ * c a multiple of 8. */
+int pz_ck_phases(int type, const void *x, void *out, int b, int h, int w, int c, pz_stream stream);
 int pz_ck_embedding(int type, const int *ids, const void *table, void *out, long long n, int d, int rows,
                     pz_stream stream);
 int pz_ck_pool(int type, int mean, int act, const struct pz_ck_window *g, const void *x, void *out,

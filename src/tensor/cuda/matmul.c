@@ -129,17 +129,18 @@ static cublasStatus_t choose(struct pz_cuda *d, const struct pz_lt_shape *s, str
              s->m, s->n, s->k, s->batch, s->lda, s->ldb, s->ldo, s->step_a, s->step_b, s->step_o,
              s->step_bias, pz_dtype_name(s->type), pz_dtype_name(s->type_out), s->transpose_b, s->bias,
              s->relu, s->residual);
+    int known = pz_tune_get(d->tune, key), asked = known < 0 && !d->tunes ? 1 : OFFERED;
     cublasStatus_t e = cublasLtMatmulPreferenceCreate(&p);
     if (!e)
         e = prefer(p, s);
     if (!e)
-        e = cublasLtMatmulAlgoGetHeuristic(d->lt, lt->op, lt->b, lt->a, lt->out, lt->out, p, OFFERED, r,
+        e = cublasLtMatmulAlgoGetHeuristic(d->lt, lt->op, lt->b, lt->a, lt->out, lt->out, p, asked, r,
                                            &found);
     if (!e && found < 1)
         e = CUBLAS_STATUS_NOT_SUPPORTED;
     if (!e) {
-        int i = pz_tune_get(d->tune, key);
-        if (i < 0 || i >= found) {
+        int i = known >= 0 && known < found ? known : 0;
+        if (i != known && d->tunes) {
             i = found > 1 ? quickest(d, s, lt, r, found) : 0;
             pz_tune_put(d->tune, key, i);
         }

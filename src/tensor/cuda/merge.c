@@ -115,6 +115,9 @@ static void take_sisters(struct pz_plan *p, const int *readers, int at)
 
 enum pz_status pz_cuda_plan_merge(struct pz_plan *p, struct pz_log *log)
 {
+    enum pz_status st = pz_cuda_plan_recast(p, log);
+    if (st < PZ_OK)
+        return st;
     int *readers = pz_calloc((size_t)p->g->n_values + 1, sizeof *readers);
     int *maker = pz_calloc((size_t)p->g->n_values + 1, sizeof *maker);
     if (readers && maker) {
@@ -129,7 +132,7 @@ enum pz_status pz_cuda_plan_merge(struct pz_plan *p, struct pz_log *log)
         for (int i = 0; i < p->g->n_nodes; i++)
             take_sisters(p, readers, i);
     }
-    enum pz_status st = readers && maker ? PZ_OK : pz_fail(log, PZ_ERR_NOMEM, "no memory to plan a graph");
+    st = readers && maker ? PZ_OK : pz_fail(log, PZ_ERR_NOMEM, "no memory to plan a graph");
     pz_free(readers);
     pz_free(maker);
     return st;

@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-#define HEAD "personalize engine choices 1"
+#define HEAD "personalize engine choices 2"
 #define KEY_MAX 191
 #define FILE_MAX ((size_t)4 << 20)
 

@@ -220,3 +220,48 @@ extern "C" int pz_ck_conv_transposed(int type, int act, const struct pz_ck_windo
     BY_TYPE(type, (conv_transposed<<<blocks_for(n), 256, 0, stream>>>(act, *g, (const T *)x, (const T *)w,
                                                                       (const T *)bias, (T *)out, n)));
 }
+
+template <typename T> static __global__ void channels(const T *x, int c, T *out, int to, long long n)
+{
+    GRID_LOOP(i, n)
+    {
+        unsigned k = (unsigned)(i % to);
+        long long row = i / to;
+        put(out, i, k < (unsigned)c ? get(x, row * c + k) : 0.0f);
+    }
+}
+
+extern "C" int pz_ck_channels(int type, const void *x, int c, void *out, int to, long long rows,
+                              pz_stream stream)
+{
+    long long n = rows * to;
+    BY_TYPE(type, channels<T><<<blocks_for(n), 256, 0, stream>>>((const T *)x, c, (T *)out, to, n));
+}
+
+/* A block a row of the output; four packs a thread under way. */
+template <typename T> static __global__ void phases(const T *x, T *out, int h, int w, int packs)
+{
+    constexpr int AHEAD = 4;
+    int y = (int)blockIdx.x, p = y & 1, n = 2 * w * packs;
+    const T *from = x + ((long long)blockIdx.y * (h + 1) + (y >> 1) + p) * (w + 1) * 4 * packs * pack<T>::n;
+    T *to = out + ((long long)blockIdx.y * 2 * h + y) * n * pack<T>::n;
+    for (int i = (int)threadIdx.x; i < n; i += AHEAD * (int)blockDim.x) {
+        pack<T> v[AHEAD];
+#pragma unroll
+        for (int k = 0; k < AHEAD; k++) {
+            int at = i + k * (int)blockDim.x, u = at / packs, q = u & 1;
+            if (at < n)
+                v[k] = load_pack(from, (((u >> 1) + q) * 4 + 2 * p + q) * packs + at - u * packs);
+        }
+#pragma unroll
+        for (int k = 0; k < AHEAD; k++)
+            if (i + k * (int)blockDim.x < n)
+                store_pack(to, i + k * (int)blockDim.x, v[k]);
+    }
+}
+
+extern "C" int pz_ck_phases(int type, const void *x, void *out, int b, int h, int w, int c, pz_stream stream)
+{
+    dim3 grid(2u * (unsigned)h, (unsigned)b);
+    BY_TYPE(type, phases<T><<<grid, 256, 0, stream>>>((const T *)x, (T *)out, h, w, c / pack<T>::n));
+}
