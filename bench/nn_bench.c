@@ -5,7 +5,8 @@
  * that --dump leaves.
  *
  *   nn_bench [--net NAME]... [--batch 1,8,20] [--backend cpu|cuda|ref] [--dtype f32|f16|bf16] [--threads N]
- *            [--size S] [--runs N] [--file CHECKPOINT] [--cache DIR] [--dump DIR] [--profile DIR]
+ *            [--size S] [--runs N] [--file CHECKPOINT] [--cache DIR] [--tune 1] [--dump DIR] [--profile DIR]
+ *            [--log debug]
  *   nn_bench --save FILE --net NAME | --list
  */
 #include "nn_bench.h"
@@ -34,6 +35,7 @@ struct options {
     const char *file, *dump, *save, *profile;
     enum pz_dtype type;
     struct pz_log *log;
+    enum pz_log_level level;
     struct pz_pool *pool;
     double ceiling; /* operations a second */
 };
@@ -272,6 +274,10 @@ static bool take(struct options *o, const char *key, const char *value)
         return (o->save = value) != NULL;
     if (strcmp(key, "--profile") == 0)
         return (o->profile = value) != NULL;
+    if (strcmp(key, "--tune") == 0)
+        return (o->plan.tune = atoi(value) > 0) || strcmp(value, "0") == 0;
+    if (strcmp(key, "--log") == 0)
+        return (o->level = PZ_LOG_DEBUG) && strcmp(value, "debug") == 0;
     if (strcmp(key, "--cache") == 0)
         return (o->plan.cache = value) != NULL;
     if (strcmp(key, "--batch") != 0)
@@ -307,8 +313,12 @@ static enum pz_status run_all(struct options *o)
 
 int main(int argc, char **argv)
 {
-    struct options o = {
-        .batches = {1}, .n_batches = 1, .runs = 11, .plan = pz_plan_default, .type = PZ_DTYPE_F32};
+    struct options o = {.batches = {1},
+                        .n_batches = 1,
+                        .runs = 11,
+                        .plan = pz_plan_default,
+                        .type = PZ_DTYPE_F32,
+                        .level = PZ_LOG_WARNING};
     o.plan.threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
     if (argc == 2 && strcmp(argv[1], "--list") == 0) {
         for (int i = 0; i < n_nets; i++)
@@ -320,7 +330,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "nn_bench: cannot use '%s'; see the head of bench/nn_bench.c\n", argv[i]);
             return 1;
         }
-    o.log = pz_log_create(say, NULL, PZ_LOG_WARNING);
+    o.log = pz_log_create(say, NULL, o.level);
     enum pz_status st = PZ_OK;
     if (o.save) {
         for (int i = 0; i < n_nets; i++)

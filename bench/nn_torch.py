@@ -3,8 +3,9 @@
 --compare DIR how far the outputs that `nn_bench --dump DIR` left are from these.
 
   nn_torch.py --net NAME[:BATCHES[:SIZE]] [--batch 1,8,20] [--device cpu|cuda] [--dtype f32|f16|bf16] [--threads N] [--runs N] [--size S]
-              [--layout nchw|nhwc] [--compare DIR,...] [--file SAFETENSORS]
+              [--layout nchw|nhwc] [--compare DIR,...] [--file SAFETENSORS] [--peer own|diffusers] [--benchmark 1]
 
+--benchmark 1 lets cuDNN try its algorithms (torch.backends.cudnn.benchmark; on the device), which the original programs do not. --peer diffusers takes the published classes (AutoencoderKL, UNet2DConditionModel) of the package of that name in place of our modules.
 With --compare the outputs are made in F32 (no TF32) whatever --dtype says: that is the truth to compare with."""
 import argparse, json, math, mmap, os, resource, statistics, time
 import torch
@@ -32,14 +33,19 @@ def skip_init():
         setattr(nn.init, name, lambda t, *a, **k: t)
 
 
-def by_rule(model, device):
-    state = model.state_dict()
+def weights_of(model):
+    """The parameters a network of nn_bench has, by name."""
+    return model.weights() if hasattr(model, "weights") else model.state_dict()
+
+
+def by_rule(model):
+    state = weights_of(model)
     names = sorted(k for k in state if not k.endswith(("num_batches_tracked", "pos_encoder.pe", "encoder.positional_embedding")))
     for t, k in enumerate(names):
         w = state[k]
         flat, n, step = w.view(-1), w.numel(), 1 << 24
         for a in range(0, n, step):
-            u = uniform(t, a, min(step, n - a), device)
+            u = uniform(t, a, min(step, n - a), w.device)
             v = 2 * u - 1
             if k.endswith("running_var"):
                 v = 1 + 0.5 * u
@@ -58,7 +64,7 @@ def from_file(model, path):
         data = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY)
     n = int.from_bytes(data[:8], "little")
     head, kinds = json.loads(data[8:8 + n]), {"F32": torch.float32, "F16": torch.float16}
-    state = model.state_dict()
+    state = weights_of(model)
     for k, e in head.items():
         a, b = e["data_offsets"]
         kind = kinds[e["dtype"]]
@@ -406,6 +412,37 @@ class Whisper(nn.Module):
         return e.ln_post(x)
 
 
+class Published(nn.Module):
+    """A class of diffusers behind the inputs and outputs of ours; `parts`: names that nn_bench's network has."""
+
+    def __init__(self, model, call, parts=("",)):
+        super().__init__()
+        self.model, self.call, self.parts = model, call, parts
+
+    def weights(self):
+        return {k: v for k, v in self.model.state_dict().items() if k.startswith(self.parts)}
+
+    def forward(self, *given):
+        return self.call(self.model, *given)
+
+
+def published(name):
+    import sys
+    for other in ("transformers", "peft", "accelerate", "xformers", "bitsandbytes"):
+        sys.modules.setdefault(other, None)  # nothing of theirs is needed, and versions that do not fit would stop us
+    from diffusers.models import AutoencoderKL, UNet2DConditionModel
+    if name == "musetalk_unet":
+        unet = UNet2DConditionModel(in_channels=8, out_channels=4, cross_attention_dim=384, attention_head_dim=8)
+        return Published(unet, lambda m, x, ctx, time: m(x, torch.zeros((), device=x.device), ctx, return_dict=False)[0])
+    vae = AutoencoderKL(down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+                        block_out_channels=(128, 256, 512, 512), layers_per_block=2)
+    if name == "vae_decoder":
+        return Published(vae, lambda m, z: m.decode(z, return_dict=False)[0], ("decoder.", "post_quant_conv."))
+    if name == "vae_encoder":
+        return Published(vae, lambda m, x: m.quant_conv(m.encoder(x)).chunk(2, 1), ("encoder.", "quant_conv."))
+    raise SystemExit(f"diffusers has no {name}")
+
+
 def sinusoid(t):
     a = t * torch.exp(torch.arange(160) * (-math.log(10000.0) / 160))
     return torch.cat([a.cos(), a.sin()])[None]
@@ -473,8 +510,8 @@ def measure(args, name, batch):
     size, make, inputs = NETS[name]
     cuda, kind = args.device == "cuda", {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}[args.dtype]
     with torch.device(args.device):
-        model = make()
-    from_file(model, args.file) if args.file else by_rule(model, args.device)
+        model = published(name) if args.peer == "diffusers" else make()
+    from_file(model, args.file) if args.file else by_rule(model)
     model = model.eval()
     given = [make_input(k, s, 9000 + i, args.device) for i, (k, s) in enumerate(inputs(batch, args.size or size))]
     with torch.inference_mode():
@@ -486,7 +523,7 @@ def measure(args, name, batch):
             model = model.to(kind).to(memory_format=how)
             given = [x.to(kind).contiguous(memory_format=how) if x.dim() == 4 else x.to(kind) for x in given]
             ms, own = timed(lambda: model(*given), cuda, args.runs)
-            print(f"{name} batch {batch}: PyTorch {args.dtype} {args.layout} {ms:.3f} ms" + ("" if cuda else f", processor {own:.0f} ms"),
+            print(f"{name} batch {batch}: PyTorch ({args.peer} modules) {args.dtype} {args.layout} benchmark {args.benchmark} {ms:.3f} ms" + ("" if cuda else f", processor {own:.0f} ms"),
                   flush=True)
 
 
@@ -500,13 +537,15 @@ def main():
     p.add_argument("--runs", type=int, default=11)
     p.add_argument("--size", type=int, default=0)
     p.add_argument("--layout", default="nchw")
+    p.add_argument("--benchmark", type=int, default=1)
+    p.add_argument("--peer", default="own", choices=("own", "diffusers"))
     p.add_argument("--compare")
     p.add_argument("--file")
     args = p.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     skip_init()
-    torch.backends.cudnn.benchmark = args.device == "cuda"
+    torch.backends.cudnn.benchmark = bool(args.benchmark)
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     print("torch", torch.__version__, torch.cuda.get_device_name() if args.device == "cuda" else f"{torch.get_num_threads()} threads")
     usual = args.size

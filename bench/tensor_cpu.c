@@ -12,15 +12,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/mem.h"
 #include "base/pool.h"
-#include "base/rng.h"
+#include "layers.h"
 #include "tensor/cpu/ceilings.h"
 #include "tensor/plan.h"
 
 struct bench {
-    struct pz_rng rng;
-    struct pz_graph *g;
+    struct layers l;
     struct pz_log *log;
     struct pz_pool *pool;
     struct pz_plan_params params;
@@ -49,107 +47,12 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static struct pz_shape shape(int rank, int a, int b, int c, int d)
-{
-    return (struct pz_shape){.rank = rank, .dim = {a, b, c, d}};
-}
-
-static int weight(struct bench *t, struct pz_shape s, float spread)
-{
-    size_t n = pz_shape_count(&s);
-    float *w = pz_calloc(n, sizeof *w);
-    if (!w)
-        exit(5);
-    for (size_t i = 0; i < n; i++)
-        w[i] = spread * (pz_rng_uniform(&t->rng) - 0.5f) * 3.4f;
-    int v = pz_graph_const(t->g, PZ_DTYPE_F32, s, w);
-    pz_free(w);
-    return v;
-}
-
-static int input(struct bench *t, struct pz_shape s)
-{
-    return pz_graph_input(t->g, "", s);
-}
-
-static int node(struct bench *t, enum pz_op op, const struct pz_attrs *a, int n, int x, int y, int z)
-{
-    int in[3] = {x, y, z};
-    return pz_graph_op(t->g, op, a, in, n);
-}
-
-static int conv(struct bench *t, int x, int ci, int co, int k, int stride)
-{
-    int p = k / 2;
-    struct pz_attrs a = {.stride = {stride, stride}, .dilation = {1, 1}, .pad = {p, p, p, p}};
-    return node(t, PZ_OP_CONV2D, &a, 3, x, weight(t, shape(4, co, k, k, ci), 1 / sqrtf((float)(k * k * ci))),
-                weight(t, shape(1, co, 0, 0, 0), 0.1f));
-}
-
-static int dense(struct bench *t, int x, int ci, int co)
-{
-    return node(t, PZ_OP_FULLY_CONNECTED, NULL, 3, x, weight(t, shape(2, co, ci, 0, 0), 1 / sqrtf((float)ci)),
-                weight(t, shape(1, co, 0, 0, 0), 0.1f));
-}
-
-static int group_norm(struct bench *t, int x, int c)
-{
-    struct pz_attrs a = {.groups = 32, .eps = 1e-6f};
-    return node(t, PZ_OP_GROUP_NORM, &a, 3, x, weight(t, shape(1, c, 0, 0, 0), 1),
-                weight(t, shape(1, c, 0, 0, 0), 1));
-}
-
-static int layer_norm(struct bench *t, int x, int c)
-{
-    struct pz_attrs a = {.eps = 1e-5f};
-    return node(t, PZ_OP_LAYER_NORM, &a, 3, x, weight(t, shape(1, c, 0, 0, 0), 1),
-                weight(t, shape(1, c, 0, 0, 0), 1));
-}
-
-static int silu(struct bench *t, int x)
-{
-    return node(t, PZ_OP_SILU, NULL, 1, x, 0, 0);
-}
-
-static int reshape(struct bench *t, int x, struct pz_shape s)
-{
-    struct pz_attrs a = {.shape = s};
-    return node(t, PZ_OP_RESHAPE, &a, 1, x, 0, 0);
-}
-
-static int attention(struct bench *t, int q, int k, int v)
-{
-    return node(t, PZ_OP_ATTENTION, NULL, 3, q, k, v);
-}
-
-static int resnet(struct bench *t, int x, int c)
-{
-    int y = conv(t, silu(t, group_norm(t, x, c)), c, c, 3, 1);
-    y = conv(t, silu(t, group_norm(t, y, c)), c, c, 3, 1);
-    return node(t, PZ_OP_ADD, NULL, 2, x, y, 0);
-}
-
-static int transformer(struct bench *t, int x, int tokens, int n, int c, int heads)
-{
-    for (int i = 0; i < 2; i++) {
-        int y = layer_norm(t, x, c), from = i ? tokens : y, m = i ? 50 : n, ck = i ? 384 : c;
-        int q = reshape(t, dense(t, y, c, c), shape(4, 1, n, heads, c / heads));
-        int k = reshape(t, dense(t, from, ck, c), shape(4, 1, m, heads, c / heads));
-        int v = reshape(t, dense(t, from, ck, c), shape(4, 1, m, heads, c / heads));
-        y = reshape(t, attention(t, q, k, v), shape(3, 1, n, c, 0));
-        x = node(t, PZ_OP_ADD, NULL, 2, dense(t, y, c, c), x, 0);
-    }
-    int y = node(t, PZ_OP_GEGLU, NULL, 1, dense(t, layer_norm(t, x, c), c, 8 * c), 0, 0);
-    return node(t, PZ_OP_ADD, NULL, 2, dense(t, y, 4 * c, c), x, 0);
-}
-
 static bool wanted(struct bench *t, const char *name)
 {
     if (t->only && !strstr(name, t->only))
         return false;
-    t->g = pz_graph_create(t->log);
-    pz_rng_init(&t->rng, 20261122, 0);
-    return t->g != NULL;
+    layers_begin(&t->l, t->log);
+    return t->l.g != NULL;
 }
 
 /* Bytes an operation must move: what comes in, what goes out, in the plan's type. */
@@ -193,14 +96,14 @@ static void finish(struct bench *t, const char *name, int out)
 {
     struct pz_plan *plan = NULL;
     struct pz_session *s = NULL;
-    pz_graph_output(t->g, "out", out);
-    enum pz_status st = pz_plan_create(&t->g, &t->params, t->log, &plan);
+    pz_graph_output(t->l.g, "out", out);
+    enum pz_status st = pz_plan_create(&t->l.g, &t->params, t->log, &plan);
     if (st == PZ_OK)
         st = pz_session_create(plan, t->log, &s);
     for (int i = 0; st == PZ_OK && pz_session_input(s, NULL, i).data; i++) {
         struct pz_view v = pz_session_input(s, NULL, i);
         for (size_t k = 0; k < pz_shape_count(&v.shape); k++)
-            ((float *)v.data)[k] = (pz_rng_uniform(&t->rng) - 0.5f) * 3.4f;
+            ((float *)v.data)[k] = layers_random(&t->l);
     }
     for (int i = 0; i < 2 && st == PZ_OK; i++)
         st = pz_session_run(s, t->pool);
@@ -227,8 +130,8 @@ static void convolutions(struct bench *t)
                  all[i].ci, all[i].co, all[i].stride);
         if (!wanted(t, name))
             continue;
-        int x = input(t, shape(4, 1, all[i].hw, all[i].hw, all[i].ci));
-        finish(t, name, conv(t, x, all[i].ci, all[i].co, all[i].k, all[i].stride));
+        int x = input(&t->l, shape(4, 1, all[i].hw, all[i].hw, all[i].ci));
+        finish(t, name, conv(&t->l, x, all[i].ci, all[i].co, all[i].k, all[i].stride));
     }
 }
 
@@ -243,26 +146,28 @@ static void products(struct bench *t)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         snprintf(name, sizeof name, "dense %dx%d->%d", all[i][0], all[i][1], all[i][2]);
         if (wanted(t, name))
-            finish(t, name, dense(t, input(t, shape(2, all[i][0], all[i][1], 0, 0)), all[i][1], all[i][2]));
+            finish(t, name,
+                   dense(&t->l, input(&t->l, shape(2, all[i][0], all[i][1], 0, 0)), all[i][1], all[i][2]));
     }
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         const int *h = heads[i];
         snprintf(name, sizeof name, "attention %dx%d %dx%d", h[0], h[1], h[2], h[3]);
         if (!wanted(t, name))
             continue;
-        int q = input(t, shape(4, 1, h[0], h[2], h[3])), k = input(t, shape(4, 1, h[1], h[2], h[3]));
-        finish(t, name, attention(t, q, k, input(t, shape(4, 1, h[1], h[2], h[3]))));
+        int q = input(&t->l, shape(4, 1, h[0], h[2], h[3])), k = input(&t->l, shape(4, 1, h[1], h[2], h[3]));
+        finish(t, name, attention(&t->l, q, k, input(&t->l, shape(4, 1, h[1], h[2], h[3]))));
     }
     if (wanted(t, "matmul 8x512x512x512")) {
-        int x = input(t, shape(3, 8, 512, 512, 0));
+        int x = input(&t->l, shape(3, 8, 512, 512, 0));
         finish(t, "matmul 8x512x512x512",
-               node(t, PZ_OP_MATMUL, NULL, 2, x, input(t, shape(3, 8, 512, 512, 0)), 0));
+               node(&t->l, PZ_OP_MATMUL, NULL, 2, x, input(&t->l, shape(3, 8, 512, 512, 0)), 0));
     }
     if (wanted(t, "conv_transpose 64x64 256->128 /2")) {
         struct pz_attrs a = {.stride = {2, 2}, .dilation = {1, 1}, .pad = {1, 1, 1, 1}, .size = {1, 1}};
-        int x = input(t, shape(4, 1, 64, 64, 256));
-        finish(t, "conv_transpose 64x64 256->128 /2",
-               node(t, PZ_OP_CONV_TRANSPOSE2D, &a, 2, x, weight(t, shape(4, 256, 3, 3, 128), 0.02f), 0));
+        int x = input(&t->l, shape(4, 1, 64, 64, 256));
+        finish(
+            t, "conv_transpose 64x64 256->128 /2",
+            node(&t->l, PZ_OP_CONV_TRANSPOSE2D, &a, 2, x, weight(&t->l, shape(4, 256, 3, 3, 128), 0.02f), 0));
     }
 }
 
@@ -274,16 +179,16 @@ static void norms(struct bench *t)
         int hw = pictures[i][0], c = pictures[i][1];
         snprintf(name, sizeof name, "group_norm+silu %dx%dx%d", hw, hw, c);
         if (wanted(t, name))
-            finish(t, name, silu(t, group_norm(t, input(t, shape(4, 1, hw, hw, c)), c)));
+            finish(t, name, silu(&t->l, group_norm(&t->l, input(&t->l, shape(4, 1, hw, hw, c)), c)));
     }
     if (wanted(t, "layer_norm 1024x320"))
-        finish(t, "layer_norm 1024x320", layer_norm(t, input(t, shape(2, 1024, 320, 0, 0)), 320));
+        finish(t, "layer_norm 1024x320", layer_norm(&t->l, input(&t->l, shape(2, 1024, 320, 0, 0)), 320));
     if (wanted(t, "softmax 1024x1024"))
         finish(t, "softmax 1024x1024",
-               node(t, PZ_OP_SOFTMAX, NULL, 1, input(t, shape(2, 1024, 1024, 0, 0)), 0, 0));
+               node(&t->l, PZ_OP_SOFTMAX, NULL, 1, input(&t->l, shape(2, 1024, 1024, 0, 0)), 0, 0));
     if (wanted(t, "geglu 1024x2560"))
         finish(t, "geglu 1024x2560",
-               node(t, PZ_OP_GEGLU, NULL, 1, input(t, shape(2, 1024, 2560, 0, 0)), 0, 0));
+               node(&t->l, PZ_OP_GEGLU, NULL, 1, input(&t->l, shape(2, 1024, 2560, 0, 0)), 0, 0));
 }
 
 static void plain(struct bench *t)
@@ -298,31 +203,32 @@ static void plain(struct bench *t)
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) {
         snprintf(name, sizeof name, "%s 256x256x128", maps[i].name);
         if (wanted(t, name))
-            finish(t, name, node(t, maps[i].op, NULL, 1, input(t, shape(4, 1, 256, 256, 128)), 0, 0));
+            finish(t, name, node(&t->l, maps[i].op, NULL, 1, input(&t->l, shape(4, 1, 256, 256, 128)), 0, 0));
     }
     if (wanted(t, "add 256x256x128")) {
-        int x = input(t, shape(4, 1, 256, 256, 128));
-        finish(t, "add 256x256x128", node(t, PZ_OP_ADD, NULL, 2, x, input(t, shape(4, 1, 256, 256, 128)), 0));
+        int x = input(&t->l, shape(4, 1, 256, 256, 128));
+        finish(t, "add 256x256x128",
+               node(&t->l, PZ_OP_ADD, NULL, 2, x, input(&t->l, shape(4, 1, 256, 256, 128)), 0));
     }
     if (wanted(t, "add 256x256x128 + 128")) {
-        int x = input(t, shape(4, 1, 256, 256, 128));
+        int x = input(&t->l, shape(4, 1, 256, 256, 128));
         finish(t, "add 256x256x128 + 128",
-               node(t, PZ_OP_ADD, NULL, 2, x, input(t, shape(4, 1, 1, 1, 128)), 0));
+               node(&t->l, PZ_OP_ADD, NULL, 2, x, input(&t->l, shape(4, 1, 1, 1, 128)), 0));
     }
     if (wanted(t, "concat 128x128x(256+256)")) {
-        int x = input(t, shape(4, 1, 128, 128, 256));
+        int x = input(&t->l, shape(4, 1, 128, 128, 256));
         finish(t, "concat 128x128x(256+256)",
-               node(t, PZ_OP_CONCAT, &cat, 2, x, input(t, shape(4, 1, 128, 128, 256)), 0));
+               node(&t->l, PZ_OP_CONCAT, &cat, 2, x, input(&t->l, shape(4, 1, 128, 128, 256)), 0));
     }
     if (wanted(t, "nearest 128x128x256 x2"))
         finish(t, "nearest 128x128x256 x2",
-               node(t, PZ_OP_RESIZE_NEAREST, &up, 1, input(t, shape(4, 1, 128, 128, 256)), 0, 0));
+               node(&t->l, PZ_OP_RESIZE_NEAREST, &up, 1, input(&t->l, shape(4, 1, 128, 128, 256)), 0, 0));
     if (wanted(t, "transpose 4096x8x64"))
         finish(t, "transpose 4096x8x64",
-               node(t, PZ_OP_TRANSPOSE, &perm, 1, input(t, shape(4, 1, 4096, 8, 64)), 0, 0));
+               node(&t->l, PZ_OP_TRANSPOSE, &perm, 1, input(&t->l, shape(4, 1, 4096, 8, 64)), 0, 0));
     if (wanted(t, "slice 128x128x256"))
         finish(t, "slice 128x128x256",
-               node(t, PZ_OP_SLICE, &cut, 1, input(t, shape(4, 1, 128, 128, 256)), 0, 0));
+               node(&t->l, PZ_OP_SLICE, &cut, 1, input(&t->l, shape(4, 1, 128, 128, 256)), 0, 0));
 }
 
 static void blocks(struct bench *t)
@@ -334,15 +240,15 @@ static void blocks(struct bench *t)
         int hw = res[i][0], c = res[i][1];
         snprintf(name, sizeof name, "resnet block %dx%dx%d", hw, hw, c);
         if (wanted(t, name))
-            finish(t, name, resnet(t, input(t, shape(4, 1, hw, hw, c)), c));
+            finish(t, name, resnet(&t->l, input(&t->l, shape(4, 1, hw, hw, c)), c));
     }
     for (size_t i = 0; i < sizeof att / sizeof *att; i++) {
         int n = att[i][0], c = att[i][1];
         snprintf(name, sizeof name, "transformer block %dx%d", n, c);
         if (!wanted(t, name))
             continue;
-        int x = input(t, shape(3, 1, n, c, 0));
-        finish(t, name, transformer(t, x, input(t, shape(3, 1, 50, 384, 0)), n, c, 8));
+        int x = input(&t->l, shape(3, 1, n, c, 0));
+        finish(t, name, transformer(&t->l, x, input(&t->l, shape(3, 1, 50, 384, 0)), 1, n, c, 8));
     }
 }
 
