@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "image/affine.h"
+#include "image/warp.h"
 #include "lipsync/wav2lip_bend_model.h"
 #include "lipsync/wav2lip_compose.h"
 #include "lipsync/wav2lip_moments.h"
@@ -31,13 +32,15 @@ struct bend_session {
     const struct pz_face_topology *topology;
     struct pz_pool *pool;
     int n_frames, batch;
-    struct pz_affine *to_crop; /* [n_frames] */
-    int (*chosen)[2];          /* [n_frames] moments at rest and open */
-    float *embedding;          /* [n_frames][PZ_W2L_BEND_WIDTH] */
+    struct pz_affine *to_crop;   /* [n_frames] */
+    int (*chosen)[2];            /* [n_frames] moments at rest and open */
+    struct pz_affine (*turn)[2]; /* [n_frames] from the frame's crop to theirs */
+    float *embedding;            /* [n_frames][PZ_W2L_BEND_WIDTH] */
     struct pz_wav2lip_bend_run *run;
     struct pz_wav2lip_compose *compose;
     struct bend_batch fed, made; /* put into the network; made by its last run */
     float *pose;                 /* [3][PZ_W2L_BEND_HIDDEN][SIZE] */
+    float *view[2];              /* [4][SIZE][SIZE] the moments as the frame's head is turned */
     float *alpha, *large;        /* [SIZE][SIZE], [side][side] */
     struct pz_rgb patch;
 };
@@ -117,6 +120,9 @@ static void end(void **session)
     pz_free(s->made.index);
     pz_free(s->to_crop);
     pz_free(s->chosen);
+    pz_free(s->turn);
+    pz_free(s->view[0]);
+    pz_free(s->view[1]);
     pz_free(s->embedding);
     pz_free(s->pose);
     pz_free(s->alpha);
@@ -132,6 +138,9 @@ static enum pz_status furnish(struct bend_session *s, const struct pz_job *job)
     size_t n = (size_t)s->n_frames + 1, side = (size_t)s->engine->moments->side;
     s->to_crop = pz_calloc(n, sizeof *s->to_crop);
     s->chosen = pz_calloc(n, sizeof *s->chosen);
+    s->turn = pz_calloc(n, sizeof *s->turn);
+    s->view[0] = pz_calloc((size_t)4 * SIZE * SIZE, sizeof *s->view[0]);
+    s->view[1] = pz_calloc((size_t)4 * SIZE * SIZE, sizeof *s->view[1]);
     s->embedding = pz_calloc(n, PZ_W2L_BEND_WIDTH * sizeof *s->embedding);
     s->fed.index = pz_calloc((size_t)s->batch, sizeof *s->fed.index);
     s->made.index = pz_calloc((size_t)s->batch, sizeof *s->made.index);
@@ -139,11 +148,31 @@ static enum pz_status furnish(struct bend_session *s, const struct pz_job *job)
     s->alpha = pz_calloc((size_t)SIZE * SIZE, sizeof *s->alpha);
     s->large = pz_calloc(side * side, sizeof *s->large);
     s->compose = pz_wav2lip_compose_create((int)side);
-    if (!s->to_crop || !s->chosen || !s->embedding || !s->fed.index || !s->made.index || !s->pose ||
-        !s->alpha || !s->large || !s->compose || pz_rgb_alloc(&s->patch, (int)side, (int)side) < PZ_OK)
+    if (!s->to_crop || !s->chosen || !s->turn || !s->view[0] || !s->view[1] || !s->embedding ||
+        !s->fed.index || !s->made.index || !s->pose || !s->alpha || !s->large || !s->compose ||
+        pz_rgb_alloc(&s->patch, (int)side, (int)side) < PZ_OK)
         return pz_fail(job->log, PZ_ERR_NOMEM, "no memory for %d mouths", s->n_frames);
     memset(s->patch.data, 0, 3 * side * side * sizeof *s->patch.data);
     return pz_wav2lip_bend_run_create(s->engine->model, job, &s->run);
+}
+
+/* Which moments, and how their heads must be turned. */
+static enum pz_status choose(struct bend_session *s, const struct pz_speech_span *span,
+                             const struct pz_job *job)
+{
+    const struct pz_wav2lip_moments *m = s->engine->moments;
+    float(*anchor)[PZ_WAV2LIP_ANCHORS][2] = pz_calloc((size_t)s->n_frames + 1, sizeof *anchor);
+    enum pz_status st = anchor ? PZ_OK : PZ_ERR_NOMEM;
+    if (st >= PZ_OK)
+        st = pz_wav2lip_moments_choose(m, span->faces, span->n_frames, s->chosen);
+    if (st >= PZ_OK)
+        st = pz_wav2lip_crop_anchors(span->topology, span->faces, span->frame_times, span->n_frames, anchor);
+    for (int i = 0; st >= PZ_OK && i < s->n_frames; i++)
+        for (int k = 0; k < 2; k++)
+            s->turn[i][k] = pz_wav2lip_crop_turn((const float(*)[2])anchor[i],
+                                                 (const float(*)[2])m->anchor[k][s->chosen[i][k]]);
+    pz_free(anchor);
+    return st < PZ_OK ? pz_fail(job->log, st, "wav2lip:embedded cannot choose its moments") : st;
 }
 
 static enum pz_status begin(void *engine, const struct pz_speech_span *span, const struct pz_job *job,
@@ -170,7 +199,7 @@ static enum pz_status begin(void *engine, const struct pz_speech_span *span, con
         pz_fail(job->log, st, "wav2lip:embedded does not know the landmarks '%s'", span->topology->name);
         goto fail;
     }
-    PZ_TRY(pz_wav2lip_moments_choose(e->moments, span->faces, span->n_frames, s->chosen));
+    PZ_TRY(choose(s, span, job));
     PZ_TRY(pz_wav2lip_bend_hear(e->model, span->speech, span->n_speech, span->frame_times, span->n_frames,
                                 job, s->embedding));
     *session = s;
@@ -200,9 +229,13 @@ static enum pz_status feed(void *session, int i, const struct pz_picture *src)
     enum pz_status st = pz_wav2lip_crop_cut(src, &s->to_crop[i], SIZE, PZ_W2L_BEND_HIDDEN, false, s->pose);
     if (st < PZ_OK)
         return st;
-    pz_wav2lip_bend_put(s->run, s->fed.n, s->embedding + (size_t)i * PZ_W2L_BEND_WIDTH, s->pose,
-                        m->view[0] + (size_t)s->chosen[i][0] * view,
-                        m->view[1] + (size_t)s->chosen[i][1] * view);
+    for (int k = 0; k < 2; k++)
+        for (size_t p = 0; p < 4; p++)
+            pz_warp_plane(m->view[k] + (size_t)s->chosen[i][k] * view + p * SIZE * SIZE, SIZE, SIZE,
+                          &s->turn[i][k], PZ_FILTER_BILINEAR, PZ_BORDER_REPLICATE,
+                          s->view[k] + p * SIZE * SIZE, SIZE, SIZE);
+    pz_wav2lip_bend_put(s->run, s->fed.n, s->embedding + (size_t)i * PZ_W2L_BEND_WIDTH, s->pose, s->view[0],
+                        s->view[1]);
     s->fed.index[s->fed.n++] = i;
     return PZ_OK;
 }
@@ -243,7 +276,8 @@ static enum pz_status draw(void *session, int i, const struct pz_picture *src, s
     PZ_TRY(large_map(s, i, &map));
     PZ_TRY(pz_wav2lip_crop_alpha(s->topology, s->faces[i], &s->to_crop[i], s->alpha));
     pz_wav2lip_bend_take(s->run, place_of(&s->made, i), &flow, &look);
-    pz_wav2lip_compose_run(s->compose, flow, look, moment, s->alpha, s->pool, s->patch.data, s->large);
+    pz_wav2lip_compose_run(s->compose, flow, look, s->turn[i], moment, s->alpha, s->pool, s->patch.data,
+                           s->large);
     *out = (struct pz_patch){.rgb = s->patch, .alpha = s->large, .to_frame = map, .lip_gap = NAN};
 fail:
     return st;

@@ -28,6 +28,7 @@ struct pz_wav2lip_compose {
     float *asked;           /* [128][128][N_ASKED] */
     bool reached[SIZE + 1]; /* rows of the crop where opacity is not 0 */
     const uint8_t *fine[2];
+    struct pz_affine turn[2]; /* in px of the patch */
     float *rgb, *large;
 };
 
@@ -102,6 +103,12 @@ static v4 fetch(const uint8_t *p, int side, float x, float y)
     return sum;
 }
 
+static inline v4 moment(const struct pz_wav2lip_compose *c, int k, float x, float y)
+{
+    const struct pz_affine *m = &c->turn[k];
+    return fetch(c->fine[k], c->side, m->a * x + m->b * y + m->c, m->d * x + m->e * y + m->f);
+}
+
 /* Everything the network and the mask say about a pixel, between the crop's. */
 static inline void ask(const struct pz_wav2lip_compose *c, int x, int y, float out[N_ASKED])
 {
@@ -128,9 +135,9 @@ static void pixel_of(struct pz_wav2lip_compose *c, int x, int y)
     float cx = (float)x + 0.5f, cy = (float)y + 0.5f;
     v4 made = {0, 0, 0, 0}, paint = {s[6] * 255, s[7] * 255, s[8] * 255, 0};
     if (s[4] < 1 - NOTHING)
-        made = fetch(c->fine[0], side, cx + px * s[0], cy + px * s[1]);
+        made = moment(c, 0, cx + px * s[0], cy + px * s[1]);
     if (s[4] > NOTHING) {
-        v4 open = fetch(c->fine[1], side, cx + px * s[2], cy + px * s[3]);
+        v4 open = moment(c, 1, cx + px * s[2], cy + px * s[3]);
         made = s[4] < 1 - NOTHING ? made + s[4] * (open - made) : open;
     }
     made += s[5] * (paint - made);
@@ -153,9 +160,14 @@ static void rows(void *user, int index, int worker)
 }
 
 void pz_wav2lip_compose_run(struct pz_wav2lip_compose *c, const float *flow, const float *look,
-                            const uint8_t *const fine[2], const float *alpha, struct pz_pool *pool,
-                            float *rgb, float *large)
+                            const struct pz_affine turn[2], const uint8_t *const fine[2], const float *alpha,
+                            struct pz_pool *pool, float *rgb, float *large)
 {
+    for (int k = 0; k < 2; k++) {
+        c->turn[k] = turn[k];
+        c->turn[k].c *= (float)c->side / SIZE;
+        c->turn[k].f *= (float)c->side / SIZE;
+    }
     for (int y = 0; y < SIZE; y++) {
         c->reached[y] = false;
         for (int x = 0; x < SIZE; x++) {

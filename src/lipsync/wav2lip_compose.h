@@ -20,6 +20,7 @@ void pz_wav2lip_compose_destroy(struct pz_wav2lip_compose **c);
  *
  * flow     [128][128][4] in units of PZ_W2L_BEND_FLOW crop px: x, y of the rest moment, x, y of the open one
  * look     [128][128][5]: share of the open moment, opacity of paint, paint R, G, B
+ * turn     crop px → crop px of the moment: where its head, turned like the frame's, has what is asked for
  * fine     the two moments, [side][side][4] R, G, B, unused; 8-bit
  * alpha    [128][128] opacity of the patch
  * pool     may be NULL
@@ -27,7 +28,7 @@ void pz_wav2lip_compose_destroy(struct pz_wav2lip_compose **c);
  * large    [side][side]: alpha enlarged
  */
 void pz_wav2lip_compose_run(struct pz_wav2lip_compose *c, const float *flow, const float *look,
-                            const uint8_t *const fine[2], const float *alpha, struct pz_pool *pool,
-                            float *rgb, float *large);
+                            const struct pz_affine turn[2], const uint8_t *const fine[2], const float *alpha,
+                            struct pz_pool *pool, float *rgb, float *large);
 
 #endif

@@ -76,6 +76,68 @@ enum pz_status pz_wav2lip_crop_maps(const struct pz_face_topology *topo, const s
     return PZ_OK;
 }
 
+/* Skin around the mouth: outer lips, below the nose, beside the mouth, chin. */
+static const int anchors[PZ_WAV2LIP_ANCHORS] = {61,  185, 40,  39,  37,  0,   267, 269, 270, 409,
+                                                291, 375, 321, 405, 314, 17,  84,  181, 91,  146,
+                                                2,   164, 200, 199, 152, 186, 410, 175};
+
+static bool anchors_of(const struct pz_face_topology *topo, const struct pz_face *f, float (*out)[2])
+{
+    const struct pz_face_pose *p = &f->pose;
+    struct pz_affine m;
+    if (!map_of(f, &m))
+        return false;
+    for (int i = 0; i < PZ_WAV2LIP_ANCHORS; i++) {
+        const float *x = topo->mean[anchors[i]];
+        float u = p->r[0] * x[0] + p->r[1] * x[1] + p->r[2] * x[2],
+              v = p->r[3] * x[0] + p->r[4] * x[1] + p->r[5] * x[2];
+        pz_affine_apply(&m, p->scale * u + p->tx, -p->scale * v + p->ty, &out[i][0], &out[i][1]);
+        if (!isfinite(out[i][0]) || !isfinite(out[i][1]))
+            return false;
+    }
+    return true;
+}
+
+enum pz_status pz_wav2lip_crop_anchors(const struct pz_face_topology *topo,
+                                       const struct pz_face *const *faces, const double *times, int n,
+                                       float (*anchor)[PZ_WAV2LIP_ANCHORS][2])
+{
+    if (strcmp(topo->name, "mediapipe-478") || !topo->mean)
+        return PZ_ERR_UNSUPPORTED;
+    for (int i = 0; i < n; i++) {
+        float sum[PZ_WAV2LIP_ANCHORS][2] = {0}, now[PZ_WAV2LIP_ANCHORS][2], all = 0;
+        for (int step = -1; step <= 1; step += 2)
+            for (int k = step < 0 ? i : i + 1; k >= 0 && k < n && fabs(times[k] - times[i]) < REACH_S;
+                 k += step) {
+                if (!faces[k] || !faces[k]->present || !anchors_of(topo, faces[k], now))
+                    continue;
+                float w =
+                    (float)(1 - fabs(times[k] - times[i]) / REACH_S) * (faces[k]->present == 1 ? 1 : 0.01f);
+                all += w;
+                for (int a = 0; a < PZ_WAV2LIP_ANCHORS; a++) {
+                    sum[a][0] += w * now[a][0];
+                    sum[a][1] += w * now[a][1];
+                }
+            }
+        for (int a = 0; a < PZ_WAV2LIP_ANCHORS; a++) {
+            anchor[i][a][0] = all > 0 ? sum[a][0] / all : NAN;
+            anchor[i][a][1] = all > 0 ? sum[a][1] / all : NAN;
+        }
+    }
+    return PZ_OK;
+}
+
+struct pz_affine pz_wav2lip_crop_turn(const float (*from)[2], const float (*to)[2])
+{
+    struct pz_affine m;
+    if (pz_affine_fit(from, to, NULL, PZ_WAV2LIP_ANCHORS, &m) < PZ_OK)
+        return pz_affine_identity();
+    float area = m.a * m.e - m.b * m.d;
+    bool sane =
+        area > 0.4f && area < 2.5f && fabsf(m.b) < 0.6f && fabsf(m.d) < 0.6f && m.a > 0.5f && m.e > 0.5f;
+    return sane ? m : pz_affine_identity();
+}
+
 enum pz_status pz_wav2lip_crop_cut(const struct pz_picture *pic, const struct pz_affine *to_crop, int side,
                                    int rows, bool cubic, float *out)
 {

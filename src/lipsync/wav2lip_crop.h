@@ -12,6 +12,8 @@
 
 /** Points of a face's lips: the outer ring, then the inner one. */
 #define PZ_WAV2LIP_LIPS 40
+/** Anchors: points of the resting mean face around the mouth, laid under a face's pose. */
+#define PZ_WAV2LIP_ANCHORS 28
 
 /**
  * Maps frame px → crop px of `n` faces: a triangular mean over ±0.1 s of the frames' own times, bridged faces
@@ -20,6 +22,17 @@
 PZ_NODISCARD enum pz_status pz_wav2lip_crop_maps(const struct pz_face_topology *topo,
                                                  const struct pz_face *const *faces, const double *times,
                                                  int n, struct pz_affine *to_crop);
+
+/** Where the heads' turn alone puts the lower face, whatever the mouth does: anchors of `n` faces in crop px,
+ * averaged like the maps. anchor [n][PZ_WAV2LIP_ANCHORS][2]; NaN for missing faces. Needs the topology's mean
+ * face. Errors: as pz_wav2lip_crop_maps(). */
+PZ_NODISCARD enum pz_status pz_wav2lip_crop_anchors(const struct pz_face_topology *topo,
+                                                    const struct pz_face *const *faces, const double *times,
+                                                    int n, float (*anchor)[PZ_WAV2LIP_ANCHORS][2]);
+
+/** The map crop px → crop px that lays one head's lower face on another's. The identity where they differ
+ * beyond reason. */
+struct pz_affine pz_wav2lip_crop_turn(const float (*from)[2], const float (*to)[2]);
 
 /** Cut the crop out of a picture: the first `rows` rows of `side` × `side` px, [3][rows][side] red, green,
  * blue in [0,1]. `cubic` for crops as fine as the film, else averaged bilinear samples. Errors: USAGE

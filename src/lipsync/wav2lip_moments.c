@@ -24,6 +24,7 @@ struct candidate {
     int64_t frame;
     const struct pz_face *face;
     struct pz_affine to_crop;
+    float anchor[PZ_WAV2LIP_ANCHORS][2];
     float nearest; /* squared distance in pose to the chosen ones */
 };
 
@@ -55,9 +56,10 @@ static enum pz_status gather(const struct pz_film *film, struct pz_log *log, str
     double *times = pz_calloc(all + 1, sizeof *times);
     float *scale = pz_calloc(all + 1, sizeof *scale);
     struct pz_affine *maps = pz_calloc(all + 1, sizeof *maps);
+    float(*anchor)[PZ_WAV2LIP_ANCHORS][2] = pz_calloc(all + 1, sizeof *anchor);
     *list = pz_calloc(all + 1, sizeof **list);
     *n = 0;
-    if (!faces || !times || !scale || !maps || !*list) {
+    if (!faces || !times || !scale || !maps || !anchor || !*list) {
         st = pz_fail(log, PZ_ERR_NOMEM, "no memory for the film's faces");
         goto fail;
     }
@@ -66,6 +68,8 @@ static enum pz_status gather(const struct pz_film *film, struct pz_log *log, str
         times[i] = film->frame_time(film->user, film->fit_frames[i]);
     }
     st = pz_wav2lip_crop_maps(film->topology, faces, times, (int)all, maps);
+    if (st >= PZ_OK)
+        st = pz_wav2lip_crop_anchors(film->topology, faces, times, (int)all, anchor);
     if (st < PZ_OK) {
         pz_fail(log, st, "wav2lip:embedded does not know the landmarks '%s'", film->topology->name);
         goto fail;
@@ -75,7 +79,10 @@ static enum pz_status gather(const struct pz_film *film, struct pz_log *log, str
         if (!faces[i] || faces[i]->present != 1 || !(px >= 8) || !isfinite(faces[i]->lip_gap))
             continue;
         scale[*n] = px;
-        (*list)[(*n)++] = (struct candidate){film->fit_frames[i], faces[i], maps[i], INFINITY};
+        struct candidate *c = &(*list)[(*n)++];
+        *c = (struct candidate){
+            .frame = film->fit_frames[i], .face = faces[i], .to_crop = maps[i], .nearest = INFINITY};
+        memcpy(c->anchor, anchor[i], sizeof c->anchor);
     }
     if (*n < 2) {
         st = pz_fail(log, PZ_ERR_UNUSABLE, "wav2lip:embedded: no face of enough size to learn from");
@@ -88,6 +95,7 @@ fail:
     pz_free(times);
     pz_free(scale);
     pz_free(maps);
+    pz_free(anchor);
     return st;
 }
 
@@ -136,7 +144,8 @@ static struct pz_wav2lip_moments *create(int side, int rest, int open)
         m->view[k] = pz_calloc(n, VIEW * sizeof *m->view[k]);
         m->pose[k] = pz_calloc(n, sizeof *m->pose[k]);
         m->gap[k] = pz_calloc(n, sizeof *m->gap[k]);
-        if (!m->fine[k] || !m->view[k] || !m->pose[k] || !m->gap[k])
+        m->anchor[k] = pz_calloc(n, sizeof *m->anchor[k]);
+        if (!m->fine[k] || !m->view[k] || !m->pose[k] || !m->gap[k] || !m->anchor[k])
             pz_wav2lip_moments_free(&m);
         if (!m)
             return NULL;
@@ -154,6 +163,7 @@ void pz_wav2lip_moments_free(struct pz_wav2lip_moments **mp)
         pz_free(m->view[k]);
         pz_free(m->pose[k]);
         pz_free(m->gap[k]);
+        pz_free(m->anchor[k]);
     }
     pz_free(m);
     *mp = NULL;
@@ -180,6 +190,7 @@ static enum pz_status cut(const struct pz_film *film, const struct candidate *c,
     m->pose[kind][i][0] = c->face->pose.yaw;
     m->pose[kind][i][1] = c->face->pose.pitch;
     m->gap[kind][i] = c->face->lip_gap;
+    memcpy(m->anchor[kind][i], c->anchor, sizeof c->anchor);
     return pz_wav2lip_crop_mark((const float(*)[2])lips, view + (size_t)3 * SIZE * SIZE);
 }
 
@@ -228,19 +239,23 @@ fail:
 enum pz_status pz_wav2lip_moments_save(const struct pz_wav2lip_moments *m, const char *path,
                                        struct pz_log *log)
 {
-    struct pz_stored_tensor t[8];
-    static const char *const names[2][4] = {{"rest.fine", "rest.view", "rest.pose", "rest.gap"},
-                                            {"open.fine", "open.view", "open.pose", "open.gap"}};
+    enum { EACH = 5 };
+    struct pz_stored_tensor t[2 * EACH];
+    static const char *const names[2][EACH] = {
+        {"rest.fine", "rest.view", "rest.pose", "rest.gap", "rest.anchor"},
+        {"open.fine", "open.view", "open.pose", "open.gap", "open.anchor"}};
     for (int k = 0; k < 2; k++) {
         int64_t n = m->n[k];
-        t[4 * k] =
+        t[EACH * k] =
             (struct pz_stored_tensor){names[k][0], PZ_DTYPE_U8, 4, {n, m->side, m->side, 4}, m->fine[k], 0};
-        t[4 * k + 1] =
+        t[EACH * k + 1] =
             (struct pz_stored_tensor){names[k][1], PZ_DTYPE_F32, 4, {n, 4, SIZE, SIZE}, m->view[k], 0};
-        t[4 * k + 2] = (struct pz_stored_tensor){names[k][2], PZ_DTYPE_F32, 2, {n, 2}, m->pose[k], 0};
-        t[4 * k + 3] = (struct pz_stored_tensor){names[k][3], PZ_DTYPE_F32, 1, {n}, m->gap[k], 0};
+        t[EACH * k + 2] = (struct pz_stored_tensor){names[k][2], PZ_DTYPE_F32, 2, {n, 2}, m->pose[k], 0};
+        t[EACH * k + 3] = (struct pz_stored_tensor){names[k][3], PZ_DTYPE_F32, 1, {n}, m->gap[k], 0};
+        t[EACH * k + 4] = (struct pz_stored_tensor){
+            names[k][4], PZ_DTYPE_F32, 3, {n, PZ_WAV2LIP_ANCHORS, 2}, m->anchor[k], 0};
     }
-    return pz_safetensors_write(log, path, t, 8, NULL, 0);
+    return pz_safetensors_write(log, path, t, 2 * EACH, NULL, 0);
 }
 
 static enum pz_status expect(struct pz_log *log, const struct pz_safetensors *f, int kind, const char *leaf,
@@ -285,6 +300,9 @@ enum pz_status pz_wav2lip_moments_load(const char *path, struct pz_log *log, str
         PZ_TRY(pz_safetensors_read_f32(log, t, m->pose[k][0], pz_stored_count(t)));
         PZ_TRY(expect(log, f, k, "gap", PZ_DTYPE_F32, 1, (const int64_t[]){n[k]}, &t));
         PZ_TRY(pz_safetensors_read_f32(log, t, m->gap[k], pz_stored_count(t)));
+        PZ_TRY(
+            expect(log, f, k, "anchor", PZ_DTYPE_F32, 3, (const int64_t[]){n[k], PZ_WAV2LIP_ANCHORS, 2}, &t));
+        PZ_TRY(pz_safetensors_read_f32(log, t, m->anchor[k][0][0], pz_stored_count(t)));
     }
     *out = m;
     m = NULL;

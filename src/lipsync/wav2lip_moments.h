@@ -17,6 +17,8 @@ struct pz_wav2lip_moments {
     float *view[2];      /**< [n][4][128][128]: R, G, B in [0,1], lips marked */
     float (*pose[2])[2]; /**< [n] yaw, pitch, degrees */
     float *gap[2];       /**< [n] lip gap over interocular distance */
+    /** [n] where the head\'s turn alone puts the lower face, crop px */
+    float (*anchor[2])[PZ_WAV2LIP_ANCHORS][2];
 };
 
 /** Learn from the film's fit frames. Errors: UNUSABLE (too few faces on them), UNSUPPORTED (landmarks),

@@ -238,7 +238,8 @@ static void patches_are_the_films_own_pixels(void **state)
     for (int i = 40 * S; i < S * S; i++)
         alpha[i] = 1;
     const uint8_t *const both[2] = {fine[0], fine[1]};
-    pz_wav2lip_compose_run(c, flow, look, both, alpha, NULL, rgb, large);
+    struct pz_affine turn[2] = {pz_affine_identity(), pz_affine_identity()};
+    pz_wav2lip_compose_run(c, flow, look, turn, both, alpha, NULL, rgb, large);
     for (int i = 0; i < P * P; i++) {
         bool reached = i / P >= 61;
         assert_true(reached ? large[i] > 0.9f : i / P > 58 || large[i] == 0);
@@ -252,17 +253,20 @@ static void patches_are_the_films_own_pixels(void **state)
         flow[4 * i + 1] = -2.0f / PZ_W2L_BEND_FLOW;
         look[5 * i] = 0.25f;
     }
-    pz_wav2lip_compose_run(c, flow, look, both, alpha, NULL, rgb, large);
+    pz_wav2lip_compose_run(c, flow, look, turn, both, alpha, NULL, rgb, large);
     int at = 120 * P + 90;
     assert_true(fabsf(rgb[at] * 255 - 0.75f * 96) < 0.01f);
     assert_true(fabsf(rgb[P * P + at] * 255 - 0.75f * 117) < 0.01f);
     assert_true(fabsf(rgb[2 * P * P + at] * 255 - 50) < 0.01f);
+    turn[0].c = 3; // 4.5 px of the patch more
+    pz_wav2lip_compose_run(c, flow, look, turn, both, alpha, NULL, rgb, large);
+    assert_true(fabsf(rgb[at] * 255 - 0.75f * 100.5f) < 0.05f);
     for (int i = 0; i < S * S; i++) { // opaque paint, and numbers that are none
         look[5 * i + 1] = 1;
         look[5 * i + 2] = 0.5f;
         flow[4 * i] = i % 3 ? NAN : 1e30f;
     }
-    pz_wav2lip_compose_run(c, flow, look, both, alpha, NULL, rgb, large);
+    pz_wav2lip_compose_run(c, flow, look, turn, both, alpha, NULL, rgb, large);
     for (int i = 62 * P; i < P * P; i++)
         assert_true(fabsf(rgb[i] - 0.5f) < 1e-4f);
     pz_wav2lip_compose_destroy(&c);

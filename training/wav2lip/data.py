@@ -107,8 +107,9 @@ def disturb_mel(x):
     def rand(*s):
         return torch.rand(*s, device=dev)
 
+    much = rand(b)  # how strange this sound is
     # another vocal tract: bands moved along the frequency axis
-    stretch = 1 + (rand(b) - 0.5) * 0.30
+    stretch = 1 + (rand(b) - 0.5) * 0.34 * much
     y = torch.arange(n, device=dev)[None] * stretch[:, None] + (rand(b, 1) - 0.5) * 3
     y0 = y.floor().clamp(0, n - 2)
     f = (y - y0).clamp(0, 1)
@@ -116,20 +117,20 @@ def disturb_mel(x):
     x = torch.gather(x, 1, i) * (1 - f[:, :, None]) + torch.gather(x, 1, i + 1) * f[:, :, None]
     # microphone: a smooth curve over the bands; loudness (12.5 dB per unit)
     curve = F.interpolate((rand(b, 1, 7) - 0.5) * 1.6, size=n, mode="linear", align_corners=True)[:, 0]
-    x = x + curve[:, :, None] + ((rand(b) - 0.6) * 2.4)[:, None, None]
-    x = x + torch.linspace(0, 1, n, device=dev)[None, :, None] * ((rand(b) - 0.5) * 2.0)[:, None, None]
+    x = x + (curve * much[:, None])[:, :, None] + ((rand(b) - 0.6) * 2.4)[:, None, None]
+    x = x + torch.linspace(0, 1, n, device=dev)[None, :, None] * ((rand(b) - 0.5) * 2.0 * much)[:, None, None]
     # room: a tail that fades by so much per column; noise of a smooth spectrum: both add as power
-    fade = torch.where(rand(b) < 0.5, 0.25 + rand(b) * 1.0, torch.full((b,), 9.0, device=dev))
+    fade = torch.where(rand(b) < 0.35, 0.25 + rand(b) * 1.0, torch.full((b,), 9.0, device=dev))
     tail = [x[:, :, 0]]
     for k in range(1, t):
         tail.append(torch.maximum(x[:, :, k], tail[-1] - fade[:, None]))
     x = torch.maximum(x, torch.stack(tail, 2) - 0.8)
-    level = torch.where(rand(b) < 0.6, -3.5 + rand(b) * 3.0, torch.full((b,), -6.0, device=dev))
+    level = torch.where(rand(b) < 0.5, -3.5 + rand(b) * 2.6, torch.full((b,), -6.0, device=dev))
     noise = F.interpolate((rand(b, 1, 6) - 0.5) * 2, size=n, mode="linear", align_corners=True)[:, 0]
     noise = level[:, None, None] + noise[:, :, None] + 0.25 * torch.randn(b, n, t, device=dev)
     k = 12.5 / 10 * 2.302585
     x = torch.logaddexp(x * k, noise * k) / k
-    cut = torch.where(rand(b) < 0.25, 45 + rand(b) * 35, torch.full((b,), 200.0, device=dev))
+    cut = torch.where(rand(b) < 0.2, 45 + rand(b) * 35, torch.full((b,), 200.0, device=dev))
     x = x - (torch.arange(n, device=dev)[None] - cut[:, None]).clamp_min(0)[:, :, None] * 0.4
     return x.clamp(-4, 4)
 
@@ -420,7 +421,7 @@ def soften(x, sigma):
     w = w / w.sum(1, keepdim=True)
     b, c, h, wd = x.shape
     y = F.pad(x, (r, r, r, r), mode="replicate").reshape(1, b * c, h + 2 * r, wd + 2 * r)
-    w = w.repeat_interleave(c, 0)
+    w = w[:, None].expand(b, c, w.shape[1]).reshape(b * c, -1)
     y = F.conv2d(y, w[:, None, None, :], groups=b * c)
     y = F.conv2d(y, w[:, None, :, None], groups=b * c)
     return y.reshape(b, c, h, wd)
