@@ -9,9 +9,9 @@
  * KIND: embedded, mediapipe, mtcnn, auto. --b-scale widens the second one's region of interest: a landmarker
  * against itself under another crop says what such figures are worth.
  *
- * Each side is followed as the tracker does without its filters: detector until there is a face, region of
- * interest from the points of the frame before, detector again when presence falls below ½. All distances are
- * in % of the first one's interocular distance (outer eye corners, 3-D).
+ * Each side is followed as the tracker does without filtering points: detector until there is a face, region
+ * of interest from the points of the frame before, detector again when presence falls below ½. All distances
+ * are in % of the first one's interocular distance (outer eye corners, 3-D).
  *
  *   seen      frames in which the first side has a face
  *   found     of these, in which the second side's *detector alone* (no memory) has a box around the same
@@ -34,13 +34,15 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "face/steady.h"
 #include "face/topology.h"
 #include "face_compare.h"
 #include "media/media.h"
 
 #define MESH 468
 #define STILL 4 /* one in so many frames counts as still */
-#define NOISE_FRAMES 24
+#define NOISE_FRAMES 32
+#define NOISE_SETTLE 8
 
 struct side {
     enum pz_face_kind kind;
@@ -49,6 +51,7 @@ struct side {
     struct pz_landmarker *landmarker;
     struct pz_face_rect roi;
     bool live;
+    struct pz_steady steady;
     struct pz_face_points now;
     double detect_s, detect_cpu, mark_s, mark_cpu; /* sums */
     int64_t n_detect, n_mark;
@@ -120,6 +123,8 @@ static bool mark(struct side *s, const struct pz_picture *pic, struct pz_pool *p
     if (s->now.presence < 0.5f)
         return false;
     s->roi = pz_landmarker_roi(s->landmarker, (const float(*)[3])s->now.xyz);
+    if (pz_landmarker_steady(s->landmarker))
+        pz_steady_roi(&s->steady, s->n_mark, &s->roi);
     return true;
 }
 
@@ -129,6 +134,7 @@ static void follow(struct side *s, const struct pz_picture *pic, struct pz_pool 
 {
     s->live = s->live && mark(s, pic, pool);
     if (!s->live && n > 0) {
+        s->steady.any = false;
         s->roi = pz_landmarker_roi_first(s->landmarker, &all[0]);
         s->live = mark(s, pic, pool) && mark(s, pic, pool);
     }
@@ -328,7 +334,8 @@ static void noise_jitter(struct options *o, const struct pz_picture *still, stru
             }
         look(o, &p, pool, &k[i]);
     }
-    jitter(k, NOISE_FRAMES, false, out);
+    jitter(k + NOISE_SETTLE, NOISE_FRAMES - NOISE_SETTLE, false,
+           out); /* the first follow the jump to this frame */
     pz_picture_free(&p);
     pz_free(k);
 }

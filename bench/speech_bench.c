@@ -1,7 +1,7 @@
 // Speech bench: are the spoken words found, and how exactly? Films with known word times go through
 // pz_speech_analyse() in rooms of several kinds, with and without a transcript.
 //
-//     speech_bench [--tune] [--films N] [--room NAME] [--mode free|text|both] [--edges] [--seed N]
+//     speech_bench [--tune] [--other] [--films N] [--room NAME] [--mode free|text|both] [--edges] [--seed N]
 //     speech_bench [--tune] [--films N] --readback
 //     speech_bench --wav FILE.wav --find WORDS
 //
@@ -18,65 +18,7 @@
 #include "base/mem.h"
 #include "speech/speech.h"
 #include "speech/voice.h"
-#include "speech_sound.h"
-
-struct script {
-    const char *lines[3];
-    const char *vars[5][2]; /* name, words */
-    const char *absent;     /* words nobody says, near to some that are said */
-};
-
-static const struct script told[] = {
-    {{"Hello Anuj, this is Maria from the travel desk.", "We saved two tickets to Lisbon for you.",
-      "Please write to me, Anuj, before Friday evening."},
-     {{"customer_name", "Anuj"}, {"destination", "Lisbon"}, {"day", "Friday"}},
-     "Priya"},
-    {{"Good morning Catherine, thank you for your order.", "The blue jacket ships from Rotterdam tomorrow.",
-      "Your discount is forty percent, Catherine."},
-     {{"customer_name", "Catherine"}, {"product", "blue jacket"}, {"city", "Rotterdam"}},
-     "Hamburg"},
-    {{"Dear Oyelaran, your visit to Hyderabad is confirmed.", "Bring your passport and ask for Venkatesh.",
-      "We look forward to meeting you in October."},
-     {{"customer_name", "Oyelaran"}, {"city", "Hyderabad"}, {"guide", "Venkatesh"}, {"month", "October"}},
-     "Singapore"},
-};
-static const struct script tuned[] = {
-    {{"Hi Priya, I can help you plan your trip to Bali.", "The hotel in Bali is close to the sea.",
-      "Call me on Monday if you have any questions."},
-     {{"customer_name", "Priya"}, {"destination", "Bali"}, {"day", "Monday"}},
-     "Lisbon"},
-    {{"Welcome back Jonathan, your loan has been approved.",
-      "Send the signed papers to our Manchester office.",
-      "We will pay the money out on the first of August."},
-     {{"customer_name", "Jonathan"}, {"city", "Manchester"}, {"month", "August"}},
-     "Winchester"},
-    {{"Hey Kshitij, the green bicycle is back in stock.", "We deliver to Bangalore within three days.",
-      "Thank you Kshitij, and have a nice weekend."},
-     {{"customer_name", "Kshitij"}, {"product", "green bicycle"}, {"city", "Bangalore"}},
-     "Toronto"},
-};
-static const struct speaker told_by[] = {{"slt", "slt", 1.0},
-                                         {"awb", "awb", 1.0},
-                                         {"slt, larger", "slt", 1.1},
-                                         {"awb, smaller", "awb", 0.92},
-                                         {"espeak en-us", "espeak:en-us", 1.0},
-                                         {"espeak en-gb+f3", "espeak:en-gb+f3", 1.0}};
-static const struct speaker tuned_by[] = {{"rms", "rms", 1.0},
-                                          {"kal16", "kal16", 1.0},
-                                          {"rms, smaller", "rms", 0.9},
-                                          {"kal16, smaller", "kal16", 0.9}};
-
-static const struct {
-    const char *name;
-    enum room room;
-    double snr_db;
-} rooms[] = {
-    {"clean", ROOM_CLEAN, 0},      {"noise25", ROOM_NOISE, 25},   {"noise20", ROOM_NOISE, 20},
-    {"noise15", ROOM_NOISE, 15},   {"noise10", ROOM_NOISE, 10},   {"music25", ROOM_MUSIC, 25},
-    {"music20", ROOM_MUSIC, 20},   {"music15", ROOM_MUSIC, 15},   {"music10", ROOM_MUSIC, 10},
-    {"reverb20", ROOM_REVERB, 20}, {"reverb15", ROOM_REVERB, 15}, {"reverb10", ROOM_REVERB, 10},
-};
-enum { N_ROOMS = sizeof rooms / sizeof *rooms };
+#include "speech_scripts.h"
 
 struct tally {
     double *err; /* ms */
@@ -86,13 +28,13 @@ struct tally {
 };
 
 static struct {
-    bool tune, edges;
+    bool tune, edges, other;
     int films;
     const char *room, *mode;
     uint64_t seed;
     struct pz_job job;
     struct pz_ears *ears;
-} opt = {.films = 6, .mode = "both", .seed = 5};
+} opt = {.films = 24, .mode = "both", .seed = 5};
 
 static void say(void *user, enum pz_log_level level, const char *text)
 {
@@ -294,11 +236,23 @@ static void show(const char *room, const char *mode, struct tally *t)
     *t = (struct tally){0};
 }
 
+/** After how many films the same speaker meets the same script again. */
+static int round_of(int n_by, int n_scripts)
+{
+    int n = n_by;
+
+    while (n % n_scripts)
+        n += n_by;
+    return n;
+}
+
 static enum pz_status one_room(int r)
 {
     const struct script *scripts = opt.tune ? tuned : told;
-    const struct speaker *by = opt.tune ? tuned_by : told_by;
-    int n_by = opt.tune ? (int)(sizeof tuned_by / sizeof *tuned_by) : (int)(sizeof told_by / sizeof *told_by);
+    const struct speaker *by = opt.other  ? (opt.tune ? tuned_other : told_other)
+                               : opt.tune ? tuned_by
+                                          : told_by;
+    int n_by = opt.other ? COUNT(told_other) : COUNT(told_by), n_scripts = COUNT(told);
     enum pz_status st = PZ_OK;
 
     for (int mode = 0; mode < 2; mode++) {
@@ -307,7 +261,7 @@ static enum pz_status one_room(int r)
         if (strcmp(opt.mode, "both") != 0 && strcmp(opt.mode, mode ? "text" : "free") != 0)
             continue;
         for (int f = 0; f < opt.films; f++) {
-            const struct script *sc = &scripts[(f + f / n_by) % 3];
+            const struct script *sc = &scripts[(f + f / round_of(n_by, n_scripts)) % n_scripts];
             struct said s;
 
             PZ_TRY(said_make(&by[f % n_by], sc->lines, 3, &s));
@@ -333,8 +287,8 @@ static enum pz_status read_back(void)
     float least = 1.0f, most = 0.0f;
 
     for (int f = 0; f < opt.films; f++) {
-        const struct script *sc = &(opt.tune ? tuned : told)[f % 3];
-        const struct script *other = &(opt.tune ? tuned : told)[(f + 1) % 3];
+        const struct script *sc = &(opt.tune ? tuned : told)[f % COUNT(told)];
+        const struct script *other = &(opt.tune ? tuned : told)[(f + 1) % COUNT(told)];
         const struct speaker *by = &(opt.tune ? tuned_by : told_by)[f % 4];
         struct pz_tap_memory m;
         struct pz_tap tap;
@@ -412,17 +366,11 @@ int main(int argc, char **argv)
     bool back = false;
     const char *wav = NULL, *find = "country";
 
-    static const struct option longs[] = {{"tune", 0, NULL, 't'},
-                                          {"films", 1, NULL, 'f'},
-                                          {"room", 1, NULL, 'r'},
-                                          {"mode", 1, NULL, 'm'},
-                                          {"edges", 0, NULL, 'e'},
-                                          {"seed", 1, NULL, 's'},
-                                          {"verbose", 0, NULL, 'v'},
-                                          {"wav", 1, NULL, 'w'},
-                                          {"find", 1, NULL, 'F'},
-                                          {"readback", 0, NULL, 'b'},
-                                          {0}};
+    static const struct option longs[] = {
+        {"tune", 0, NULL, 't'},  {"films", 1, NULL, 'f'},    {"room", 1, NULL, 'r'},
+        {"mode", 1, NULL, 'm'},  {"edges", 0, NULL, 'e'},    {"seed", 1, NULL, 's'},
+        {"other", 0, NULL, 'o'}, {"verbose", 0, NULL, 'v'},  {"wav", 1, NULL, 'w'},
+        {"find", 1, NULL, 'F'},  {"readback", 0, NULL, 'b'}, {0}};
     enum pz_status st = PZ_OK;
     enum pz_log_level level = PZ_LOG_ERROR;
 
@@ -452,6 +400,9 @@ int main(int argc, char **argv)
         case 'b':
             back = true;
             break;
+        case 'o':
+            opt.other = true;
+            break;
         case 'F':
             find = optarg;
             break;
@@ -470,7 +421,7 @@ int main(int argc, char **argv)
         st = one_file(wav, find);
     if (back && st == PZ_OK)
         st = read_back();
-    for (int r = 0; r < N_ROOMS && st == PZ_OK && !wav && !back; r++)
+    for (int r = 0; r < COUNT(rooms) && st == PZ_OK && !wav && !back; r++)
         if (!opt.room || strncmp(rooms[r].name, opt.room, strlen(opt.room)) == 0)
             st = one_room(r);
     if (st < PZ_OK) {

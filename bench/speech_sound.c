@@ -27,6 +27,7 @@ void said_free(struct said *s)
 {
     pz_free(s->samples);
     pz_free(s->words);
+    pz_phone_line_free(&s->phones);
     *s = (struct said){0};
 }
 
@@ -57,8 +58,9 @@ static void plain(const char *in, char out[64])
 }
 
 /** Words of an utterance: tokens with the times of their first and last segment. */
-static void take_words(cst_utterance *u, double scale, struct said *s)
+static enum pz_status take_words(cst_utterance *u, double scale, struct said *s)
 {
+    enum pz_status st = PZ_OK;
     double prev = 0.0;
     const cst_item *open = NULL;
 
@@ -77,10 +79,17 @@ static void take_words(cst_utterance *u, double scale, struct said *s)
             }
             s->words[s->n_words - 1].end = s->n + llrint(end * scale * PZ_SPEECH_RATE);
             s->words[s->n_words - 1].last = phone;
+            PZ_TRY(pz_phone_line_add(&s->phones,
+                                     (struct pz_phone){.id = phone < 0 ? PZ_PH_SIL : phone,
+                                                       .score = 1.0f,
+                                                       .start = s->n + llrint(prev * scale * PZ_SPEECH_RATE),
+                                                       .end = s->words[s->n_words - 1].end}));
         }
         open = token;
         prev = end;
     }
+fail:
+    return st;
 }
 
 static enum pz_status say_flite(const struct speaker *sp, const char *text, struct said *s)
@@ -107,7 +116,9 @@ static enum pz_status say_flite(const struct speaker *sp, const char *text, stru
         goto fail;
     for (int i = 0; i < w->num_samples; i++)
         x[i] = (float)w->samples[i] / 32768.0f;
-    take_words(u, sp->size, s);
+    st = take_words(u, sp->size, s);
+    if (st < PZ_OK)
+        goto fail;
     // A larger head: the same samples read more slowly.
     st = pz_resample(x, w->num_samples, (int)lrint(w->sample_rate / sp->size), PZ_SPEECH_RATE, &y, &n);
     if (st == PZ_OK)
@@ -203,6 +214,63 @@ static void add_noise(struct said *s, float *d, uint64_t seed)
     }
 }
 
+static void add_white(struct said *s, float *d, uint64_t seed)
+{
+    struct pz_rng r;
+
+    pz_rng_init(&r, seed, 4);
+    for (int64_t i = 0; i < s->n; i++)
+        d[i] = pz_rng_normal(&r);
+}
+
+/** Falls by 3 dB an octave: a sum of first-order low passes an octave and a half apart. */
+static void add_pink(struct said *s, float *d, uint64_t seed)
+{
+    enum { POLES = 6 };
+    float state[POLES] = {0};
+    struct pz_rng r;
+
+    pz_rng_init(&r, seed, 5);
+    for (int64_t i = 0; i < s->n; i++) {
+        float w = pz_rng_normal(&r);
+
+        d[i] = 0.0f;
+        for (int k = 0; k < POLES; k++) {
+            float a = 1.0f - expf(-2.0f * (float)M_PI * 30.0f * powf(2.8f, (float)k) / PZ_SPEECH_RATE);
+
+            state[k] += a * (w - state[k]);
+            d[i] += state[k];
+        }
+    }
+}
+
+/** Six people at once, none of them saying what films say. */
+static enum pz_status add_babble(struct said *s, float *d, uint64_t seed)
+{
+    static const struct speaker by[6] = {{"", "slt", 0.9},  {"", "rms", 1.12}, {"", "awb", 1.15},
+                                         {"", "slt", 1.17}, {"", "rms", 0.85}, {"", "awb", 0.88}};
+    static const char *const talk[3] = {
+        "There was an old mill beside the water where nobody worked any more.",
+        "They talked about weather and prices until the lamps were lit in the long room.",
+        "My uncle would rather walk than drive, because roads were poor then."};
+    struct pz_rng r;
+
+    pz_rng_init(&r, seed, 6);
+    for (int k = 0; k < 6; k++) {
+        struct said other;
+        enum pz_status st = said_make(&by[k], talk, 3, &other);
+        int64_t from;
+
+        if (st < PZ_OK)
+            return st;
+        from = (int64_t)(pz_rng_uniform(&r) * (float)other.n);
+        for (int64_t i = 0; i < s->n; i++)
+            d[i] += other.samples[(from + i) % other.n];
+        said_free(&other);
+    }
+    return PZ_OK;
+}
+
 static void add_music(struct said *s, float *d, uint64_t seed)
 {
     static const int chords[4][3] = {{0, 4, 7}, {9, 12, 16}, {5, 9, 12}, {7, 11, 14}};
@@ -256,6 +324,7 @@ static void add_echo(struct said *s, float *d, uint64_t seed)
 
 enum pz_status said_place(struct said *s, enum room room, double snr_db, uint64_t seed)
 {
+    enum pz_status st = PZ_OK;
     float *d = pz_calloc((size_t)s->n, sizeof *d);
 
     if (!d)
@@ -267,8 +336,21 @@ enum pz_status said_place(struct said *s, enum room room, double snr_db, uint64_
         add_music(s, d, seed);
         mix(s, d, snr_db);
     }
-    add_noise(s, d, seed);
-    mix(s, d, room == ROOM_NOISE ? snr_db : room == ROOM_REVERB ? 25.0 : 50.0);
+    switch (room) {
+    case ROOM_WHITE:
+        add_white(s, d, seed);
+        break;
+    case ROOM_PINK:
+        add_pink(s, d, seed);
+        break;
+    case ROOM_BABBLE:
+        st = add_babble(s, d, seed);
+        break;
+    default:
+        add_noise(s, d, seed);
+    }
+    if (st == PZ_OK)
+        mix(s, d, room == ROOM_REVERB ? 25.0 : room == ROOM_CLEAN || room == ROOM_MUSIC ? 50.0 : snr_db);
     pz_free(d);
-    return PZ_OK;
+    return st;
 }

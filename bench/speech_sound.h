@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "speech/line.h"
 
 struct said_word {
     char text[64];
@@ -19,7 +20,8 @@ struct said {
     int64_t n;
     struct said_word *words;
     int n_words;
-    bool timed; /**< false: word times are not known (espeak-ng) */
+    struct pz_phone_line phones; /**< the synthesiser's own, silences left out */
+    bool timed;                  /**< false: word times are not known (espeak-ng) */
 };
 
 /** A speaker: a voice, and the size of its head as a factor on all times (and 1/factor on all pitches). */
@@ -33,11 +35,11 @@ PZ_NODISCARD enum pz_status said_make(const struct speaker *s, const char *const
                                       struct said *out);
 void said_free(struct said *s);
 
-enum room { ROOM_CLEAN, ROOM_NOISE, ROOM_MUSIC, ROOM_REVERB };
+enum room { ROOM_CLEAN, ROOM_NOISE, ROOM_WHITE, ROOM_PINK, ROOM_BABBLE, ROOM_MUSIC, ROOM_REVERB };
 
-/** Put a speaker into a room, in place: noise of a speech-like colour, music-like chords with a beat, or
- * reverberation (RT60 0.45 s, its energy `snr_db` below the direct sound) with noise at 25 dB. `snr_db` is
- * over the speech alone. */
+/** Put a speaker into a room, in place: noise of a speech-like colour, white, pink, six other people talking
+ * at once, music-like chords with a beat, or reverberation (RT60 0.45 s, its energy `snr_db` below the direct
+ * sound) with noise at 25 dB. `snr_db` is over the speech alone. */
 PZ_NODISCARD enum pz_status said_place(struct said *s, enum room room, double snr_db, uint64_t seed);
 
 #endif

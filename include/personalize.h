@@ -219,6 +219,7 @@ struct pz_evaluate_params {
     const char *made; /**< NULL = self-reenactment of `video`; else the finished film to compare with it */
     const char *lip_sync_model; /**< engine; NULL = "auto" */
     const char *face;           /**< as in pz_prepare_params */
+    const char *judge;          /**< whose face networks measure, as face_detector; NULL = those that find */
     const char *strip;          /**< PNG to write for human eyes (true mouths above, made below), or NULL */
 };
 #define PZ_EVALUATE_PARAMS_DEFAULT                                                                           \

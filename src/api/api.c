@@ -362,8 +362,12 @@ enum pz_result pz_check(struct pz_context *ctx, const struct pz_prepare_params *
 
 enum pz_result pz_evaluate(struct pz_context *ctx, const struct pz_evaluate_params *a, char **json)
 {
-    struct pz_evaluate_request r = {
-        .video = a->video, .made = a->made, .engine = a->lip_sync_model, .face = a->face, .strip = a->strip};
+    struct pz_evaluate_request r = {.video = a->video,
+                                    .made = a->made,
+                                    .engine = a->lip_sync_model,
+                                    .face = a->face,
+                                    .judge = a->judge,
+                                    .strip = a->strip};
     *json = NULL;
     if (!a->video || !*a->video)
         return finish(ctx, pz_fail(ctx->pipeline.job.log, PZ_ERR_USAGE, "no film was named"));

@@ -78,7 +78,7 @@ struct pz_cli_args {
     struct pz_cli_pairs vars, spoken, say, audio;
     const char *output, *transcript, *recogniser, *slots, *plot, *language, *consent, *lip_sync_model, *face,
         *voice, *fit, *device, *precision, *quality, *face_detector, *guidance, *size;
-    const char *models_dir, *cache_dir, *preset, *strip, *profile;
+    const char *models_dir, *cache_dir, *preset, *strip, *profile, *judge;
     int64_t threads; /**< 0 = one per CPU */
     int64_t seed;    /**< 1 when not given */
     int64_t steps;   /**< 0 = what the quality says */

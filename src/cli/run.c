@@ -260,6 +260,7 @@ static enum pz_result do_evaluate(struct run *r)
     p.lip_sync_model = r->args.lip_sync_model;
     p.face = r->args.face;
     p.strip = r->args.strip;
+    p.judge = r->args.judge;
     enum pz_result result = pz_evaluate(r->ctx, &p, &json);
     if (result == PZ_RESULT_DONE)
         result = print_report(r, json, pz_cli_show);

@@ -129,6 +129,8 @@ const struct pz_cli_option pz_cli_options[] = {
      "Consent record of the speaker (JSON), carried in the template and named in the report."},
     {"hide-values", 0, PZ_OPT_FLAG, NULL, NULL, 0, 0, MAKE, FIELD(hide_values),
      "Leave the customer's values out of the report."},
+    {"judge", 0, PZ_OPT_CHOICE, "NAME", "embedded|mediapipe", 0, 0, EVALUATE, FIELD(judge),
+     "Whose face networks measure the figures; without it those of --face-detector."},
     {"strip", 0, PZ_OPT_TEXT, "FILE.png", NULL, 0, 0, EVALUATE, FIELD(strip),
      "Also write a picture for human eyes: true mouths above, made ones below."},
     {"json", 0, PZ_OPT_FLAG, NULL, NULL, 0, 0, ALL, FIELD(json),

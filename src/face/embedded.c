@@ -49,7 +49,7 @@ static enum pz_status bind(struct pz_graph *g, enum pz_embedded_file which, cons
     return st >= PZ_OK && !*p ? PZ_ERR_NOMEM : st;
 }
 
-enum pz_status pz_embedded_plan_landmarks(const char *dir, bool parts, struct pz_log *log,
+enum pz_status pz_embedded_plan_landmarks(const char *dir, int batch, bool parts, struct pz_log *log,
                                           struct pz_plan **plan)
 {
     enum pz_status st = PZ_OK;
@@ -59,8 +59,8 @@ enum pz_status pz_embedded_plan_landmarks(const char *dir, bool parts, struct pz
     struct pz_embedded_features f;
     *plan = NULL;
     PZ_TRY(bind(g, PZ_EMBEDDED_LANDMARKS, dir, log, &c[0], &p[0]));
-    int x = pz_graph_input(g, "x",
-                           (struct pz_shape){.rank = 4, .dim = {1, PZ_EMBEDDED_CROP, PZ_EMBEDDED_CROP, 3}});
+    int x = pz_graph_input(
+        g, "x", (struct pz_shape){.rank = 4, .dim = {batch, PZ_EMBEDDED_CROP, PZ_EMBEDDED_CROP, 3}});
     pz_graph_output(g, "landmarks", pz_embedded_landmarks(p[0], x, &f));
     PZ_TRY(pz_params_finish(p[0]));
     if (parts) {
@@ -143,7 +143,7 @@ enum pz_status pz_face_parts_create(const char *models_dir, struct pz_log *log, 
     if (!p)
         return pz_fail(log, PZ_ERR_NOMEM, "no memory for the face parser");
     p->log = log;
-    PZ_TRY(pz_embedded_plan_landmarks(models_dir, true, log, &p->plan));
+    PZ_TRY(pz_embedded_plan_landmarks(models_dir, 1, true, log, &p->plan));
     PZ_TRY(pz_session_create(p->plan, log, &p->session));
     *out = p;
     return PZ_OK;

@@ -23,10 +23,10 @@ const void *pz_embedded_data(enum pz_embedded_file which, size_t *n_bytes);
 PZ_NODISCARD enum pz_status pz_embedded_open(enum pz_embedded_file which, const char *models_dir,
                                              struct pz_log *log, struct pz_checkpoint **c);
 
-/** Plans of the networks. `dir` as models_dir above. The landmarker's outputs: "landmarks" [1,2108], with
- * `parts` also "parts" [1,96,96,12]; the detector's: "h20", "h10". Errors: WEIGHTS, NOMEM. */
-PZ_NODISCARD enum pz_status pz_embedded_plan_landmarks(const char *dir, bool parts, struct pz_log *log,
-                                                       struct pz_plan **plan);
+/** Plans of the networks. `dir` as models_dir above. The landmarker's outputs: "landmarks" [batch,2108], with
+ * `parts` also "parts" [batch,96,96,12]; the detector's: "h20", "h10". Errors: WEIGHTS, NOMEM. */
+PZ_NODISCARD enum pz_status pz_embedded_plan_landmarks(const char *dir, int batch, bool parts,
+                                                       struct pz_log *log, struct pz_plan **plan);
 PZ_NODISCARD enum pz_status pz_embedded_plan_detector(const char *dir, struct pz_log *log,
                                                       struct pz_plan **plan);
 

@@ -6,6 +6,7 @@
 #include "face/embedded.h"
 #include "face/embedded_net.h"
 #include "face/landmarker_impl.h"
+#include "face/topology_tables.h"
 #include "tensor/profile.h"
 
 #define SIDE PZ_EMBEDDED_CROP
@@ -18,6 +19,16 @@ struct embedded_landmarker {
     struct pz_session **sessions;
     struct pz_crop_scratch *scratch;
 };
+
+/* The second picture of a batch is the first one mirrored. */
+static void add_mirrored(float *in)
+{
+    float *out = in + SIDE * SIDE * 3;
+    for (int y = 0; y < SIDE; y++)
+        for (int x = 0; x < SIDE; x++)
+            for (int c = 0; c < 3; c++)
+                out[(y * SIDE + x) * 3 + c] = in[(y * SIDE + SIDE - 1 - x) * 3 + c];
+}
 
 static void destroy(struct pz_landmarker *base)
 {
@@ -48,16 +59,19 @@ static enum pz_status run(struct pz_landmarker *base, int session, const struct 
 {
     struct embedded_landmarker *l = (struct embedded_landmarker *)base;
     struct pz_session *s = l->sessions[session];
-    enum pz_status st = pz_face_crop(pic, roi, -1, 1, PZ_CROP_BLACK | PZ_CROP_FINE, &l->scratch[session],
-                                     pz_session_input(s, NULL, 0).data, SIDE, SIDE);
+    float *in = pz_session_input(s, NULL, 0).data;
+    enum pz_status st =
+        pz_face_crop(pic, roi, -1, 1, PZ_CROP_BLACK | PZ_CROP_FINE, &l->scratch[session], in, SIDE, SIDE);
     if (st < PZ_OK)
         return pz_fail(l->log, st, "no memory to crop a face");
+    add_mirrored(in);
     pz_session_run(s, pool);
-    const float *o = pz_session_output(s, "landmarks", 0).data;
+    const float *o = pz_session_output(s, "landmarks", 0).data, *twin = o + PZ_EMBEDDED_OUT;
     float scale = roi->w / SIDE;
-    out->presence = 1 / (1 + expf(-o[PZ_EMBEDDED_PRESENCE]));
+    out->presence = 1 / (1 + expf(-(o[PZ_EMBEDDED_PRESENCE] + twin[PZ_EMBEDDED_PRESENCE]) / 2));
     for (int i = 0; i < PZ_FACE_MESH_POINTS; i++) {
-        const float *q = o + 4 * i;
+        const float *a = o + 4 * i, *b = twin + 4 * pz_face_mesh_mirror[i];
+        float q[4] = {(a[0] - b[0]) / 2, (a[1] + b[1]) / 2, (a[2] + b[2]) / 2, (a[3] + b[3]) / 2};
         float *p = out->xyz[i];
         pz_face_rect_point(roi, 0.5f + 0.5f * q[0], 0.5f + 0.5f * q[1], &p[0], &p[1]);
         p[2] = SIDE / 2 * q[2] * scale;
@@ -103,7 +117,7 @@ enum pz_status pz_embedded_landmarker_create(const char *models_dir, int n_sessi
         st = pz_fail(log, PZ_ERR_NOMEM, "no memory for the face landmarker");
         goto fail;
     }
-    PZ_TRY(pz_embedded_plan_landmarks(models_dir, false, log, &l->plan));
+    PZ_TRY(pz_embedded_plan_landmarks(models_dir, 2, false, log, &l->plan));
     for (int i = 0; i < n_sessions; i++)
         PZ_TRY(pz_session_create(l->plan, log, &l->sessions[i]));
     return PZ_OK;

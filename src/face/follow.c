@@ -11,9 +11,17 @@
 
 #include "base/mem.h"
 #include "base/pool.h"
+#include "face/pose.h"
+#include "face/topology.h"
 #include "face/tracker_impl.h"
 
+#define MESH 468
 #define MIN_PRESENCE 0.5f
+#define MEET_DOUBT 0.06f /* faces of the clips: 0.023 to 0.03; walls and shoulders mostly above 0.07 */
+#define MEET_RESIDUAL                                                                                        \
+    0.085f                 /* of the rigid points against the mean face; faces of the clips: 0.04 to 0.055 */
+#define SECOND_SCORE 0.75f /* a face beside others must be surer: hair and hands reach 0.7 */
+#define LOST_DOUBT 0.12f
 #define TILES_EVERY 10 /* searches between those that also look at parts of the picture */
 #define LYING 1.05f    /* radians of roll from which on a film is taken to lie on its side */
 #define SAME_PLACE 25  /* frames for which a place tells who it is */
@@ -31,13 +39,24 @@ static const float (*xyz_of(const struct pz_raw_face *r))[3]
     return (const float(*)[3])r->points.xyz;
 }
 
+/* How unsure a landmarker is of its points, over interocular distance; 0 when it does not say. */
+static float doubt(const struct pz_face_tracker *t, const struct pz_raw_face *r)
+{
+    float sum = 0, io = fmaxf(pz_tracker_distance(r->points.xyz[33], r->points.xyz[263]), 1e-3f);
+    if (!pz_landmarker_measures(t->landmarker))
+        return 0;
+    for (int i = 0; i < MESH; i++)
+        sum += r->points.sigma[i];
+    return sum / (MESH * io);
+}
+
 /* Run the landmarker on a region; true when a face is there. */
 static bool measure(struct pz_face_tracker *t, int session, const struct pz_picture *pic,
                     const struct pz_face_rect *roi, struct pz_pool *pool, struct pz_raw_face *rec,
                     enum pz_status *st)
 {
     *st = pz_landmarker_run(t->landmarker, session, pic, roi, pool, &rec->points);
-    return *st == PZ_OK && rec->points.presence >= MIN_PRESENCE;
+    return *st == PZ_OK && rec->points.presence >= MIN_PRESENCE && doubt(t, rec) < LOST_DOUBT;
 }
 
 /* Take the measured points as this frame's record. */
@@ -188,6 +207,17 @@ static bool known(const struct pz_face_tracker *t, const float box[4])
     return false;
 }
 
+/* Is what was measured a face at all? Told by how sure the points are, and by their shape. */
+static bool looks_like_one(const struct pz_face_tracker *t, const struct pz_raw_face *rec)
+{
+    const struct pz_face_topology *topo = pz_face_topology_mesh();
+    struct pz_head_fit fit;
+    if (!pz_landmarker_measures(t->landmarker))
+        return true;
+    pz_head_fit_points(topo->mean, xyz_of(rec), topo->rigid, NULL, topo->n_rigid, &fit);
+    return doubt(t, rec) < MEET_DOUBT && fit.scale > 0 && fit.residual < MEET_RESIDUAL;
+}
+
 /* Measure a detected face into `rec`; PZ_END when it is none. */
 static enum pz_status meet(struct pz_face_tracker *t, const struct pz_picture *pic,
                            const struct pz_face_detection *d, struct pz_raw_face *rec)
@@ -199,7 +229,7 @@ static enum pz_status meet(struct pz_face_tracker *t, const struct pz_picture *p
         roi = pz_landmarker_roi(t->landmarker, xyz_of(rec));
         found = measure(t, 0, pic, &roi, t->job.pool, rec, &st);
     }
-    return st < PZ_OK ? st : found ? PZ_OK : PZ_END;
+    return st < PZ_OK ? st : found && looks_like_one(t, rec) ? PZ_OK : PZ_END;
 }
 
 static FILE *nameless_file(void)
@@ -224,7 +254,8 @@ static enum pz_status welcome(struct pz_face_tracker *t, int64_t frame, const st
     int live = 0;
     for (int i = 0; i < t->n_persons; i++)
         live += t->persons[i].live;
-    if (known(t, d->box) || live >= PZ_TRACK_LIVE)
+    if (known(t, d->box) || live >= PZ_TRACK_LIVE ||
+        (live && pz_landmarker_measures(t->landmarker) && d->score < SECOND_SCORE))
         return PZ_OK;
     enum pz_status st = meet(t, pic, d, &t->guest);
     if (st != PZ_OK)

@@ -9,4 +9,7 @@ extern const uint16_t
     pz_face_mesh_mouth_triangles[18][3];      /**< the mouth hole: all corners on the inner lip ring */
 extern const float pz_face_mesh_mean[478][3]; /**< head space, lips at rest */
 
+/** The point that becomes point i in the mirrored picture. */
+extern const uint16_t pz_face_mesh_mirror[478];
+
 #endif

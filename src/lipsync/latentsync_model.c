@@ -163,7 +163,9 @@ static enum pz_status choose_branches(struct pz_latentsync_run *r, int64_t eleme
                                       const struct pz_plan_params *pp, bool cached, struct pz_log *log)
 {
     double have = pz_engine_memory(pp->backend == PZ_BACKEND_CUDA);
-    r->branches = r->way.guidance > 1 ? 2 : 1;
+    // Ways that do not ask both branches in every step run them one after the other: a plan of each kind would
+    // hold the weights twice, and a window alone fills the device.
+    r->branches = r->way.guidance > 1 && !(r->way.fast && r->way.ask > 1) ? 2 : 1;
     for (; r->branches >= 1; r->branches--) {
         double need = (double)pz_latentsync_need(&r->config, elements, size, r->branches, pp, cached);
         if (have <= 0 || need <= have)

@@ -12,7 +12,8 @@
 #define FIRST_TIME 951 /* of the published 20 steps */
 
 const struct pz_latentsync_way pz_latentsync_exact = {.steps = 20, .guidance = 1.5f, .every = 1},
-                               pz_latentsync_fast = {.fast = true, .steps = 10, .guidance = 1.5f, .every = 2};
+                               pz_latentsync_fast = {
+                                   .fast = true, .steps = 8, .guidance = 1.5f, .every = 1, .ask = 4};
 
 enum pz_status pz_latentsync_way_of(const char *name, int steps, float guidance, struct pz_log *log,
                                     struct pz_latentsync_way *way)
@@ -35,12 +36,19 @@ static bool is_whole(const struct pz_latentsync_way *way, int k)
     return !way->fast || way->every <= 1 || k % way->every == 0;
 }
 
+/* Are both branches asked in step `k`? */
+static bool is_guided(const struct pz_latentsync_way *way, int k)
+{
+    int every = way->fast && way->every > 1 ? way->every : 1;
+    return way->guidance > 1 && is_whole(way, k) && (!way->fast || way->ask < 2 || k / every % way->ask == 0);
+}
+
 void pz_latentsync_way_count(const struct pz_latentsync_way *way, int *whole, int *shallow)
 {
     *whole = *shallow = 0;
     for (int k = 0; k < way->steps; k++)
         if (is_whole(way, k))
-            *whole += way->guidance > 1 ? 2 : 1;
+            *whole += is_guided(way, k) ? 2 : 1;
         else
             ++*shallow;
 }
@@ -49,11 +57,11 @@ void pz_latentsync_way_count(const struct pz_latentsync_way *way, int *whole, in
 static enum pz_status ask(const struct pz_latentsync_way *way, const struct pz_latentsync_net *net, int k,
                           int time, size_t n, const float *z, float *e, float *quiet, float *lead)
 {
-    bool whole = is_whole(way, k), guided = way->guidance > 1;
-    enum pz_status st = net->predict(net->user, time, whole, z, guided && whole ? quiet : NULL, e);
-    if (st < PZ_OK || !guided)
+    bool whole = is_whole(way, k), asked = is_guided(way, k);
+    enum pz_status st = net->predict(net->user, time, whole, z, asked ? quiet : NULL, e);
+    if (st < PZ_OK || way->guidance <= 1)
         return st;
-    if (whole) { // ε_u + g (ε_a − ε_u)
+    if (asked) { // ε_u + g (ε_a − ε_u)
         for (size_t i = 0; i < n; i++)
             lead[i] = (way->guidance - 1) * (e[i] - quiet[i]);
     }

@@ -20,14 +20,15 @@
 
 /** How latents are made. Plain. */
 struct pz_latentsync_way {
-    bool fast; /**< false: DDIM, every step whole, as published. true: DPM-Solver++(2M), see every, guide */
+    bool fast; /**< false: DDIM, every step whole, as published. true: DPM-Solver++(2M), see every, ask */
     int steps;
     float guidance; /**< ≤ 1: the sound alone, no second branch */
     int every; /**< fast: each so-manyth step computes the whole network, the others only its last layer */
+    int ask;   /**< fast: each so-manyth whole step asks without the sound too; what guidance adds is carried
+                  over to those between. 0 = 1 */
 };
 
-/** exact: 20 steps, guidance 1.5. fast: 10 steps, the same guidance, every second one whole; there guidance
- * is measured in whole steps only and carried over to those between. */
+/** exact: 20 steps, guidance 1.5. fast: 8 steps, the same guidance, asked for in the first and the fifth. */
 extern const struct pz_latentsync_way pz_latentsync_exact, pz_latentsync_fast;
 
 /** The way of that name ("exact", "fast", NULL = exact) with these steps and guidance where they are not 0

@@ -196,11 +196,17 @@ void pz_musetalk_pack(const uint8_t *mask, uint8_t *bits)
 
 void pz_musetalk_unpack(const uint8_t *const *bits, const float *weight, int n, uint8_t *mask)
 {
-    for (int i = 0; i < N * N; i++) {
+    uint8_t value[8]; // of every way to be set in the (up to three) masks
+    for (int set = 0; set < 8; set++) {
         float s = 0;
         for (int k = 0; k < n; k++)
-            s += weight[k] * (float)(bits[k][i / 8] >> (i % 8) & 1);
-        mask[i] = (uint8_t)lrintf(fminf(s * 255, 255));
+            s += weight[k] * (float)(set >> k & 1);
+        value[set] = (uint8_t)lrintf(fminf(s * 255, 255));
+    }
+    for (int i = 0; i < N * N / 8; i++) {
+        unsigned a = bits[0][i], b = n > 1 ? bits[1][i] : 0, c = n > 2 ? bits[2][i] : 0;
+        for (int k = 0; k < 8; k++)
+            mask[8 * i + k] = value[(a >> k & 1) | (b >> k & 1) << 1 | (c >> k & 1) << 2];
     }
 }
 
@@ -211,23 +217,37 @@ int pz_musetalk_blur_taps(int side)
     return (int)(0.05 * side / 2) * 2 + 1;
 }
 
+/* The square's lower half inside the box is all that is not zero. It lies in the middle of the square, the
+ * blur's reach away from its edges and more, so that only it and a border of zeros need be blurred. */
 enum pz_status pz_musetalk_weights(const uint8_t *mask, const float box[4], uint8_t *out)
 {
     struct pz_musetalk_square q = pz_musetalk_square(box);
     int w, h, x0 = (int)lrintf(box[0]) - q.x, y0 = (int)lrintf(box[1]) - q.y;
-    size_t side = (size_t)q.side;
+    int taps = pz_musetalk_blur_taps(q.side), reach = taps / 2, top = q.side / 2 > y0 ? q.side / 2 : y0;
     pz_musetalk_sides(box, &w, &h);
-    uint8_t *large = pz_calloc(side, side);
-    enum pz_status st =
-        large ? pz_pixels_resize(mask, N, N, 1, PZ_PIXELS_BICUBIC, large, q.side, q.side) : PZ_ERR_NOMEM;
-    for (int y = 0; y < q.side && st >= PZ_OK; y++)
-        for (int x = 0; x < q.side; x++)
-            if (x < x0 || x >= x0 + w || y < y0 || y >= y0 + h || y < q.side / 2)
-                large[(size_t)y * side + (size_t)x] = 0;
-    if (st >= PZ_OK)
-        st = pz_pixels_blur(large, q.side, q.side, pz_musetalk_blur_taps(q.side));
-    for (int y = 0; y < h && st >= PZ_OK; y++)
-        memcpy(out + (size_t)y * (size_t)w, large + (size_t)(y0 + y) * side + (size_t)x0, (size_t)w);
-    pz_free(large);
+    int high = y0 + h - top, wide = w + 2 * reach;
+    uint8_t *part = NULL, *plane = NULL;
+    enum pz_status st = PZ_OK;
+    memset(out, 0, (size_t)w * (size_t)h);
+    if (high < 1)
+        return PZ_OK;
+    part = pz_calloc((size_t)w, (size_t)high);
+    plane = pz_calloc((size_t)wide, (size_t)(high + 3 * reach));
+    if (!part || !plane) {
+        st = PZ_ERR_NOMEM;
+        goto fail;
+    }
+    PZ_TRY(pz_pixels_resize_part(mask, N, N, 1, PZ_PIXELS_BICUBIC, q.side, q.side,
+                                 (const int[4]){x0, top, w, high}, part));
+    for (int y = 0; y < high; y++)
+        memcpy(plane + (size_t)(y + 2 * reach) * (size_t)wide + (size_t)reach, part + (size_t)y * (size_t)w,
+               (size_t)w);
+    PZ_TRY(pz_pixels_blur(plane, wide, high + 3 * reach, taps));
+    for (int y = top - reach > y0 ? top - reach : y0; y < y0 + h; y++)
+        memcpy(out + (size_t)(y - y0) * (size_t)w,
+               plane + (size_t)(y - top + 2 * reach) * (size_t)wide + (size_t)reach, (size_t)w);
+fail:
+    pz_free(part);
+    pz_free(plane);
     return st;
 }

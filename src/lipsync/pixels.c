@@ -108,22 +108,48 @@ enum pz_status pz_pixels_lanczos4(const uint8_t *src, int w, int h, const float 
     return PZ_OK;
 }
 
+/* Two taps of places along a direction. */
+static void two_taps(int i, int sn, int dn, int *from, int *to, float *share)
+{
+    float v = ((float)i + 0.5f) * (float)sn / (float)dn - 0.5f;
+    *share = v - floorf(v);
+    *from = clamp((int)floorf(v), 0, sn - 1);
+    *to = clamp((int)floorf(v) + 1, 0, sn - 1);
+}
+
+enum { STRIP = 256 };
+
+/* A strip of columns of one plane: rows are widened once, then blended. */
+static void bilinear_strip(const float *p, int sw, int sh, float *dst, int dw, int dh, int x0, int n)
+{
+    int a[STRIP], b[STRIP], at[2] = {-1, -1};
+    float share[STRIP], wide[2][STRIP];
+    for (int i = 0; i < n; i++)
+        two_taps(x0 + i, sw, dw, &a[i], &b[i], &share[i]);
+    for (int y = 0; y < dh; y++) {
+        int rows[2];
+        float fy, *to = dst + (size_t)y * (size_t)dw + (size_t)x0;
+        two_taps(y, sh, dh, &rows[0], &rows[1], &fy);
+        for (int k = 0; k < 2; k++) {
+            int slot = rows[k] & 1; // neighbours never share one
+            const float *from = p + (size_t)rows[k] * (size_t)sw;
+            for (int i = 0; i < n && at[slot] != rows[k]; i++)
+                wide[slot][i] = from[a[i]] + share[i] * (from[b[i]] - from[a[i]]);
+            at[slot] = rows[k];
+        }
+        const float *top = wide[rows[0] & 1], *low = wide[rows[1] & 1];
+        for (int i = 0; i < n; i++)
+            to[i] = top[i] + fy * (low[i] - top[i]);
+    }
+}
+
 void pz_pixels_bilinear(const float *src, int n, int sw, int sh, float *dst, int dw, int dh)
 {
-    for (int y = 0; y < dh; y++) {
-        float v = ((float)y + 0.5f) * (float)sh / (float)dh - 0.5f, fy = v - floorf(v);
-        int y0 = clamp((int)floorf(v), 0, sh - 1), y1 = clamp((int)floorf(v) + 1, 0, sh - 1);
-        for (int x = 0; x < dw; x++) {
-            float u = ((float)x + 0.5f) * (float)sw / (float)dw - 0.5f, fx = u - floorf(u);
-            int x0 = clamp((int)floorf(u), 0, sw - 1), x1 = clamp((int)floorf(u) + 1, 0, sw - 1);
-            for (int k = 0; k < n; k++) {
-                const float *p = src + (size_t)k * (size_t)sw * (size_t)sh;
-                const float *a = p + (size_t)y0 * (size_t)sw, *b = p + (size_t)y1 * (size_t)sw;
-                float top = a[x0] + fx * (a[x1] - a[x0]), low = b[x0] + fx * (b[x1] - b[x0]);
-                dst[((size_t)k * (size_t)dh + (size_t)y) * (size_t)dw + (size_t)x] = top + fy * (low - top);
-            }
-        }
-    }
+    for (int k = 0; k < n; k++)
+        for (int x = 0; x < dw; x += STRIP)
+            bilinear_strip(src + (size_t)k * (size_t)sw * (size_t)sh, sw, sh,
+                           dst + (size_t)k * (size_t)dw * (size_t)dh, dw, dh, x,
+                           dw - x < STRIP ? dw - x : STRIP);
 }
 
 /* ---- resize with a widened filter ---- */
@@ -186,26 +212,29 @@ static void blend_rows(const uint8_t *const *row, const float *weight, int n, si
         out[x] = round8(sum[x]);
 }
 
-static void across(const struct spread *t, const uint8_t *src, int n, int dw, uint8_t *dst)
+static void across(const struct spread *t, const uint8_t *src, int n, int x0, int w, uint8_t *dst)
 {
-    for (int i = 0; i < dw; i++) {
-        const float *w = t->weight + (size_t)i * (size_t)t->room;
-        const uint8_t *from = src + (size_t)t->from[i] * (size_t)n;
+    for (int i = 0; i < w; i++) {
+        const float *weight = t->weight + (size_t)(x0 + i) * (size_t)t->room;
+        const uint8_t *from = src + (size_t)t->from[x0 + i] * (size_t)n;
         for (int c = 0; c < n; c++) {
             float s = 0;
-            for (int k = 0; k < t->count[i]; k++)
-                s += w[k] * from[k * n + c];
+            for (int k = 0; k < t->count[x0 + i]; k++)
+                s += weight[k] * from[k * n + c];
             dst[i * n + c] = round8(s);
         }
     }
 }
 
-enum pz_status pz_pixels_resize(const uint8_t *src, int sw, int sh, int n, enum pz_pixels_filter filter,
-                                uint8_t *dst, int dw, int dh)
+enum pz_status pz_pixels_resize_part(const uint8_t *src, int sw, int sh, int n, enum pz_pixels_filter filter,
+                                     int dw, int dh, const int part[4], uint8_t *dst)
 {
     struct spread x = {0}, y = {0};
     enum pz_status st = PZ_OK;
-    size_t row = (size_t)dw * (size_t)n;
+    int x0 = part[0], y0 = part[1], w = part[2], h = part[3];
+    if (x0 < 0 || y0 < 0 || w < 1 || h < 1 || w > dw - x0 || h > dh - y0)
+        return PZ_ERR_USAGE;
+    size_t row = (size_t)w * (size_t)n;
     uint8_t *mid = pz_calloc((size_t)sh, row);
     float *sum = pz_calloc(row, sizeof *sum);
     const uint8_t **rows = NULL;
@@ -216,12 +245,13 @@ enum pz_status pz_pixels_resize(const uint8_t *src, int sw, int sh, int n, enum 
         st = PZ_ERR_NOMEM;
         goto fail;
     }
-    for (int j = 0; j < sh; j++)
-        across(&x, src + (size_t)j * (size_t)sw * (size_t)n, n, dw, mid + (size_t)j * row);
-    for (int j = 0; j < dh; j++) {
-        for (int k = 0; k < y.count[j]; k++)
-            rows[k] = mid + (size_t)(y.from[j] + k) * row;
-        blend_rows(rows, y.weight + (size_t)j * (size_t)y.room, y.count[j], row, sum, dst + (size_t)j * row);
+    for (int j = y.from[y0]; j < y.from[y0 + h - 1] + y.count[y0 + h - 1]; j++)
+        across(&x, src + (size_t)j * (size_t)sw * (size_t)n, n, x0, w, mid + (size_t)j * row);
+    for (int j = 0; j < h; j++) {
+        const float *weight = y.weight + (size_t)(y0 + j) * (size_t)y.room;
+        for (int k = 0; k < y.count[y0 + j]; k++)
+            rows[k] = mid + (size_t)(y.from[y0 + j] + k) * row;
+        blend_rows(rows, weight, y.count[y0 + j], row, sum, dst + (size_t)j * row);
     }
 fail:
     spread_free(&x);
@@ -230,6 +260,12 @@ fail:
     pz_free(sum);
     pz_free(mid);
     return st;
+}
+
+enum pz_status pz_pixels_resize(const uint8_t *src, int sw, int sh, int n, enum pz_pixels_filter filter,
+                                uint8_t *dst, int dw, int dh)
+{
+    return pz_pixels_resize_part(src, sw, sh, n, filter, dw, dh, (const int[4]){0, 0, dw, dh}, dst);
 }
 
 /* ---- blur ---- */

@@ -35,6 +35,12 @@ enum pz_pixels_filter { PZ_PIXELS_TRIANGLE, PZ_PIXELS_BICUBIC /**< a = −½ */ 
 PZ_NODISCARD enum pz_status pz_pixels_resize(const uint8_t *src, int sw, int sh, int n,
                                              enum pz_pixels_filter filter, uint8_t *dst, int dw, int dh);
 
+/** The part x, y, w, h of what pz_pixels_resize() gives, alone: dst [h][w][n]. Errors: USAGE (not a part of
+ * it), NOMEM; not logged. */
+PZ_NODISCARD enum pz_status pz_pixels_resize_part(const uint8_t *src, int sw, int sh, int n,
+                                                  enum pz_pixels_filter filter, int dw, int dh,
+                                                  const int part[4], uint8_t *dst);
+
 /** Gaussian blur of one plane in place, odd kernel of `k` taps, deviation 0.3 ((k−1)/2 − 1) + 0.8, edges
  * mirrored without repeating the edge pixel. Errors: NOMEM (not logged). */
 PZ_NODISCARD enum pz_status pz_pixels_blur(uint8_t *plane, int w, int h, int k);

@@ -3,9 +3,9 @@
 
 #include <math.h>
 
-/* Steps grow with the timestep: evenly laid they would leave the largest change of log-SNR to the last one.
- */
-#define POWER 1.75
+/* So few steps or fewer end with one of first order: the last change of log-SNR is the largest, and the slope
+ * between the two estimates before it says nothing about it. */
+#define FEW 14
 
 enum pz_status pz_dpm_init(struct pz_dpm *d, struct pz_log *messages, int steps, int first)
 {
@@ -18,7 +18,7 @@ enum pz_status pz_dpm_init(struct pz_dpm *d, struct pz_log *messages, int steps,
         return st;
     d->steps = steps;
     for (int k = 0; k <= steps; k++) {
-        int t = (int)lrint(first * pow((double)(steps - k) / steps, POWER));
+        int t = (int)lrint((double)first * (steps - k) / steps);
         t = t < steps - k ? steps - k : t;
         double a = table.alpha[t];
         d->time[k] = t;
@@ -33,7 +33,8 @@ void pz_dpm_step(const struct pz_dpm *d, int k, const float *x, const float *e, 
                  float *out)
 {
     double h = d->lambda[k + 1] - d->lambda[k], past = 0;
-    if (k > 0) // half the slope between the two estimates, in parts of the step before
+    if (k > 0 && (k + 1 < d->steps ||
+                  d->steps > FEW)) // half the slope between the two estimates, in parts of the step before
         past = h / (2 * (d->lambda[k] - d->lambda[k - 1]));
     double keep = d->noise[k + 1] / d->noise[k], add = -d->signal[k + 1] * expm1(-h);
     double from_x = 1 / d->signal[k], from_e = -d->noise[k] / d->signal[k];

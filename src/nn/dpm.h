@@ -1,7 +1,8 @@
 /**
  * DPM-Solver++(2M) on the schedule of nn/ddim.h: the same equation solved in fewer steps, each using the
- * network's answer of the step before as well. Data prediction, deterministic, from the published first
- * timestep down to ᾱ[0], where DDIM ends too, so that both approach the same latent.
+ * network's answer of the step before as well. Data prediction, deterministic, evenly laid from the published
+ * first timestep down to ᾱ[0], where DDIM ends too, so that both approach the same latent. A short schedule
+ * ends with a step of first order.
  *
  * Source  Lu et al. 2022, arXiv:2211.01095, algorithm 2.
  */
@@ -14,7 +15,7 @@
 
 struct pz_dpm {
     int steps;
-    int time[PZ_DPM_MAX_STEPS + 1];      /**< falling from `first` to 0, ever more slowly */
+    int time[PZ_DPM_MAX_STEPS + 1];      /**< falling from `first` to 0 */
     double lambda[PZ_DPM_MAX_STEPS + 1]; /**< log √(ᾱ/(1−ᾱ)) */
     double signal[PZ_DPM_MAX_STEPS + 1], noise[PZ_DPM_MAX_STEPS + 1]; /**< √ᾱ, √(1−ᾱ) */
 };

@@ -176,9 +176,15 @@ static enum pz_status open_decoder(struct pz_whisper *w, const struct pz_whisper
         k->fresh[i] = pz_session_output(k->s, name_of(name, "fresh", i), 0).data;
         memset(k->past[i], 0, sizeof(float) * (size_t)w->rows * (size_t)w->dims.text_state);
     }
+    /* on a device the cache stays there: runs bring new rows only */
+    for (int i = 0; i < 2 * n && st >= PZ_OK; i++) {
+        st = pz_session_hold(k->s, name_of(name, "past", i));
+        if (st >= PZ_OK)
+            st = pz_session_hold(k->s, name_of(name, "heard", i));
+    }
     for (int i = 0; i < n; i++)
         k->queries[i] = pz_session_output(k->s, name_of(name, "query", i), 0).data;
-    return PZ_OK;
+    return st;
 }
 
 static int64_t decoder_parameters(const struct pz_whisper_dims *d)
@@ -244,12 +250,15 @@ void pz_whisper_close(struct pz_whisper **out)
 enum pz_status pz_whisper_encode(struct pz_whisper *w, const float *mel)
 {
     const struct pz_whisper_dims *d = &w->dims;
-    size_t bytes = sizeof(float) * (size_t)d->audio_ctx * (size_t)d->text_state;
+    size_t count = (size_t)d->audio_ctx * (size_t)d->text_state;
+    char name[32];
     memcpy(w->mel, mel, sizeof(float) * 2 * (size_t)d->audio_ctx * (size_t)d->bands);
     enum pz_status st = pz_session_run(w->encoder, w->job->pool);
     for (int k = 0; k < w->n_decoders && st >= PZ_OK; k++)
-        for (int i = 0; i < 2 * d->text_layers; i++)
-            memcpy(w->decoders[k].heard[i], w->heard[i], bytes);
+        for (int i = 0; i < 2 * d->text_layers; i++) {
+            memcpy(w->decoders[k].heard[i], w->heard[i], count * sizeof(float));
+            pz_session_touch(w->decoders[k].s, name_of(name, "heard", i), 0, count);
+        }
     return st;
 }
 
@@ -290,10 +299,13 @@ static enum pz_status run(struct pz_whisper *w, struct decoder *k, const struct 
     if (st < PZ_OK)
         return st;
     for (int i = 0; i < n; i++) {
+        const size_t row = (size_t)items[i].row * size;
+        char name[32];
         for (int j = 0; j < w->n_decoders; j++)
-            for (int l = 0; l < 2 * d->text_layers; l++)
-                memcpy(w->decoders[j].past[l] + (size_t)items[i].row * size, k->fresh[l] + (size_t)i * size,
-                       size * sizeof(float));
+            for (int l = 0; l < 2 * d->text_layers; l++) {
+                memcpy(w->decoders[j].past[l] + row, k->fresh[l] + (size_t)i * size, size * sizeof(float));
+                pz_session_touch(w->decoders[j].s, name_of(name, "past", l), row, size);
+            }
         if (items[i].logits)
             memcpy(items[i].logits, k->logits + (size_t)i * vocab, vocab * sizeof(float));
         for (int l = 0; items[i].queries && l < d->text_layers; l++)

@@ -94,12 +94,35 @@ static enum pz_status find_faces(struct pz_evaluate *e)
     enum pz_status st = PZ_ERR_NOMEM;
     if (!path)
         return st;
-    const struct pz_face_tracker_params faces = pz_pipeline_faces(e->p);
+    const struct pz_face_tracker_params faces = pz_pipeline_faces(e->p), judge = pz_evaluate_judge(e);
     st = pz_film_find_faces(e->r->video, e->info, &all, 1, e->r->face, &faces, &e->p->job, path, &found);
     if (st == PZ_OK)
         st = pz_face_track_open(path, e->p->job.log, &e->track);
+    const struct pz_face *one = NULL;
+    for (int64_t i = 0; st == PZ_OK && e->r->judge && i < all.last && !one; i++)
+        one = pz_face_track_at(e->track, i);
+    pz_free(path);
+    if (st < PZ_OK || !one)
+        return st;
+    char where[96]; /* the judge looks at the same person */
+    snprintf(where, sizeof where, "%.1f,%.1f,%.1f,%.1f", (double)one->box[0], (double)one->box[1],
+             (double)(one->box[2] - one->box[0]), (double)(one->box[3] - one->box[1]));
+    path = pz_path_join(e->dir, "judge.bin");
+    if (!path)
+        return PZ_ERR_NOMEM;
+    st = pz_film_find_faces(e->r->video, e->info, &all, 1, where, &judge, &e->p->job, path, &found);
+    if (st == PZ_OK)
+        st = pz_face_track_open(path, e->p->job.log, &e->judge_track);
     pz_free(path);
     return st;
+}
+
+struct pz_face_tracker_params pz_evaluate_judge(const struct pz_evaluate *e)
+{
+    struct pz_face_tracker_params f = pz_pipeline_faces(e->p);
+    if (e->r->judge)
+        (void)pz_face_kind_find(e->r->judge, &f.kind);
+    return f;
 }
 
 static enum pz_status list_held_out(struct pz_evaluate *e)
@@ -111,12 +134,15 @@ static enum pz_status list_held_out(struct pz_evaluate *e)
     e->faces = pz_calloc(n + 1, sizeof *e->faces);
     e->seen = pz_calloc(n + 1, sizeof *e->seen);
     e->times = pz_calloc(n + 1, sizeof *e->times);
-    if (!e->frames || !e->faces || !e->seen || !e->times)
+    e->judged = pz_calloc(n + 1, sizeof *e->judged);
+    if (!e->frames || !e->faces || !e->seen || !e->times || !e->judged)
         return PZ_ERR_NOMEM;
     for (int64_t i = first; i < last; i++) {
         const struct pz_face *f = pz_face_track_at(e->track, i);
-        if (!f || f->present != 1) /* bridged frames have no truth to compare with */
+        const struct pz_face *j = e->judge_track ? pz_face_track_at(e->judge_track, i) : f;
+        if (!f || f->present != 1 || !j || j->present != 1) /* bridged frames have no truth to compare with */
             continue;
+        e->judged[e->n_held] = j;
         e->frames[e->n_held] = i;
         e->faces[e->n_held] = f;
         e->times[e->n_held++] = pz_film_frame_time(e->info, i);
@@ -209,6 +235,8 @@ static void close_all(struct pz_evaluate *e)
     pz_strip_destroy(&e->strip);
     pz_face_track_close(&e->track);
     pz_face_track_close(&e->hidden);
+    pz_face_track_close(&e->judge_track);
+    pz_free(e->judged);
     pz_film_info_free(&e->info);
     pz_phone_line_free(&e->fit_phones);
     pz_phone_line_free(&e->held_phones);

@@ -7,8 +7,8 @@
  * through the compositor: `closed` holds the mouth of the nearest silent frame of the part that could be
  * learned from, `closed_any` that of the nearest silent frame anywhere (it has seen truth the model has not),
  * `shifted` is the engine driven by the sound of 0.8 s earlier. Engines are given faces tracked with the
- * true mouths of the held-out part hidden. Landmarks of made frames come from the face
- * tracker.
+ * true mouths of the held-out part hidden. Landmarks of made frames come from the face tracker; with `judge`
+ * from another one, so that two trackers' films can be measured by the same eyes.
  *
  * Two films: the second is a render of the first; its touched frames are compared (qc.h has the meaning of
  * the figures).
@@ -35,6 +35,7 @@ struct pz_evaluate_request {
     const char *made;   /**< NULL = self-reenactment, else the finished film to be compared with `video` */
     const char *engine; /**< name, "auto" or NULL */
     const char *face;   /**< "largest", an index, or NULL */
+    const char *judge;  /**< whose face networks measure, as pz_pipeline.face_detector; NULL = the same */
     const char *strip;  /**< PNG for human eyes: true mouths above, made ones below; NULL = none */
 };
 

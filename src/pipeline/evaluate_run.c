@@ -23,6 +23,7 @@ struct run {
     const struct pz_engine_vtable *engine;
     void *state;
     struct pz_reader *reader;
+    bool hides; /* tracks for the engine, not for measuring */
     struct pz_face_tracker *tracker;
     struct pz_paste *paste;
     struct pz_lse *sync_made, *sync_true; /* NULL where not asked for */
@@ -194,7 +195,7 @@ static enum pz_status one_frame(struct run *x, void *session, int i)
         PZ_TRY(pz_lse_push(x->sync_made, x->times[i], &x->made, e->faces[i]));
     if (x->sync_true)
         PZ_TRY(pz_lse_push(x->sync_true, x->times[i], truth, e->faces[i]));
-    if (pz_mouth_box(e->faces[i], pz_face_track_topology(e->track), BOX_FACTOR, truth->width, truth->height,
+    if (pz_mouth_box(e->judged[i], pz_face_track_topology(e->track), BOX_FACTOR, truth->width, truth->height,
                      &box))
         PZ_TRY(measure_box(x, truth, &box));
     if (i % SEAM_EVERY == 0) {
@@ -345,7 +346,7 @@ static enum pz_status measure_tracks(struct run *x, struct pz_figures *f)
     PZ_TRY(finish_track(x, "made.bin", &track));
     for (int i = 0; i < e->n_held; i++)
         made[i] = pz_face_track_at(track, e->frames[i]);
-    PZ_TRY(pz_evaluate_tracks(pz_face_track_topology(e->track), e->frames, e->faces, made, e->n_held, f));
+    PZ_TRY(pz_evaluate_tracks(pz_face_track_topology(e->track), e->frames, e->judged, made, e->n_held, f));
 fail:
     pz_face_track_close(&track);
     pz_free(made);
@@ -366,7 +367,7 @@ static enum pz_status open_run(struct run *x, struct pz_speech_span *span, void 
     enum pz_status st;
     params.seed = job->seed;
     PZ_TRY(pz_paste_create(&params, &x->paste));
-    const struct pz_face_tracker_params faces = pz_pipeline_faces(e->p);
+    const struct pz_face_tracker_params faces = x->hides ? pz_pipeline_faces(e->p) : pz_evaluate_judge(e);
     PZ_TRY(pz_face_tracker_create(&faces, job, &x->tracker));
     PZ_TRY(pz_reader_open(e->r->video, e->info, job, &x->reader));
     PZ_TRY(make_span(x, span));
@@ -411,7 +412,7 @@ static void close_run(struct run *x, void **session, enum pz_status st)
 
 enum pz_status pz_evaluate_hide(struct pz_evaluate *e)
 {
-    struct run x = {.e = e, .v = PZ_EVALUATE_CLOSED, .engine = e->engine, .state = e->state};
+    struct run x = {.e = e, .v = PZ_EVALUATE_CLOSED, .engine = e->engine, .state = e->state, .hides = true};
     const struct pz_job *job = &e->p->job;
     struct pz_speech_span span;
     void *session = NULL;

@@ -52,12 +52,17 @@ struct pz_evaluate {
     const struct pz_face **seen;  /**< [n_held] what engines are given: tracked with the true mouths hidden */
     struct pz_face_track *hidden; /**< owner of `seen` */
     double *times;                /**< seconds from film zero */
+    struct pz_face_track *judge_track; /**< NULL: `track` judges */
+    const struct pz_face **judged;     /**< [n_held] true, by whoever measures */
     int n_held;
     struct pz_strip *strip;   /**< NULL when none is wanted */
     struct pz_lse_model *lse; /**< NULL without weights */
     struct pz_figures truth;  /**< of the true frames: sync only */
     double fit_s;
 };
+
+/** Whose networks measure. */
+struct pz_face_tracker_params pz_evaluate_judge(const struct pz_evaluate *e);
 
 /** Make and measure one variant. Errors: those of engine, tracker, reader; NOMEM, CANCELLED. */
 PZ_NODISCARD enum pz_status pz_evaluate_run(struct pz_evaluate *e, enum pz_evaluate_variant v,

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "lipsync/engine_plan.h"
 #include "pipeline/film.h"
 #include "pipeline/manual.h"
 #include "pipeline/prepare.h"
@@ -45,6 +46,24 @@ static const char *whisper_model(const char *recogniser)
     return recogniser[7] == ':' && recogniser[8] ? recogniser + 8 : "tiny";
 }
 
+/* Load a Whisper model for the device that was chosen. Only when BF16 is asked for does a CPU compute in it:
+ * words are decided by small differences. */
+static enum pz_status open_whisper(struct pz_pipeline *p, const char *model)
+{
+    struct pz_engine_open_params ep = pz_pipeline_open_params(p, NULL);
+    struct pz_engine_plan plan = {0};
+    char *dir = pz_weights_dir(p->models_dir);
+    enum pz_status st = dir ? pz_engine_plan(&ep, "whisper", &p->job, &plan)
+                            : pz_fail(p->job.log, PZ_ERR_NOMEM, "no memory for Whisper");
+    if (st >= PZ_OK && !plan.cuda && !ep.precision)
+        plan.params.dtype = PZ_DTYPE_F32;
+    if (st >= PZ_OK)
+        st = pz_whisper_ears_open(model, dir, PZ_WHISPER_BEAMS, &plan.params, &p->job, &p->whisper);
+    pz_engine_plan_free(&plan);
+    pz_free(dir);
+    return st;
+}
+
 /* Let the recogniser of a request find the words; the ears go back to their own with NULL. */
 static enum pz_status use_recogniser(struct pz_pipeline *p, const char *recogniser, struct pz_ears *ears)
 {
@@ -56,10 +75,7 @@ static enum pz_status use_recogniser(struct pz_pipeline *p, const char *recognis
     if (p->whisper && strcmp(p->whisper_model, model) != 0)
         pz_whisper_ears_close(&p->whisper);
     if (!p->whisper) {
-        char *dir = pz_weights_dir(p->models_dir);
-        st = dir ? pz_whisper_ears_open(model, dir, PZ_WHISPER_BEAMS, &p->job, &p->whisper)
-                 : pz_fail(p->job.log, PZ_ERR_NOMEM, "no memory for Whisper");
-        pz_free(dir);
+        st = open_whisper(p, model);
         snprintf(p->whisper_model, sizeof p->whisper_model, "%s", model);
     }
     if (st >= PZ_OK) {

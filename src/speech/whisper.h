@@ -18,12 +18,14 @@ struct pz_whisper_ears;
  * Load a model: `model` is a size ("tiny", "base.en", "large", "turbo", …) looked for as
  * `models_dir/whisper/SIZE.pt` or `.safetensors`, or the path of a checkpoint, or of a folder with a
  * `model.safetensors`. The words (`multilingual.tiktoken`, `gpt2.tiktoken`) lie beside it or in
- * `models_dir/whisper`. `beams` 1: greedy. `job` must outlive the ears.
+ * `models_dir/whisper`. `beams` 1: greedy. `plan`: where and in what numbers it computes, NULL: this
+ * processor, F32. `job` must outlive the ears.
  *
- * Errors: WEIGHTS (missing: one line with what to do; or another network), FORMAT, NOMEM.
+ * Errors: WEIGHTS (missing: one line with what to do; or another network), FORMAT, NOMEM, DEVICE.
  */
 PZ_NODISCARD enum pz_status pz_whisper_ears_open(const char *model, const char *models_dir, int beams,
-                                                 const struct pz_job *job, struct pz_whisper_ears **e);
+                                                 const struct pz_plan_params *plan, const struct pz_job *job,
+                                                 struct pz_whisper_ears **e);
 
 /** Is this file a complete Whisper model, is that one its words? Errors: WEIGHTS (the first wrong tensor is
  * named), INPUT, FORMAT, NOMEM. */

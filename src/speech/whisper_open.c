@@ -121,7 +121,8 @@ static char *words_path(const char *checkpoint, const char *dir, int n_vocab)
 }
 
 enum pz_status pz_whisper_ears_open(const char *model, const char *models_dir, int beams,
-                                    const struct pz_job *job, struct pz_whisper_ears **e)
+                                    const struct pz_plan_params *plan, const struct pz_job *job,
+                                    struct pz_whisper_ears **e)
 {
     struct pz_log *log = job->log;
     enum pz_status st;
@@ -132,7 +133,7 @@ enum pz_status pz_whisper_ears_open(const char *model, const char *models_dir, i
     path = locate(model && *model ? model : "tiny", models_dir, log, &st);
     if (!path)
         return st;
-    struct pz_whisper_options o = {.file = path, .plan = pz_plan_default};
+    struct pz_whisper_options o = {.file = path, .plan = plan ? *plan : pz_plan_default};
     o.plan.threads = pz_pool_threads(job->pool);
     PZ_TRY(pz_checkpoint_open(path, job, &c));
     PZ_TRY(pz_whisper_dims_read(c, path, log, &o.dims));

@@ -577,6 +577,7 @@ void pz_session_destroy(struct pz_session **sp)
     pz_free(s->args);
     pz_free(s->arena);
     pz_free(s->host);
+    pz_free(s->held);
     pz_free(s);
     *sp = NULL;
 }

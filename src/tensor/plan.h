@@ -69,6 +69,16 @@ struct pz_view pz_session_output(const struct pz_session *s, const char *name, i
 PZ_NODISCARD enum pz_status pz_session_join(struct pz_session *to, const char *in, struct pz_session *from,
                                             const char *out);
 
+/**
+ * Hold an input: a run brings only what pz_session_touch() names (elements [first, first + n), the smallest
+ * stretch that covers all touched since the last run; all of it before the first run) to where the session
+ * computes, e.g. for a cache that grows by rows. Without effect on F32 plans of the CPU, which compute in the
+ * input itself. Errors: INTERNAL (no such input), NOMEM. pz_session_touch() of an input that is not held does
+ * nothing.
+ */
+PZ_NODISCARD enum pz_status pz_session_hold(struct pz_session *s, const char *name);
+void pz_session_touch(struct pz_session *s, const char *name, size_t first, size_t n);
+
 /** Run once; on the device: inputs go there, one graph launch, outputs come back. `pool` may be NULL. On the
  * CPU this cannot fail: everything that can was done before. A device that fails or is lost gives DEVICE
  * (logged once), from then on each time. */

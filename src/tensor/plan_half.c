@@ -146,17 +146,19 @@ void *pz_half_host(const struct pz_session *s, int value)
     return NULL;
 }
 
-void pz_half_bring(const struct pz_session *s, bool in)
+void pz_half_bring(struct pz_session *s, bool in)
 {
     const struct pz_graph *g = s->plan->g;
     for (int i = 0; i < (in ? g->n_inputs : g->n_outputs); i++) {
         int v = in ? g->inputs[i].value : g->outputs[i].value;
-        size_t n = pz_shape_count(&g->values[v].shape);
-        if (!held(s->plan, v))
+        size_t first = 0, n = pz_shape_count(&g->values[v].shape);
+        if (!held(s->plan, v) || (in && !pz_session_changed(s, i, &first, &n)))
             continue;
+        float *host = (float *)pz_half_host(s, v) + first;
+        uint8_t *place = (uint8_t *)pz_session_place(s, v) + 2 * first;
         if (in)
-            narrow(s->plan->params.dtype, (float *)pz_half_host(s, v), pz_session_place(s, v), n);
+            narrow(s->plan->params.dtype, host, place, n);
         else
-            widen(s->plan->params.dtype, pz_session_place(s, v), (float *)pz_half_host(s, v), n);
+            widen(s->plan->params.dtype, place, host, n);
     }
 }

@@ -51,6 +51,12 @@ struct pz_joint {
 
 enum { PZ_MAX_JOINTS = 4 };
 
+/** An input that stays where the session computes; elements [from, to) are not there yet. */
+struct pz_held {
+    bool held;
+    size_t from, to;
+};
+
 struct pz_session {
     const struct pz_plan *plan;
     struct pz_log *log;
@@ -58,12 +64,17 @@ struct pz_session {
     struct pz_op_args *args; /**< one a step */
     struct pz_cuda_session *cuda;
     struct pz_profile_record *profile; /**< times runs; NULL: nobody watches */
+    struct pz_held *held;              /**< one an input; NULL: none is held */
     uint8_t *host; /**< inputs and outputs as the graph has them; CPU plans in BF16 or F16 only */
     struct pz_joint joints[PZ_MAX_JOINTS];
     int n_joints;
     int stays[PZ_MAX_JOINTS]; /**< outputs that are handed on, not brought to the host */
     int n_stays;
 };
+
+/** Which elements of an input must be brought before a run, all of them unless it is held; false when none.
+ * They count as brought from here on. */
+bool pz_session_changed(struct pz_session *s, int input, size_t *first, size_t *n);
 
 /** Type a plan keeps values of type `t` in. */
 enum pz_dtype pz_plan_dtype(const struct pz_plan *p, enum pz_dtype t);
@@ -97,6 +108,6 @@ void pz_half_after(const struct pz_session *s, int t);
 /** Inputs and outputs as the session's user sees them, and their way to and from the arena. */
 PZ_NODISCARD enum pz_status pz_half_open(struct pz_session *s, struct pz_log *log);
 void *pz_half_host(const struct pz_session *s, int value);
-void pz_half_bring(const struct pz_session *s, bool in);
+void pz_half_bring(struct pz_session *s, bool in);
 
 #endif

@@ -88,7 +88,7 @@ static void networks_are_those_trained(void **state)
     struct pz_session *s;
     if (!c)
         return;
-    assert_int_equal(pz_embedded_plan_landmarks(models_dir(), true, NULL, &plan), PZ_OK);
+    assert_int_equal(pz_embedded_plan_landmarks(models_dir(), 1, true, NULL, &plan), PZ_OK);
     assert_int_equal(pz_session_create(plan, NULL, &s), PZ_OK);
     print_message("landmarks and parts: %.0f MMAC\n", pz_plan_cost(plan) / 1e6);
     fill(s, c, "crop");

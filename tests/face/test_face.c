@@ -17,6 +17,7 @@
 #include "face/crop.h"
 #include "face/pose.h"
 #include "face/topology.h"
+#include "face/topology_tables.h"
 #include "face/track_impl.h"
 
 static void pose_round_trip(void **state)
@@ -78,6 +79,20 @@ static void topology_is_sound(void **state)
     assert_true(gap > -0.02f && gap < 0.15f);
     assert_true(t->mean[t->chin][1] < t->mean[14][1] && t->mean[t->nose_tip][2] > t->mean[33][2]);
     assert_float_equal(t->mean[263][0] - t->mean[33][0], 1, 1e-3);
+}
+
+static void mirrored_points_are_partners(void **state)
+{
+    const struct pz_face_topology *t = pz_face_topology_mesh();
+    for (int i = 0; i < t->n_points; i++) {
+        int k = pz_face_mesh_mirror[i];
+        assert_int_equal(pz_face_mesh_mirror[k], i);
+        assert_true(fabsf(t->mean[i][0] + t->mean[k][0]) < 0.1f &&
+                    fabsf(t->mean[i][1] - t->mean[k][1]) < 0.1f);
+    }
+    assert_int_equal(pz_face_mesh_mirror[t->eye_outer[0]], t->eye_outer[1]);
+    assert_int_equal(pz_face_mesh_mirror[t->mouth_corner[0]], t->mouth_corner[1]);
+    assert_int_equal(pz_face_mesh_mirror[t->nose_tip], t->nose_tip);
 }
 
 static void crop_hits_its_pixel(void **state)
@@ -182,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pose_round_trip),
         cmocka_unit_test(topology_is_sound),
+        cmocka_unit_test(mirrored_points_are_partners),
         cmocka_unit_test(crop_hits_its_pixel),
         cmocka_unit_test(track_files_are_hostile),
         cmocka_unit_test(missing_weights_say_what_to_do),

@@ -120,6 +120,11 @@ static void cuts_part_persons(void **state)
     for (int i = 0; i < 36; i++)
         push(t, i, frame(&c[i / 12 % 2], 40 + i));
     assert_int_equal(pz_face_tracker_finish(t), PZ_OK);
+    for (int i = 0; i < pz_face_tracker_count(t); i++) {
+        struct pz_face_summary s = summary(t, i);
+        print_message("person %d: %d frames, box %.0f,%.0f to %.0f,%.0f\n", i, (int)s.n_present,
+                      (double)s.box[0], (double)s.box[1], (double)s.box[2], (double)s.box[3]);
+    }
     assert_int_equal(pz_face_tracker_cuts(t), 2);
     assert_int_equal(pz_face_tracker_count(t), 2);
     assert_int_equal(summary(t, 0).n_present, 24);

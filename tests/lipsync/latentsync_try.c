@@ -164,26 +164,36 @@ static enum pz_status one(struct pz_latentsync_run *run, struct pz_latent_coder 
     return st;
 }
 
-/* One way with these networks, all of it kept. */
-static enum pz_status go(struct request *q, const char *quality, struct pz_latentsync_run *run,
-                         struct pz_latent_coder *decoder, int batch, bool again, struct window *w,
+/* One way, all of it kept. */
+static enum pz_status go(struct request *q, const char *quality, const struct pz_latentsync_files *files,
+                         const struct pz_engine_plan *plan, struct pz_latent_coder *decoder, struct window *w,
                          const struct pz_job *job)
 {
     enum pz_status st = PZ_OK;
     struct pz_latentsync_way way;
+    struct pz_latentsync_run *run = NULL;
+    // F32 is for its values: traced, not timed.
+    bool again = plan->params.dtype != PZ_DTYPE_F32;
+    int batch = plan->cuda ? 4 : 1;
+    double from = pz_now();
     FILE *f = NULL;
     snprintf(q->name, sizeof q->name, "%s-%s-%s", q->device, q->precision, quality);
-    printf(" %s\n", q->name);
     PZ_TRY(pz_latentsync_way_of(quality, 0, 0, job->log, &way));
+    PZ_TRY(pz_latentsync_run_open(files, &way, TOKENS, (int)w->width, &plan->params, job, &run));
+    printf(" %s\n  ready in %.1f s, %d branches at once, work memory of the UNet %.2f GB\n", q->name,
+           pz_now() - from, pz_latentsync_run_branches(run), (double)pz_latentsync_run_bytes(run) / 1e9);
+    memory("when ready");
     f = again ? NULL : open_file(q, "-trace");
     PZ_TRY(one(run, decoder, batch, &way, w, f, job));
     if (again)
         PZ_TRY(one(run, decoder, batch, &way, w, NULL, job));
+    memory("at the end");
     PZ_TRY(keep(q, "-latent", w->z, F * w->places * 4));
     PZ_TRY(keep(q, "-picture", w->picture, F * w->places * 192));
 fail:
     if (f && fclose(f) != 0)
         st = PZ_ERR_WRITE;
+    pz_latentsync_run_close(&run);
     fflush(stdout);
     return st;
 }
@@ -192,36 +202,25 @@ static enum pz_status steps(struct request *q, const struct pz_job *job)
 {
     enum pz_status st = PZ_OK;
     struct pz_latentsync_files files = {0};
-    struct pz_latentsync_way way;
     struct pz_engine_plan plan = {0};
-    struct pz_latentsync_run *run = NULL;
     struct pz_latent_coder *decoder = NULL;
     struct pz_sd_unet_config c;
     struct window w = {0};
     struct pz_engine_open_params p = {.device = q->device, .precision = q->precision};
     bool both = !strcmp(q->quality, "both");
-    double from = pz_now();
-    PZ_TRY(pz_latentsync_way_of(both ? "fast" : q->quality, 0, 0, job->log, &way));
     PZ_TRY(pz_latentsync_find(q->models, q->size, job->log, &files));
     PZ_TRY(pz_engine_plan(&p, "latentsync", job, &plan));
     PZ_TRY(pz_latentsync_verify(files.unet, job, &c));
-    int batch = plan.cuda ? 4 : 1;
-    bool again = plan.params.dtype != PZ_DTYPE_F32; // F32 is for its values: traced, not timed
     memory("before");
-    PZ_TRY(pz_latentsync_run_open(&files, &way, TOKENS, c.cross, &plan.params, job, &run));
-    PZ_TRY(
-        pz_latent_coder_open(files.vae, files.vae_config, true, q->size, batch, &plan.params, job, &decoder));
-    printf("  ready in %.1f s, %d branches at once, work memory of the UNet %.2f GB\n", pz_now() - from,
-           pz_latentsync_run_branches(run), (double)pz_latentsync_run_bytes(run) / 1e9);
+    PZ_TRY(pz_latent_coder_open(files.vae, files.vae_config, true, q->size, plan.cuda ? 4 : 1, &plan.params,
+                                job, &decoder));
     PZ_TRY(fill(&w, q, c.cross));
-    PZ_TRY(go(q, both ? "fast" : q->quality, run, decoder, batch, again, &w, job));
+    PZ_TRY(go(q, both ? "fast" : q->quality, &files, &plan, decoder, &w, job));
     if (both)
-        PZ_TRY(go(q, "exact", run, decoder, batch, again, &w, job));
-    memory("at the end");
+        PZ_TRY(go(q, "exact", &files, &plan, decoder, &w, job));
 fail:
     drop(&w);
     pz_latent_coder_close(&decoder);
-    pz_latentsync_run_close(&run);
     pz_engine_plan_free(&plan);
     pz_latentsync_files_free(&files);
     return st;

@@ -362,7 +362,8 @@ static void missing_files(void **state)
                  {"/nonexistent/x.pt", PZ_ERR_WEIGHTS, "missing"},
                  {"/proc", PZ_ERR_WEIGHTS, "model.safetensors"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_int_equal(pz_whisper_ears_open(cases[i].model, "/nonexistent", 1, &job, &e), cases[i].st);
+        assert_int_equal(pz_whisper_ears_open(cases[i].model, "/nonexistent", 1, NULL, &job, &e),
+                         cases[i].st);
         assert_null(e);
         pz_log_last_error(log, line, sizeof line);
         if (!strstr(line, cases[i].says))

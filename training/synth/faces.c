@@ -236,3 +236,63 @@ fail:
     pz_free(j.sheet);
     return st;
 }
+
+struct bench {
+    struct job *j;
+    struct pz_q_label *label; /**< [threads] */
+    uint8_t **rgb;
+};
+
+static void bench_task(void *user, int index, int worker)
+{
+    struct bench *b = user;
+    for (int i = 0; i < b->j->o->looks; i++)
+        draw(&b->j->work[worker], b->j->o, (uint64_t)index * (uint64_t)b->j->o->looks + (uint64_t)i,
+             b->rgb[worker], &b->label[worker]);
+}
+
+enum pz_status pz_faces_bench(struct pz_log *log, struct pz_pool *pool, const struct pz_q_head *h,
+                              const struct pz_faces_options *o, int n)
+{
+    static const char *const step[10] = {"pose",    "place", "things",     "shadow", "head",
+                                         "strands", "shade", "background", "finish", "labels"};
+    enum pz_status st = PZ_OK;
+    int threads = pz_pool_threads(pool), done = (n + o->looks - 1) / o->looks * o->looks;
+    struct job j = {.o = o, .head = h};
+    struct bench b = {.j = &j};
+    b.label = pz_calloc((size_t)threads, sizeof *b.label);
+    b.rgb = pz_calloc((size_t)threads, sizeof *b.rgb);
+    if (!b.label || !b.rgb)
+        PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory"));
+    for (int i = 0; i < threads; i++) {
+        b.rgb[i] = pz_calloc((size_t)o->size * (size_t)o->size, 3);
+        b.label[i].landmark = pz_calloc(PZ_SYN_N_MARKS, 12);
+        b.label[i].parts = pz_calloc((size_t)o->size * (size_t)o->size, 1);
+        b.label[i].depth = pz_calloc((size_t)o->size * (size_t)o->size, 1);
+        if (!b.rgb[i] || !b.label[i].landmark || !b.label[i].parts || !b.label[i].depth)
+            PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory"));
+    }
+    PZ_TRY(open_works(log, pool, &j));
+    double t0 = pz_now();
+    pz_pool_run(pool, bench_task, &b, done / o->looks);
+    double t1 = pz_now();
+    pz_info(log, "%d pictures, %.0f a second on %d threads, not written", done, (double)done / (t1 - t0),
+            threads);
+    for (int k = 0; k < 10; k++) {
+        double s = 0;
+        for (int i = 0; i < threads; i++)
+            s += j.work[i].spent[k];
+        pz_info(log, "  %-10s %.2f ms", step[k], 1e3 * s / done);
+    }
+fail:
+    close_works(pool, &j);
+    for (int i = 0; b.rgb && b.label && i < threads; i++) {
+        pz_free(b.rgb[i]);
+        pz_free(b.label[i].landmark);
+        pz_free(b.label[i].parts);
+        pz_free(b.label[i].depth);
+    }
+    pz_free(b.label);
+    pz_free(b.rgb);
+    return st;
+}

@@ -23,6 +23,10 @@ struct pz_faces_options {
  * `seconds` receives the wall time of drawing. Errors: USAGE, NOMEM, WRITE. */
 PZ_NODISCARD enum pz_status pz_faces_make(struct pz_log *log, struct pz_pool *pool, const struct pz_q_head *h,
                                           const struct pz_faces_options *o, double *seconds);
+/** Draw `n` pictures and throw them away; prints the time of each step to the log. */
+PZ_NODISCARD enum pz_status pz_faces_bench(struct pz_log *log, struct pz_pool *pool,
+                                           const struct pz_q_head *h, const struct pz_faces_options *o,
+                                           int n);
 /** Fields of a shard (shard.h) with so many heads a picture into f [PZ_SHARD_MAX]; returns how many. */
 int pz_faces_fields(struct pz_shard_field *f, int size, int heads);
 /** Places of record i. */

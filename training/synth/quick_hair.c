@@ -97,12 +97,12 @@ static void sheet(struct pz_q_work *w, int solid, int faded, float grow, float e
     uint32_t first = (uint32_t)m->n_v;
     if (m->n_v + rows * COLS > m->cap_v)
         return;
-    for (int r = 0; r < rows; r++)
-        for (int c = 0; c < COLS; c++) {
-            float az = 6.2831853f * ((float)c + .5f) / COLS - 3.14159265f, eh = hairline(w, az), el,
-                  down = 0.f;
-            float len = hang(h, az) + extra, s = (float)r / (TOP - 1);
-            float jag = h->ragged * 1.6f * lock(w, az * .9f, 3.f + (float)seed, 1.f);
+    for (int c = 0; c < COLS; c++) {
+        float az = 6.2831853f * ((float)c + .5f) / COLS - 3.14159265f, eh = hairline(w, az);
+        float len = hang(h, az) + extra, jag = h->ragged * 1.6f * lock(w, az * .9f, 3.f + (float)seed, 1.f);
+        float front = .5f * h->lift * h->thick * pz_bell(az, .8f), phase = 9.f * lock(w, az, 1.f, .6f);
+        for (int r = 0; r < rows; r++) {
+            float s = (float)r / (TOP - 1), el, down = 0.f;
             if (r < TOP) {
                 el = pz_mixf(1.5707963f, eh, s);
             } else {
@@ -118,16 +118,17 @@ static void sheet(struct pz_q_work *w, int solid, int faded, float grow, float e
             float top = pz_smooth(.1f, 1.2f, el), edge = r < TOP ? pz_smooth(1.02f, .6f, s) : 0.f;
             float t = h->thick * (.35f + .65f * fmaxf(edge, len > 2.f ? 1.f : .15f)) * grow +
                       top * h->top * 1.1f * h->thick;
-            t += .5f * h->lift * h->thick * pz_bell(az, .8f) * pz_bell(el - .9f, .35f);
-            t += h->curl *
-                 (.8f * lock(w, az, el * 1.2f + drop * .1f, .8f) +
-                  .5f * lock(w, az, el * 1.2f + drop * .1f, 2.1f)) *
-                 fmaxf(edge, len > 2.f ? 1.f : .2f);
+            t += front * pz_bell(el - .9f, .35f);
+            if (h->curl > 0.f)
+                t += h->curl *
+                     (.8f * lock(w, az, el * 1.2f + drop * .1f, .8f) +
+                      .5f * lock(w, az, el * 1.2f + drop * .1f, 2.1f)) *
+                     fmaxf(edge, len > 2.f ? 1.f : .2f);
             t = fmaxf(t, .06f + .12f * h->curl);
             float R = pz_q_skull_at(w, az, el) + t + .05f;
             struct v3 p = v3_madd(kCentre, toward(az, el), R);
             if (drop > 0.f) {
-                float wob = (h->wave + h->curl) * .6f * sinf(drop * .7f + 9.f * lock(w, az, 1.f, .6f));
+                float wob = (h->wave + h->curl) * .6f * sinf(drop * .7f + phase);
                 float widen = 1.f + .015f * drop * (.4f + h->lift);
                 p.x = p.x * widen + wob;
                 p.z = p.z * (p.z < 0.f ? widen : 1.f) - .1f * drop * pz_smooth(.4f, 1.5f, fabsf(az));
@@ -141,12 +142,13 @@ static void sheet(struct pz_q_work *w, int solid, int faded, float grow, float e
                 al *= .8f;
             pz_q_mesh_vertex(m, PZ_Q_ON_HEAD, p, az * 1.9f + (float)seed * .37f, s * .09f + down * .009f, al);
         }
+    }
     for (int r = 0; r + 1 < rows; r++)
         for (int c = 0; c < COLS; c++) {
-            uint32_t a = first + (uint32_t)(r * COLS + c), b = first + (uint32_t)(r * COLS + (c + 1) % COLS);
+            uint32_t a = first + (uint32_t)(c * rows + r), b = first + (uint32_t)((c + 1) % COLS * rows + r);
             int o = r < TOP - 2 ? solid : faded;
-            pz_q_mesh_triangle(m, o, a, a + COLS, b);
-            pz_q_mesh_triangle(m, o, b, a + COLS, b + COLS);
+            pz_q_mesh_triangle(m, o, a, a + 1, b);
+            pz_q_mesh_triangle(m, o, b, a + 1, b + 1);
         }
 }
 
@@ -158,6 +160,7 @@ static int strands(struct pz_q_work *w, struct v3 c, struct v3 tip, int faded)
     ob->gloss = w->look.hair.gloss;
     ob->grain = w->look.hair.grain;
     ob->faded = faded != 0;
+
     return o;
 }
 
@@ -200,8 +203,9 @@ static void long_beard(struct pz_q_work *w)
     struct pz_q_mesh *m = &w->mesh;
     if (l->beard == PZ_Q_SHAVEN || l->beard == PZ_Q_STUBBLE || l->beard_length < .12f)
         return;
-    for (int k = 0; k < 2; k++) {
+    for (int k = l->beard_length < .4f; k < 2; k++) {
         int o = pz_q_mesh_object(m, PZ_Q_STRANDS, PZ_Q_SKIN, l->beard_colour);
+        m->object[o].one_sided = true;
         m->object[o].faded = true;
         m->object[o].colour2 = v3_scale(l->beard_colour, 1.4f);
         m->object[o].gloss = .12f;
@@ -243,9 +247,10 @@ void pz_q_grow_hair(struct pz_q_work *w)
     if (h->on && l->hat != PZ_Q_VEIL && l->hat != PZ_Q_HOOD) {
         int solid = strands(w, l->hair_colour, l->hair_tip, 0),
             faded = strands(w, l->hair_colour, l->hair_tip, 1);
-        sheet(w, solid, faded, l->hat ? .45f : .7f, -.4f, 1u);
+        /* The outer sheet first: most of the inner one then fails the depth test at once. */
         if (h->thick > .2f)
             sheet(w, solid, faded, l->hat ? .5f : 1.f, .3f, 2u);
+        sheet(w, solid, faded, l->hat ? .45f : .7f, -.4f, 1u);
         if (h->bun) {
             float r = 2.f + 1.2f * h->lift;
             pz_q_mesh_ellipsoid(&w->mesh, solid, PZ_Q_ON_HEAD,

@@ -176,7 +176,13 @@ static void make_noise(struct pz_q_head *h)
             t[PZ_Q_N_SOFT] = (int8_t)(127.f * pz_clampf(1.3f * s, -1.f, 1.f));
             t[PZ_Q_N_FINE] = (int8_t)(127.f * pz_clampf(1.3f * f, -1.f, 1.f));
             t[PZ_Q_N_DOTS] = (int8_t)(127.f * (2.f * pz_smooth(.55f, .15f, d) - 1.f));
-            t[PZ_Q_N_WHITE] = (int8_t)(254.f * pz_hashf(x, y, 3, 71u) - 127.f);
+        }
+    /* Slope of the fine octave along v, one texel apart. */
+    for (int y = 0; y < PZ_Q_NOISE; y++)
+        for (int x = 0; x < PZ_Q_NOISE; x++) {
+            int d = h->noise[(y + 1) % PZ_Q_NOISE * PZ_Q_NOISE + x][PZ_Q_N_FINE] -
+                    h->noise[y * PZ_Q_NOISE + x][PZ_Q_N_FINE];
+            h->noise[y * PZ_Q_NOISE + x][PZ_Q_N_SLOPE] = (int8_t)(d < -127 ? -127 : d > 127 ? 127 : d);
         }
 }
 
@@ -369,6 +375,41 @@ static void make_zones(struct pz_q_head *h)
     }
 }
 
+/** Anything in the mask within a few texels of a triangle's corners or its middle? */
+static int mask_near(const struct pz_q_head *h, float u, float v)
+{
+    int x0 = (int)(u * PZ_Q_MASK) - 3, y0 = (int)(v * PZ_Q_MASK) - 3;
+    for (int y = y0; y < y0 + 7; y++)
+        for (int x = x0; x < x0 + 7; x++) {
+            if (x < 0 || y < 0 || x >= PZ_Q_MASK || y >= PZ_Q_MASK)
+                continue;
+            const uint8_t *m = h->mask[y * PZ_Q_MASK + x];
+            if (m[PZ_Q_M_LIP] > 60 || m[PZ_Q_M_BROW] > 25 || m[PZ_Q_M_LINES] < 126)
+                return 1;
+        }
+    return 0;
+}
+
+static void make_triangles(struct pz_q_head *h)
+{
+    const struct pz_syn_asset *a = &h->asset;
+    for (int t = 0; t < a->n_tri; t++) {
+        const float *q = a->tri_uv + 6 * (size_t)t;
+        int busy = 0;
+        for (int k = 0; k < 3; k++) {
+            h->tri[t].v[k] = (uint16_t)a->tri[3 * t + k];
+            for (int c = 0; c < 2; c++)
+                h->tri[t].uv[k][c] = (uint16_t)pz_clampf(q[2 * k + c] * 32768.f, 0.f, 65535.f);
+            if (a->mat[t] == PZ_SYN_SKIN)
+                busy |= mask_near(h, q[2 * k], q[2 * k + 1]) ||
+                        mask_near(h, .5f * (q[2 * k] + q[(2 * k + 2) % 6]),
+                                  .5f * (q[2 * k + 1] + q[(2 * k + 3) % 6]));
+        }
+        h->tri[t].mat = a->mat[t] == PZ_SYN_SCALP ? PZ_SYN_SKIN : a->mat[t];
+        h->tri[t].busy = (uint8_t)busy;
+    }
+}
+
 enum pz_status pz_q_head_open(struct pz_log *log, const char *path, struct pz_q_head *h)
 {
     enum pz_status st = PZ_OK;
@@ -388,12 +429,19 @@ enum pz_status pz_q_head_open(struct pz_log *log, const char *path, struct pz_q_
     }
     h->noise = pz_calloc(PZ_Q_NOISE * PZ_Q_NOISE, sizeof *h->noise);
     h->mask = pz_calloc(PZ_Q_MASK * PZ_Q_MASK, sizeof *h->mask);
+    h->tri = pz_calloc((size_t)h->asset.n_tri, sizeof *h->tri);
     h->zone = pz_calloc(PZ_Q_N_SKIN, sizeof *h->zone);
-    if (!h->noise || !h->mask || !h->zone)
+    if (!h->noise || !h->mask || !h->zone || !h->tri)
         PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "head: out of memory"));
     make_noise(h);
+    for (int i = 0; i < PZ_Q_SRGB; i++) {
+        float r = (float)i / (PZ_Q_SRGB - 1), v = r * r;
+        v = v <= .0031308f ? 12.92f * v : 1.055f * powf(v, 1.f / 2.4f) - .055f;
+        h->srgb[i] = (uint8_t)(255.f * v + .5f);
+    }
     make_mask(h);
     make_zones(h);
+    make_triangles(h);
 fail:
     pz_free(scale);
     pz_safetensors_close(&f);
@@ -411,6 +459,7 @@ void pz_q_head_close(struct pz_q_head *h)
     pz_free(h->noise);
     pz_free(h->mask);
     pz_free(h->zone);
+    pz_free(h->tri);
     memset(h, 0, sizeof *h);
 }
 

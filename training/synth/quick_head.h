@@ -13,8 +13,9 @@
 
 enum {
     PZ_Q_N_WEIGHT = 53, /**< ICT expressions, order of the fact sheet §2 */
-    PZ_Q_NOISE = 256,   /**< texels of the noise tile's side */
-    PZ_Q_MASK = 512     /**< texels of the mask's side */
+    PZ_Q_NOISE = 128,   /**< texels of the noise tile's side */
+    PZ_Q_SRGB = 2048,
+    PZ_Q_MASK = 512 /**< texels of the mask's side */
 };
 
 /** Channels of the noise tile, −127…127, periodic in both directions. */
@@ -22,7 +23,7 @@ enum {
     PZ_Q_N_SOFT, /**< few octaves from 1/8 of the tile */
     PZ_Q_N_FINE, /**< from 1/40 of the tile */
     PZ_Q_N_DOTS, /**< sparse dark dots: stubble, freckles, pores */
-    PZ_Q_N_WHITE
+    PZ_Q_N_SLOPE /**< of PZ_Q_N_FINE along v */
 };
 
 /** Channels of the mask over the face's UV tile, 0…255. */
@@ -50,6 +51,13 @@ enum {
 
 enum { PZ_Q_N_SKIN = 11248 /**< vertices of face, head and neck come first */ };
 
+/** A drawn triangle in one third of a cache line. UV are in 1/32768 of a tile. */
+struct pz_q_tri {
+    uint16_t v[3], uv[3][2];
+    uint8_t mat;  /**< the scalp is skin here */
+    uint8_t busy; /**< lips, brows or wrinkles are near: the mask must be asked */
+};
+
 struct pz_q_head {
     struct pz_syn_asset asset; /**< identity is NULL: see mode */
     int8_t *mode;              /**< [100][26719][3] */
@@ -57,8 +65,10 @@ struct pz_q_head {
     float *open;                  /**< [26719] ambient openness of the neutral head, 0…1 */
     float (*zone)[PZ_Q_Z_N];      /**< [11248] */
     float (*uv)[2];               /**< [26719] of one of the triangles that use the vertex */
+    struct pz_q_tri *tri;         /**< [n_tri] */
     int weight_of[PZ_Q_N_WEIGHT]; /**< output weight → shape of the asset */
-    int8_t (*noise)[4];           /**< [256][256] */
+    int8_t (*noise)[4];           /**< [128][128] */
+    uint8_t srgb[PZ_Q_SRGB];      /**< sRGB over the root of light, 0…1 */
     uint8_t (*mask)[4];           /**< [512][512] */
 };
 

@@ -47,7 +47,7 @@ static void draw_skin(struct pz_q_person *p, struct pz_rng *r)
     p->bags = pz_q_uni(r, 0.f, 1.3f);
     p->uv_turn[0] = pz_rng_uniform(r);
     p->uv_turn[1] = pz_rng_uniform(r);
-    p->uv_turn[2] = pz_q_uni(r, 2.2f, 5.f);
+    p->uv_turn[2] = pz_q_uni(r, 1.2f, 3.2f);
     p->uv_turn[3] = pz_q_uni(r, 0.f, 6.28f);
     p->n_spot = pz_q_chance(r, .6f) ? (int)pz_rng_below(r, PZ_Q_MAX_SPOT) : (int)pz_rng_below(r, 4);
     for (int i = 0; i < PZ_Q_MAX_SPOT; i++) {

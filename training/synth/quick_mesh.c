@@ -4,37 +4,28 @@
 
 #include <string.h>
 
-#include "base/mem.h"
+#include "quick_arena.h"
 
-enum pz_status pz_q_mesh_open(struct pz_log *log, int cap_v, int cap_t, struct pz_q_mesh *m)
+enum pz_status pz_q_mesh_open(struct pz_log *log, struct pz_q_arena *a, int cap_v, int cap_t,
+                              struct pz_q_mesh *m)
 {
     memset(m, 0, sizeof *m);
     m->cap_v = cap_v;
     m->cap_t = cap_t;
-    m->pos = pz_calloc((size_t)cap_v, sizeof *m->pos);
-    m->nrm = pz_calloc((size_t)cap_v, sizeof *m->nrm);
-    m->uv = pz_calloc((size_t)cap_v, sizeof *m->uv);
-    m->alpha = pz_calloc((size_t)cap_v, sizeof *m->alpha);
-    m->lit = pz_calloc((size_t)cap_v, sizeof *m->lit);
-    m->light = pz_calloc((size_t)cap_v, sizeof *m->light);
-    m->space = pz_calloc((size_t)cap_v, 1);
-    m->pt = pz_calloc((size_t)cap_v, sizeof *m->pt);
-    m->tri = pz_calloc((size_t)cap_t, 3 * sizeof *m->tri);
-    m->obj = pz_calloc((size_t)cap_t, 1);
-    if (!m->pos || !m->nrm || !m->uv || !m->alpha || !m->lit || !m->light || !m->space || !m->pt || !m->tri ||
-        !m->obj) {
-        pz_q_mesh_close(m);
+    m->pos = pz_q_take(a, (size_t)cap_v, sizeof *m->pos);
+    m->nrm = pz_q_take(a, (size_t)cap_v, sizeof *m->nrm);
+    m->uv = pz_q_take(a, (size_t)cap_v, sizeof *m->uv);
+    m->alpha = pz_q_take(a, (size_t)cap_v, sizeof *m->alpha);
+    m->thin = pz_q_take(a, (size_t)cap_v, sizeof *m->thin);
+    m->vertex_obj = pz_q_take(a, (size_t)cap_v, 1);
+    m->space = pz_q_take(a, (size_t)cap_v, 1);
+    m->pt = pz_q_take(a, (size_t)cap_v, sizeof *m->pt);
+    m->tri = pz_q_take(a, (size_t)cap_t, 3 * sizeof *m->tri);
+    m->obj = pz_q_take(a, (size_t)cap_t, 1);
+    if (!m->pos || !m->nrm || !m->uv || !m->alpha || !m->thin || !m->vertex_obj || !m->space || !m->pt ||
+        !m->tri || !m->obj)
         return pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory for %d vertices", cap_v);
-    }
     return PZ_OK;
-}
-
-void pz_q_mesh_close(struct pz_q_mesh *m)
-{
-    void *all[] = {m->pos, m->nrm, m->uv, m->alpha, m->lit, m->light, m->space, m->pt, m->tri, m->obj};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        pz_free(all[i]);
-    memset(m, 0, sizeof *m);
 }
 
 int pz_q_mesh_object(struct pz_q_mesh *m, enum pz_q_kind kind, enum pz_q_part part, struct v3 colour)

@@ -41,18 +41,28 @@ struct pz_q_obj {
     float freq;
     bool faded; /**< triangles have alpha: drawn by pz_q_draw_faded() */
     bool no_shadow;
+    bool one_sided; /**< seen from outside only */
     uint32_t seed;
 };
 
 /** Which frame a vertex is given in. */
 enum pz_q_space { PZ_Q_ON_HEAD, PZ_Q_ON_BODY, PZ_Q_IN_WORLD };
 
+/** All that a pixel of a thing needs of a vertex. */
+struct pz_q_thin {
+    struct v3 light; /**< diffuse */
+    float u;
+    struct v3 shine; /**< highlights */
+    float v;
+};
+
 struct pz_q_mesh {
     int n_v, cap_v, n_t, cap_t, n_obj;
     struct v3 *pos, *nrm;
     float (*uv)[2];
-    float *alpha, *lit;
-    struct v3 *light; /**< set while shading */
+    float *alpha;
+    struct pz_q_thin *thin; /**< set while shading */
+    uint8_t *vertex_obj;    /**< object of a vertex, set while shading */
     uint8_t *space;
     struct pz_q_pt *pt;
     uint32_t *tri; /**< [n_t][3] */
@@ -60,8 +70,9 @@ struct pz_q_mesh {
     struct pz_q_obj object[PZ_Q_MAX_OBJ];
 };
 
-PZ_NODISCARD enum pz_status pz_q_mesh_open(struct pz_log *log, int cap_v, int cap_t, struct pz_q_mesh *m);
-void pz_q_mesh_close(struct pz_q_mesh *m);
+/** Memory is of `a`. Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_q_mesh_open(struct pz_log *log, struct pz_q_arena *a, int cap_v, int cap_t,
+                                           struct pz_q_mesh *m);
 static inline void pz_q_mesh_reset(struct pz_q_mesh *m)
 {
     m->n_v = m->n_t = m->n_obj = 0;

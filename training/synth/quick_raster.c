@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "base/mem.h"
+#include "quick_arena.h"
 #include "quick_head.h"
 
 const float PZ_Q_SX[4] = {.375f, .875f, .125f, .625f}, PZ_Q_SY[4] = {.125f, .375f, .625f, .875f};
@@ -17,27 +17,18 @@ static inline f4 splat(float x)
     return (f4){x, x, x, x};
 }
 
-enum pz_status pz_q_vis_open(struct pz_log *log, int w, int h, struct pz_q_vis *v)
+enum pz_status pz_q_vis_open(struct pz_log *log, struct pz_q_arena *a, int w, int h, struct pz_q_vis *v)
 {
     memset(v, 0, sizeof *v);
     v->w = w;
     v->h = h;
-    v->q = pz_calloc((size_t)w * (size_t)h, 4 * sizeof *v->q);
-    v->id = pz_calloc((size_t)w * (size_t)h, 4 * sizeof *v->id);
-    if (!v->q || !v->id) {
-        pz_q_vis_close(v);
+    v->q = pz_q_take(a, (size_t)w * (size_t)h, 4 * sizeof *v->q);
+    v->id = pz_q_take(a, (size_t)w * (size_t)h, 4 * sizeof *v->id);
+    if (!v->q || !v->id)
         return pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory for %d x %d pixels", w, h);
-    }
     v->x0 = w;
     v->y0 = h;
     return PZ_OK;
-}
-
-void pz_q_vis_close(struct pz_q_vis *v)
-{
-    pz_free(v->q);
-    pz_free(v->id);
-    memset(v, 0, sizeof *v);
 }
 
 void pz_q_vis_clear(struct pz_q_vis *v)
@@ -188,7 +179,7 @@ void pz_q_draw_faded(struct pz_q_vis *v, const struct pz_q_head *h, const struct
             float ac = 1.f - bc - cc, al = ac * alpha[0] + bc * alpha[1] + cc * alpha[2], n = 0.f;
             if (span < .98f) {
                 float tu = ac * uv[0] + bc * uv[2] + cc * uv[4], tv = ac * uv[1] + bc * uv[3] + cc * uv[5];
-                n = .9f * pz_q_noise_smooth(h, PZ_Q_N_FINE, tu * grain, tv);
+                n = .9f / 127.f * pz_q_noise_at(h, tu * grain, tv)[PZ_Q_N_FINE];
             }
             float cover = 1.2f * (al - .5f) + .5f + n;
             uint32_t turn = ((uint32_t)x * 3u + (uint32_t)y * 5u + id) & 3u;

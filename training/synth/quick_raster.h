@@ -14,6 +14,7 @@
 #include "vec.h"
 
 struct pz_q_head;
+struct pz_q_arena;
 
 extern const float PZ_Q_SX[4], PZ_Q_SY[4];
 
@@ -29,8 +30,9 @@ struct pz_q_vis {
     int x0, y0, x1, y1; /**< pixels touched since the last clear */
 };
 
-PZ_NODISCARD enum pz_status pz_q_vis_open(struct pz_log *log, int w, int h, struct pz_q_vis *v);
-void pz_q_vis_close(struct pz_q_vis *v);
+/** Memory is of `a`. Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_q_vis_open(struct pz_log *log, struct pz_q_arena *a, int w, int h,
+                                          struct pz_q_vis *v);
 /** Empty what was touched. */
 void pz_q_vis_clear(struct pz_q_vis *v);
 

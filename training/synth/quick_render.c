@@ -3,8 +3,23 @@
 #include "quick_render.h"
 
 #include <string.h>
+#include <time.h>
 
-#include "base/mem.h"
+/** Seconds of this thread. */
+static double cpu_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/** Time since the last call goes to a step. */
+static void lap(struct pz_q_work *w, int step)
+{
+    double now = cpu_now();
+    w->spent[step] += now - w->lap;
+    w->lap = now;
+}
 
 static const struct v3 kPivot = {0, -9.f, -1.f};
 
@@ -16,37 +31,38 @@ enum pz_status pz_q_work_open(struct pz_log *log, const struct pz_q_head *h, int
     w->head = h;
     w->size = size;
     size_t nv = PZ_SYN_N_VERTS, np = (size_t)size * (size_t)size;
-    w->base = pz_calloc(nv, sizeof *w->base);
-    w->posed = pz_calloc(nv, sizeof *w->posed);
-    w->pos = pz_calloc(nv, sizeof *w->pos);
-    w->nrm = pz_calloc(nv, sizeof *w->nrm);
-    w->neck = pz_calloc(nv, sizeof *w->neck);
-    w->tint = pz_calloc(PZ_Q_N_SKIN, sizeof *w->tint);
-    w->beard = pz_calloc(PZ_Q_N_SKIN, sizeof *w->beard);
-    w->fat = pz_calloc(PZ_Q_N_SKIN, sizeof *w->fat);
+    enum pz_status st = PZ_OK;
+    PZ_TRY(pz_q_arena_open(log, nv * 64 + PZ_Q_N_SKIN * 100 + np * 96 + ((size_t)12 << 20), &w->arena));
+    w->base = pz_q_take(&w->arena, nv, sizeof *w->base);
+    w->posed = pz_q_take(&w->arena, nv, sizeof *w->posed);
+    w->pos = pz_q_take(&w->arena, nv, sizeof *w->pos);
+    w->nrm = pz_q_take(&w->arena, nv, sizeof *w->nrm);
+    w->neck = pz_q_take(&w->arena, nv, sizeof *w->neck);
+    w->tint = pz_q_take(&w->arena, PZ_Q_N_SKIN, sizeof *w->tint);
+    w->beard = pz_q_take(&w->arena, PZ_Q_N_SKIN, sizeof *w->beard);
+    w->fat = pz_q_take(&w->arena, PZ_Q_N_SKIN, sizeof *w->fat);
     while (w->n_skin_tri < h->asset.n_tri && h->asset.mat[w->n_skin_tri] <= PZ_SYN_SCALP)
         w->n_skin_tri++;
-    w->beard_vertex = pz_calloc(PZ_Q_N_SKIN, sizeof *w->beard_vertex);
-    w->skull = pz_calloc(PZ_Q_SKULL_EL, sizeof *w->skull);
-    w->pt = pz_calloc(nv, sizeof *w->pt);
-    w->skip = pz_calloc((size_t)h->asset.n_tri, 1);
-    w->shadow = pz_calloc(PZ_Q_SHADOW * PZ_Q_SHADOW, sizeof *w->shadow);
-    w->rgb = pz_calloc(np, 3 * sizeof *w->rgb);
-    w->blur = pz_calloc(np, 3 * sizeof *w->blur);
-    w->lens = pz_calloc(np, sizeof *w->lens);
-    w->deep = pz_calloc(np / 16, sizeof *w->deep);
-    w->part = pz_calloc(np, 1);
-    w->owner = pz_calloc(np, 1);
-    w->lens_u = pz_calloc(np, 2 * sizeof *w->lens_u);
-    w->curve = pz_calloc(4096, 1);
-    enum pz_status st = PZ_OK;
+    w->beard_vertex = pz_q_take(&w->arena, PZ_Q_N_SKIN, sizeof *w->beard_vertex);
+    w->skull = pz_q_take(&w->arena, PZ_Q_SKULL_EL, sizeof *w->skull);
+    w->pt = pz_q_take(&w->arena, nv, sizeof *w->pt);
+    w->skip = pz_q_take(&w->arena, (size_t)h->asset.n_tri, 1);
+    w->shadow = pz_q_take(&w->arena, PZ_Q_SHADOW * PZ_Q_SHADOW, sizeof *w->shadow);
+    w->rgb = pz_q_take(&w->arena, np, 3 * sizeof *w->rgb);
+    w->blur = pz_q_take(&w->arena, np, 3 * sizeof *w->blur);
+    w->lens = pz_q_take(&w->arena, np, sizeof *w->lens);
+    w->deep = pz_q_take(&w->arena, np / 16, sizeof *w->deep);
+    w->part = pz_q_take(&w->arena, np, 1);
+    w->owner = pz_q_take(&w->arena, np, 1);
+    w->lens_u = pz_q_take(&w->arena, np, 2 * sizeof *w->lens_u);
+    w->curve = pz_q_take(&w->arena, 4096, 1);
     if (!w->base || !w->posed || !w->pos || !w->nrm || !w->neck || !w->tint || !w->beard || !w->fat ||
         !w->beard_vertex || !w->skull || !w->pt || !w->skip || !w->shadow || !w->rgb || !w->blur ||
         !w->lens || !w->deep || !w->part || !w->owner || !w->lens_u || !w->curve)
         PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory"));
-    PZ_TRY(pz_q_vis_open(log, size, size, &w->vis));
-    PZ_TRY(pz_q_mesh_open(log, 40000, 70000, &w->mesh));
-    w->shadow_pt = pz_calloc((size_t)PZ_SYN_N_VERTS + 40000, sizeof *w->shadow_pt);
+    PZ_TRY(pz_q_vis_open(log, &w->arena, size, size, &w->vis));
+    PZ_TRY(pz_q_mesh_open(log, &w->arena, 40000, 70000, &w->mesh));
+    w->shadow_pt = pz_q_take(&w->arena, (size_t)PZ_SYN_N_VERTS + 40000, sizeof *w->shadow_pt);
     if (!w->shadow_pt)
         PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory"));
 fail:
@@ -57,13 +73,7 @@ fail:
 
 void pz_q_work_close(struct pz_q_work *w)
 {
-    void *all[] = {w->base, w->posed,        w->pos,   w->nrm,  w->neck,  w->tint,  w->beard, w->pt,
-                   w->skip, w->shadow,       w->rgb,   w->blur, w->lens,  w->deep,  w->curve, w->shadow_pt,
-                   w->fat,  w->beard_vertex, w->skull, w->part, w->owner, w->lens_u};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        pz_free(all[i]);
-    pz_q_vis_close(&w->vis);
-    pz_q_mesh_close(&w->mesh);
+    pz_q_arena_close(&w->arena);
     memset(w, 0, sizeof *w);
 }
 
@@ -219,9 +229,23 @@ static void choose_triangles(struct pz_q_work *w)
     }
 }
 
+/** Vertices as squares of `n` texels into the depth map. */
+static void splat(float *map, const struct v3 *pt, int from, int to, int n)
+{
+    const float lo = .5f * (float)n, hi = (float)PZ_Q_SHADOW - lo - 1.f;
+    for (int v = from; v < to; v++) {
+        struct v3 p = pt[v];
+        if (!(p.x > lo && p.y > lo && p.x < hi && p.y < hi))
+            continue;
+        float *m = map + (int)(p.y - lo + .5f) * PZ_Q_SHADOW + (int)(p.x - lo + .5f);
+        for (int y = 0; y < n; y++, m += PZ_Q_SHADOW)
+            for (int x = 0; x < n; x++)
+                m[x] = fmaxf(m[x], p.z);
+    }
+}
+
 static void draw_shadow(struct pz_q_work *w)
 {
-    const struct pz_syn_asset *a = &w->head->asset;
     struct pz_q_mesh *m = &w->mesh;
     struct v3 d = v3_norm(w->look.lamp_dir[0]), up = fabsf(d.y) > .9f ? v3(1, 0, 0) : v3(0, 1, 0);
     w->shadow_d = d;
@@ -238,8 +262,9 @@ static void draw_shadow(struct pz_q_work *w)
         pt[v] = v3((v3_dot(q, w->shadow_u) + half) * w->shadow_k,
                    (v3_dot(q, w->shadow_v) + half) * w->shadow_k, v3_dot(q, d));
     }
-    /* Face and head come first in the list. */
-    pz_q_depth_draw(w->shadow, PZ_Q_SHADOW, pt, a->tri, w->n_skin_tri, 1);
+    /* The face's vertices lie closer than texels: no need of its triangles. */
+    splat(w->shadow, pt, 0, 9409, 2);
+    splat(w->shadow, pt, 9409, PZ_Q_N_SKIN, 4);
     for (int t = 0; t < m->n_t;) {
         int e = t, o = m->obj[t];
         while (e < m->n_t && m->obj[e] == o)
@@ -297,14 +322,17 @@ static void draw_things(struct pz_q_work *w)
         if (ob->kind == PZ_Q_LENS)
             draw_lens(w, m, t, e);
         else if (!ob->faded)
-            pz_q_draw(&w->vis, m->pt, m->tri + 3 * (size_t)t, NULL, e - t, first + (uint32_t)t, 0);
+            pz_q_draw(&w->vis, m->pt, m->tri + 3 * (size_t)t, NULL, e - t, first + (uint32_t)t,
+                      ob->one_sided);
         for (int i = t; ob->faded && i < e; i++) {
             const uint32_t *v = m->tri + 3 * (size_t)i;
             const struct pz_q_pt *const p[3] = {&m->pt[v[0]], &m->pt[v[1]], &m->pt[v[2]]};
             const float al[3] = {m->alpha[v[0]], m->alpha[v[1]], m->alpha[v[2]]};
             const float uv[6] = {m->uv[v[0]][0], m->uv[v[0]][1], m->uv[v[1]][0],
                                  m->uv[v[1]][1], m->uv[v[2]][0], m->uv[v[2]][1]};
-            if (fmaxf(al[0], fmaxf(al[1], al[2])) > .02f)
+            float area =
+                (p[1]->x - p[0]->x) * (p[2]->y - p[0]->y) - (p[1]->y - p[0]->y) * (p[2]->x - p[0]->x);
+            if (fmaxf(al[0], fmaxf(al[1], al[2])) > .02f && (!ob->one_sided || area < 0.f))
                 pz_q_draw_faded(&w->vis, w->head, p, al, uv, ob->grain, first + (uint32_t)i);
         }
         t = e;
@@ -336,9 +364,11 @@ void pz_q_work_head(struct pz_q_work *w, const struct pz_q_state *s)
 {
     const struct pz_syn_asset *a = &w->head->asset;
     struct pz_q_mesh *m = &w->mesh;
+    w->lap = cpu_now();
     w->state = s;
     w->gap = pz_syn_rig_gap(&w->rig, s->face.w);
     pz_syn_rig_pose(&w->rig, &s->face, w->posed);
+    lap(w, 0);
     aim(w);
     for (int v = 0; v < PZ_SYN_N_VERTS; v++) {
         w->pos[v] = pz_q_place(w, w->posed[v], w->neck[v]);
@@ -346,6 +376,7 @@ void pz_q_work_head(struct pz_q_work *w, const struct pz_q_state *s)
     }
     choose_triangles(w);
     normals(w);
+    lap(w, 1);
     pz_q_mesh_reset(m);
     pz_q_grow_hair(w);
     pz_q_dress(w);
@@ -356,24 +387,33 @@ void pz_q_work_head(struct pz_q_work *w, const struct pz_q_state *s)
         m->pt[v] = pz_q_project(w, m->pos[v]);
     }
     pz_q_mesh_normals(m);
+    lap(w, 2);
     draw_shadow(w);
+    lap(w, 3);
     pz_q_vis_clear(&w->vis);
     if (w->look.glasses)
         memset(w->lens, 0, (size_t)w->size * (size_t)w->size * sizeof *w->lens);
     pz_q_draw(&w->vis, w->pt, a->tri, w->skip, a->n_tri, 1, 1);
+    lap(w, 4);
     draw_things(w);
     deepen(w);
+    lap(w, 5);
     pz_q_shade(w);
+    lap(w, 6);
 }
 
 void pz_q_work_render(struct pz_q_work *w, const struct pz_q_state *s, uint64_t n, uint8_t *rgb,
                       const struct pz_q_label *label)
 {
+    w->lap = cpu_now();
     pz_q_work_begin(w);
+    lap(w, 7);
     pz_q_work_head(w, s);
     pz_q_finish(w, n, rgb);
+    lap(w, 8);
     if (label) {
         pz_q_labels(w, label);
         pz_q_label_picture(w, label);
+        lap(w, 9);
     }
 }

@@ -7,12 +7,13 @@
 #ifndef PZ_SYN_QUICK_RENDER_H
 #define PZ_SYN_QUICK_RENDER_H
 
+#include "quick_arena.h"
 #include "quick_head.h"
 #include "quick_look.h"
 #include "quick_mesh.h"
 #include "quick_raster.h"
 
-enum { PZ_Q_N_ATTRIBUTE = 16, PZ_Q_SHADOW = 160, PZ_Q_SKULL_AZ = 48, PZ_Q_SKULL_EL = 25 };
+enum { PZ_Q_N_ATTRIBUTE = 16, PZ_Q_SHADOW = 128, PZ_Q_SKULL_AZ = 48, PZ_Q_SKULL_EL = 25 };
 
 /** Where labels of a picture go; any pointer may be NULL. See shard.h for their meaning. */
 struct pz_q_label {
@@ -26,13 +27,18 @@ struct pz_q_label {
 
 /** All that a pixel of skin needs of a vertex: one cache line. */
 struct pz_q_fat {
-    struct v3 pos, nrm, tint, light; /**< camera space; albedo; diffuse light */
-    float lit, beard, open, oily;    /**< share of the first lamp; zones */
+    struct v3 tint, light, shine; /**< albedo; diffuse light; highlights of a gloss of 1 */
+    float lit, beard, gloss;      /**< share of the first lamp; zones */
+    float px, py, pq;             /**< projected: struct pz_q_pt */
+    float spare;
 };
 
 struct pz_q_work {
     const struct pz_q_head *head;
     int size;
+    struct pz_q_arena arena; /**< all arrays below */
+    double spent[10],
+        lap; /**< seconds: pose, place, things, shadow, head, strands, shade, background, finish, labels */
     struct pz_q_person person;
     struct pz_q_look look;
     struct pz_syn_rig rig;
@@ -52,17 +58,18 @@ struct pz_q_work {
     struct v3 *shadow_pt;
     struct v3 shadow_u, shadow_v, shadow_d, shadow_o;
     float shadow_k;
-    float *rgb;     /**< [size][size][3] linear */
-    float *blur;    /**< the same, for the lens */
-    float *lens;    /**< [size][size] 1/depth of glass */
-    float *lens_u;  /**< [size][size][2] place on the lens */
-    float *deep;    /**< [size/4][size/4] 1/depth for the label, 0 nothing */
-    uint8_t *owner; /**< [size][size] head of a scene + 1 */
-    uint8_t *part;  /**< [size][size] enum pz_q_part, set while shading */
+    float *rgb;             /**< [size][size][3] linear */
+    float *blur;            /**< the same, for the lens */
+    float *lens;            /**< [size][size] 1/depth of glass */
+    float *lens_u;          /**< [size][size][2] place on the lens */
+    float *deep;            /**< [size/4][size/4] 1/depth for the label, 0 nothing */
+    uint8_t *owner;         /**< [size][size] head of a scene + 1 */
+    uint8_t *part;          /**< [size][size] enum pz_q_part, set while shading */
+    uint32_t spot_cell[32]; /**< bit x of row y: moles lie in this 32nd of the UV tile */
     float turn_cos, turn_sin;
-    struct v3 across, upward;                           /**< the head's x and y in camera space */
-    float lamp_u[PZ_Q_MAX_LAMP], lamp_v[PZ_Q_MAX_LAMP]; /**< lamps along them */
-    uint8_t *curve;                                     /**< tone curve */
+    struct v3 across, upward;           /**< the head's x and y in camera space */
+    struct v3 relief_u[2], relief_v[2]; /**< light that a slope along them gains: of lamp 0, of the others */
+    uint8_t *curve;                     /**< tone curve */
     /* of the picture being drawn */
     const struct pz_q_state *state;
     struct m3 rot_head, rot_mid, rot_body;

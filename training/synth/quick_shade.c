@@ -10,6 +10,7 @@ struct spot {
     float b[3], u, v;
     const uint32_t *vert;
     int x, y; /**< pixel */
+    int busy; /**< see struct pz_q_tri */
 };
 
 /** t^n for 0 ≤ t ≤ 1, after Schlick: no transcendental function in the inner loop. */
@@ -131,12 +132,11 @@ static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s, con
     const struct pz_q_person *p = &w->person;
     const struct pz_q_look *l = &w->look;
     struct v3 c = f->tint;
-    float open = f->open, beard = f->beard, oily = f->oily;
+    float beard = f->beard;
     float cu = w->turn_cos, su = w->turn_sin, k = p->uv_turn[2];
     float nu = p->uv_turn[0] + k * (cu * s->u - su * s->v), nv = p->uv_turn[1] + k * (su * s->u + cu * s->v);
-    const int8_t *n0 = pz_q_noise_at(h, nu, nv), *n1 = pz_q_noise_at(h, nu + .011f, nv),
-                 *n2 = pz_q_noise_at(h, nu, nv + .011f);
-    const uint8_t *m = s->u < 1.f ? mask_at(h, s->u, s->v) : NULL;
+    const int8_t *n0 = pz_q_noise_at(h, nu, nv), *n1 = pz_q_noise_at(h, nu + 1.f / PZ_Q_NOISE, nv);
+    const uint8_t *m = s->busy ? mask_at(h, s->u, s->v) : NULL;
     const float q = 1.f / 127.f;
     float soft = q * n0[PZ_Q_N_SOFT], fine = q * n0[PZ_Q_N_FINE], even = 1.f - .6f * l->foundation;
     float mott = 1.f + even * (.10f * p->mottle * soft + .05f * p->pore * fine);
@@ -146,17 +146,18 @@ static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s, con
         float fr = fmaxf(0.f, q * pz_q_noise_at(h, 1.7f * nu, 1.7f * nv)[PZ_Q_N_DOTS]) * p->freckle * even;
         c = v3_mul(c, v3(1.f - .28f * fr, 1.f - .42f * fr, 1.f - .5f * fr));
     }
-    for (int i = 0; i < p->n_spot && s->u < 1.f; i++) {
+    int spots = s->u < 1.f && w->spot_cell[(int)(s->v * 31.999f) & 31] >> ((int)(s->u * 31.999f) & 31) & 1
+                    ? p->n_spot
+                    : 0;
+    for (int i = 0; i < spots; i++) {
         float dx = s->u - p->spot[i][0], dy = s->v - p->spot[i][1], r = p->spot[i][2];
         if (dx * dx + dy * dy < r * r * 2.f)
             c = v3_scale(c, 1.f - p->spot[i][3] * pz_smooth(1.4f * r, .5f * r, sqrtf(dx * dx + dy * dy)));
     }
-    struct v3 n = s->n;
-    float deep = 0.f, lip = lip_share(w, s->u, s->v, &deep), gloss = .28f + .8f * p->oil * oily,
-          power = 9.f + 14.f * p->oil * oily;
+    float deep = 0.f, lip = m ? lip_share(w, s->u, s->v, &deep) : 0.f,
+          gloss = f->gloss * (1.f + .4f * p->pore * fine);
     float bump = .10f * p->pore;
-    float gu = bump * q * (float)(n1[PZ_Q_N_FINE] - n0[PZ_Q_N_FINE]),
-          gv = bump * q * (float)(n2[PZ_Q_N_FINE] - n0[PZ_Q_N_FINE]);
+    float gu = bump * q * (float)(n1[PZ_Q_N_FINE] - n0[PZ_Q_N_FINE]), gv = bump * q * (float)n0[PZ_Q_N_SLOPE];
     if (m) {
         float line = (128.f - (float)m[PZ_Q_M_LINES]) / 120.f * p->line;
         if (line > .01f) {
@@ -184,7 +185,7 @@ static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s, con
         gu += .22f * crease * lip;
         c = v3_lerp(c, lc, lip);
         gloss = pz_mixf(gloss, .12f + .4f * l->lipstick * p->oil + .25f * deep * p->oil, lip);
-        power = pz_mixf(power, 26.f, lip);
+        gloss *= 1.f + .5f * crease * lip;
     }
     if (m) {
         float b = brow_share(w, m, s->u, s->v, part);
@@ -203,25 +204,11 @@ static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s, con
         gu += .25f * beard * fine;
         gv += .25f * beard * q * n1[PZ_Q_N_FINE];
     }
-    n = v3_norm(v3_madd(v3_madd(n, w->across, -gu), w->upward, -gv));
-    /* Light comes from the vertices; relief only turns it. */
-    struct v3 e = f->light, spec = v3(0, 0, 0);
-    float lit = f->lit, ao = .25f + .75f * open;
-    for (int i = 0; i < l->n_lamp; i++) {
-        float share = i == 0 ? lit : 1.f, nl = v3_dot(n, l->lamp_dir[i]);
-        float turn = -gu * w->lamp_u[i] - gv * w->lamp_v[i];
-        if (nl <= 0.f)
-            continue;
-        struct v3 hv = v3_add(l->lamp_dir[i], s->eye);
-        float nh = v3_dot(n, hv) / sqrtf(v3_dot(hv, hv));
-        float sp = shine(nh, power) * (power + 4.f) * .06f * share * fminf(1.f, 4.f * nl);
-        spec = v3_madd(spec, l->lamp[i], sp);
-        e = v3_madd(e, l->lamp[i], turn * share);
-    }
+    /* Light and highlights come from the vertices; relief only turns the light. */
+    struct v3 e = v3_madd(v3_madd(f->light, w->relief_u[1], -gu), w->relief_v[1], -gv);
+    e = v3_madd(v3_madd(e, w->relief_u[0], -gu * f->lit), w->relief_v[0], -gv * f->lit);
     e = v3(fmaxf(e.x, .003f), fmaxf(e.y, .003f), fmaxf(e.z, .003f));
-    struct v3 g = fall_off(s, n), o = v3_mul(c, e);
-    o = v3_madd(o, spec, gloss * .9f * (.5f + .5f * ao));
-    return v3_madd(o, e, (.02f + .3f * g.z) * gloss * ao);
+    return v3_madd(v3_mul(c, e), f->shine, gloss);
 }
 
 /** Pixels up (dy −1) or down to the first that is not of materials a…b, at most lim. */
@@ -358,38 +345,26 @@ static float pattern(const struct pz_q_work *w, const struct pz_q_obj *o, float 
     }
 }
 
-static struct v3 shade_thing(const struct pz_q_work *w, const struct spot *s, const struct pz_q_obj *o)
+/** A thing at weights k of its vertices. */
+static struct v3 shade_thing(const struct pz_q_work *w, const struct pz_q_obj *o, const uint32_t *t,
+                             const float *k)
 {
-    struct v3 n = v3_dot(s->n, s->eye) < 0.f ? v3_scale(s->n, -1.f) : s->n, c;
-    float fine = pz_q_noise_smooth(w->head, PZ_Q_N_FINE, s->u * o->grain, s->v);
-    const struct pz_q_mesh *m = &w->mesh;
-    const uint32_t *t = s->vert;
-    struct v3 e = v3_scale(m->light[t[0]], s->b[0]);
-    e = v3_madd(v3_madd(e, m->light[t[1]], s->b[1]), m->light[t[2]], s->b[2]);
-    float lit = s->b[0] * m->lit[t[0]] + s->b[1] * m->lit[t[1]] + s->b[2] * m->lit[t[2]];
+    const float *a = &w->mesh.thin[t[0]].light.x, *b = &w->mesh.thin[t[1]].light.x,
+                *c = &w->mesh.thin[t[2]].light.x;
+    float f[8];
+    for (int i = 0; i < 8; i++)
+        f[i] = k[0] * a[i] + k[1] * b[i] + k[2] * c[i];
+    const struct v3 e = {f[0], f[1], f[2]}, spec = {f[4], f[5], f[6]};
+    float fine = pz_q_noise_at(w->head, f[3] * o->grain, f[7])[PZ_Q_N_FINE] * (1.f / 127.f);
     if (o->kind == PZ_Q_STRANDS) {
-        c = v3_scale(v3_lerp(o->colour, o->colour2, pz_clampf(s->v * 4.f, 0.f, 1.f)), 1.f + .4f * fine);
-        /* Strands run along v; their highlight is a band across them. */
-        struct v3 r = v3_mul(c, e), shiny = v3_lerp(c, v3(.5f, .5f, .5f), .35f);
-        struct v3 along = v3_norm(v3_madd(v3(0, 1, 0), n, -n.y));
-        for (int i = 0; i < w->look.n_lamp; i++) {
-            struct v3 hv = v3_add(w->look.lamp_dir[i], s->eye);
-            float a = v3_dot(along, hv) / sqrtf(v3_dot(hv, hv)) + .12f * fine;
-            float k = fmaxf(0.f, v3_dot(n, w->look.lamp_dir[i]) + .2f) * (i ? 1.f : lit);
-            r = v3_madd(r, v3_mul(w->look.lamp[i], shiny), o->gloss * k * shine(1.f - a * a, 14.f));
-        }
-        return r;
+        struct v3 h =
+            v3_scale(v3_lerp(o->colour, o->colour2, pz_clampf(f[7] * 4.f, 0.f, 1.f)), 1.f + .4f * fine);
+        return v3_madd(v3_mul(h, e), spec, 1.f + .5f * fine);
     }
-    c = v3_lerp(o->colour, o->colour2, pattern(w, o, s->u, s->v));
-    float k = o->kind == PZ_Q_FABRIC ? .12f : .03f;
-    c = v3_scale(c, 1.f + k * fine);
+    struct v3 h = v3_lerp(o->colour, o->colour2, pattern(w, o, f[3], f[7]));
     if (o->kind == PZ_Q_FLESH)
-        c = v3_mul(c, v3(1.f, 1.f - .1f * fabsf(fine), 1.f - .1f * fabsf(fine)));
-    struct v3 r = v3_mul(c, e);
-    if (o->gloss > .1f)
-        r = v3_madd(r, gather(w, s, n, .1f, o->power, lit).spec, o->gloss);
-    struct v3 f = fall_off(s, n);
-    return v3_madd(r, e, o->gloss * .3f * f.z);
+        h = v3_mul(h, v3(1.f, 1.f - .1f * fabsf(fine), 1.f - .1f * fabsf(fine)));
+    return v3_add(v3_mul(v3_scale(h, 1.f + (o->kind == PZ_Q_FABRIC ? .12f : .03f) * fine), e), spec);
 }
 
 static enum pz_q_part part_of(const struct pz_q_work *w, uint32_t id)
@@ -403,73 +378,62 @@ static enum pz_q_part part_of(const struct pz_q_work *w, uint32_t id)
         return PZ_Q_BACKGROUND;
     uint32_t n = (uint32_t)w->head->asset.n_tri;
     if (id <= n)
-        return (enum pz_q_part)kPart[w->head->asset.mat[id - 1]];
+        return (enum pz_q_part)kPart[w->head->tri[id - 1].mat];
     return w->mesh.object[w->mesh.obj[id - 1 - n]].part;
 }
 
-/** Everything about a point of a triangle; (fx, fy) in pixels. */
-static void locate(const struct pz_q_work *w, uint32_t id, float fx, float fy, struct spot *s)
+/** Perspective-correct weights of a triangle's corners at (fx, fy). The middle of a pixel's samples may lie
+ * just outside a tiny triangle. */
+static inline void weigh(const struct pz_q_pt *pt, const uint32_t *v, float fx, float fy, float *k)
 {
-    uint32_t n = (uint32_t)w->head->asset.n_tri;
-    int own = id <= n;
-    const uint32_t *v =
-        own ? w->head->asset.tri + 3 * (size_t)(id - 1) : w->mesh.tri + 3 * (size_t)(id - 1 - n);
-    const struct pz_q_pt *pt = own ? w->pt : w->mesh.pt, *a = pt + v[0], *b = pt + v[1], *c = pt + v[2];
-    const struct v3 *pos = own ? w->pos : w->mesh.pos, *nrm = own ? w->nrm : w->mesh.nrm;
-    float area = (b->x - a->x) * (c->y - a->y) - (b->y - a->y) * (c->x - a->x);
-    float px = fx - a->x, py = fy - a->y, inv = 1.f / area;
-    float wb = (px * (c->y - a->y) - py * (c->x - a->x)) * inv,
-          wc = (py * (b->x - a->x) - px * (b->y - a->y)) * inv;
-    /* The middle of a pixel may lie just outside a tiny triangle. */
-    wb = pz_clampf(wb, -1.f, 2.f);
-    wc = pz_clampf(wc, -1.f, 2.f);
+    const struct pz_q_pt *a = pt + v[0], *b = pt + v[1], *c = pt + v[2];
+    float ex = b->x - a->x, ey = b->y - a->y, gx = c->x - a->x, gy = c->y - a->y,
+          inv = 1.f / (ex * gy - ey * gx);
+    float px = fx - a->x, py = fy - a->y;
+    float wb = pz_clampf((px * gy - py * gx) * inv, -1.f, 2.f),
+          wc = pz_clampf((py * ex - px * ey) * inv, -1.f, 2.f);
     float k0 = (1.f - wb - wc) * a->q, k1 = wb * b->q, k2 = wc * c->q, sum = k0 + k1 + k2;
     inv = fabsf(sum) > 1e-9f ? 1.f / sum : 0.f;
-    s->b[0] = k0 * inv;
-    s->b[1] = k1 * inv;
-    s->b[2] = k2 * inv;
+    k[0] = k0 * inv;
+    k[1] = k1 * inv;
+    k[2] = k2 * inv;
+}
+
+/** A point of the eyes or the mouth. */
+static void locate(const struct pz_q_work *w, uint32_t id, float fx, float fy, struct spot *s)
+{
+    const uint32_t *v = w->head->asset.tri + 3 * (size_t)(id - 1);
+    weigh(w->pt, v, fx, fy, s->b);
     s->vert = v;
-    s->p = v3_madd(v3_madd(v3_scale(pos[v[0]], s->b[0]), pos[v[1]], s->b[1]), pos[v[2]], s->b[2]);
-    s->n = v3_norm(v3_madd(v3_madd(v3_scale(nrm[v[0]], s->b[0]), nrm[v[1]], s->b[1]), nrm[v[2]], s->b[2]));
+    s->p = v3_madd(v3_madd(v3_scale(w->pos[v[0]], s->b[0]), w->pos[v[1]], s->b[1]), w->pos[v[2]], s->b[2]);
+    s->n = v3_norm(
+        v3_madd(v3_madd(v3_scale(w->nrm[v[0]], s->b[0]), w->nrm[v[1]], s->b[1]), w->nrm[v[2]], s->b[2]));
     s->eye = v3_norm(v3_sub(v3(0, 0, w->dist), s->p));
-    if (own) {
-        const float *q = w->head->asset.tri_uv + 6 * (size_t)(id - 1);
-        s->u = s->b[0] * q[0] + s->b[1] * q[2] + s->b[2] * q[4];
-        s->v = s->b[0] * q[1] + s->b[1] * q[3] + s->b[2] * q[5];
-    } else {
-        const float(*q)[2] = (const float(*)[2])w->mesh.uv;
-        s->u = s->b[0] * q[v[0]][0] + s->b[1] * q[v[1]][0] + s->b[2] * q[v[2]][0];
-        s->v = s->b[0] * q[v[0]][1] + s->b[1] * q[v[1]][1] + s->b[2] * q[v[2]][1];
-    }
 }
 
 /** The same for skin, from one cache line a vertex. */
-static void locate_skin(const struct pz_q_work *w, uint32_t id, float fx, float fy, struct spot *s,
-                        struct pz_q_fat *o)
+static void locate_skin(const struct pz_q_work *w, const struct pz_q_tri *t, float fx, float fy,
+                        struct spot *s, struct pz_q_fat *o)
 {
-    const uint32_t *v = w->head->asset.tri + 3 * (size_t)(id - 1);
-    const struct pz_q_pt *a = w->pt + v[0], *b = w->pt + v[1], *c = w->pt + v[2];
-    float area = (b->x - a->x) * (c->y - a->y) - (b->y - a->y) * (c->x - a->x);
-    float px = fx - a->x, py = fy - a->y, inv = 1.f / area;
-    float wb = (px * (c->y - a->y) - py * (c->x - a->x)) * inv,
-          wc = (py * (b->x - a->x) - px * (b->y - a->y)) * inv;
-    wb = pz_clampf(wb, -1.f, 2.f);
-    wc = pz_clampf(wc, -1.f, 2.f);
-    float k0 = (1.f - wb - wc) * a->q, k1 = wb * b->q, k2 = wc * c->q, sum = k0 + k1 + k2;
+    const struct pz_q_fat *a = &w->fat[t->v[0]], *b = &w->fat[t->v[1]], *c = &w->fat[t->v[2]];
+    float ex = b->px - a->px, ey = b->py - a->py, gx = c->px - a->px, gy = c->py - a->py,
+          inv = 1.f / (ex * gy - ey * gx);
+    float px = fx - a->px, py = fy - a->py;
+    float wb = pz_clampf((px * gy - py * gx) * inv, -1.f, 2.f),
+          wc = pz_clampf((py * ex - px * ey) * inv, -1.f, 2.f);
+    float k0 = (1.f - wb - wc) * a->pq, k1 = wb * b->pq, k2 = wc * c->pq, sum = k0 + k1 + k2;
     inv = fabsf(sum) > 1e-9f ? 1.f / sum : 0.f;
     k0 *= inv;
     k1 *= inv;
     k2 *= inv;
-    const float *f0 = &w->fat[v[0]].pos.x, *f1 = &w->fat[v[1]].pos.x, *f2 = &w->fat[v[2]].pos.x;
-    float *f = &o->pos.x;
-    for (int i = 0; i < 16; i++)
+    const float *f0 = &a->tint.x, *f1 = &b->tint.x, *f2 = &c->tint.x;
+    float *f = &o->tint.x;
+    for (int i = 0; i < 12; i++)
         f[i] = k0 * f0[i] + k1 * f1[i] + k2 * f2[i];
-    const float *q = w->head->asset.tri_uv + 6 * (size_t)(id - 1);
-    s->u = k0 * q[0] + k1 * q[2] + k2 * q[4];
-    s->v = k0 * q[1] + k1 * q[3] + k2 * q[5];
-    s->n = v3_norm(o->nrm);
-    s->p = o->pos;
-    s->eye = v3_norm(v3_sub(v3(0, 0, w->dist), s->p));
+    const float q = 1.f / 32768.f;
+    s->u = q * (k0 * t->uv[0][0] + k1 * t->uv[1][0] + k2 * t->uv[2][0]);
+    s->v = q * (k0 * t->uv[0][1] + k1 * t->uv[1][1] + k2 * t->uv[2][1]);
+    s->busy = t->busy;
 }
 
 static struct v3 shade(struct pz_q_work *w, uint32_t id, float fx, float fy, int x, int y,
@@ -480,18 +444,22 @@ static struct v3 shade(struct pz_q_work *w, uint32_t id, float fx, float fy, int
     *part = part_of(w, id);
     s.x = x;
     s.y = y;
-    int m = id > n ? -1 : w->head->asset.mat[id - 1];
-    if (m == PZ_SYN_SKIN || m == PZ_SYN_SCALP) {
+    int m = id > n ? -1 : w->head->tri[id - 1].mat;
+    if (m == PZ_SYN_SKIN) {
         struct pz_q_fat f;
-        locate_skin(w, id, fx, fy, &s, &f);
+        locate_skin(w, &w->head->tri[id - 1], fx, fy, &s, &f);
         struct v3 c = shade_skin(w, &s, &f, part);
         w->skin_pixels++;
         w->skin_light += (double)(.2126f * c.x + .7152f * c.y + .0722f * c.z);
         return c;
     }
+    if (id > n) {
+        const uint32_t *v = w->mesh.tri + 3 * (size_t)(id - 1 - n);
+        float k[3];
+        weigh(w->mesh.pt, v, fx, fy, k);
+        return shade_thing(w, &w->mesh.object[w->mesh.obj[id - 1 - n]], v, k);
+    }
     locate(w, id, fx, fy, &s);
-    if (id > n)
-        return shade_thing(w, &s, &w->mesh.object[w->mesh.obj[id - 1 - n]]);
     if (m == PZ_SYN_EYE_L || m == PZ_SYN_EYE_R)
         return shade_eye(w, &s, m == PZ_SYN_EYE_R);
     return shade_mouth(w, &s, m);
@@ -505,8 +473,7 @@ static inline int key_of(const struct pz_q_work *w, uint32_t id)
         return -1;
     if (id > n)
         return 64 + w->mesh.obj[id - 1 - n];
-    int m = w->head->asset.mat[id - 1];
-    return m == PZ_SYN_SCALP ? PZ_SYN_SKIN : m;
+    return w->head->tri[id - 1].mat;
 }
 
 static void shade_pixel(struct pz_q_work *w, int x, int y)
@@ -516,6 +483,16 @@ static void shade_pixel(struct pz_q_work *w, int x, int y)
     const float *q = w->vis.q + 4 * o;
     if (!(id[0] | id[1] | id[2] | id[3]))
         return;
+    if (id[0] == id[1] && id[0] == id[2] && id[0] == id[3]) {
+        enum pz_q_part part;
+        struct v3 c = shade(w, id[0], (float)x + .5f, (float)y + .5f, x, y, &part);
+        float *t = w->rgb + 3 * o;
+        w->part[o] = (uint8_t)part;
+        t[0] = c.x;
+        t[1] = c.y;
+        t[2] = c.z;
+        return;
+    }
     int key[4], done = 0;
     for (int k = 0; k < 4; k++)
         key[k] = key_of(w, id[k]);
@@ -595,34 +572,80 @@ static int on_picture(const struct pz_q_work *w, struct pz_q_pt p)
     return p.q > 0.f && p.x > -12.f && p.y > -12.f && p.x < S + 12.f && p.y < S + 12.f;
 }
 
+static void light_skin(struct pz_q_work *w, int v, struct v3 eye)
+{
+    const struct pz_q_head *h = w->head;
+    const struct pz_q_person *p = &w->person;
+    struct pz_q_fat *f = &w->fat[v];
+    struct v3 n = w->nrm[v];
+    float oily = p->oil * h->zone[v][PZ_Q_Z_GLOSS], ao = .25f + .75f * h->open[v], power = 9.f + 14.f * oily;
+    if (v < 9409 && mask_at(h, h->uv[v][0], h->uv[v][1])[PZ_Q_M_LIP] > 128)
+        power = 26.f;
+    f->tint = w->tint[v];
+    f->beard = w->beard[v];
+    f->gloss = .28f + .8f * oily;
+    f->light = light_at(w, w->pos[v], n, .3f, ao, &f->lit);
+    struct spot s = {.p = w->pos[v], .n = n, .eye = eye};
+    float x = 1.f - pz_clampf(v3_dot(n, eye), 0.f, 1.f);
+    f->shine = v3_scale(gather(w, &s, n, 0.f, power, f->lit).spec, .9f * (.5f + .5f * ao));
+    f->shine = v3_madd(f->shine, f->light, (.02f + .3f * x * x * x * x * x) * ao);
+}
+
+static void light_thing(struct pz_q_work *w, int v)
+{
+    struct pz_q_mesh *m = &w->mesh;
+    const struct pz_q_look *l = &w->look;
+    const struct pz_q_obj *o = &m->object[m->vertex_obj[v]];
+    struct pz_q_thin *f = &m->thin[v];
+    *f = (struct pz_q_thin){.u = m->uv[v][0], .v = m->uv[v][1]};
+    if (!on_picture(w, m->pt[v]))
+        return;
+    struct v3 eye = v3_norm(v3_sub(v3(0, 0, w->dist), m->pos[v])), n = m->nrm[v];
+    float lit, facing = v3_dot(n, eye);
+    if (facing < 0.f)
+        n = v3_scale(n, -1.f);
+    if (o->kind == PZ_Q_STRANDS && facing < -.3f) { /* hair behind the head: seldom seen, in shade */
+        f->light = v3_scale(pz_q_ambient(l, n), .6f);
+        return;
+    }
+    f->light = light_at(w, m->pos[v], n, .3f, .8f, &lit);
+    if (o->kind == PZ_Q_STRANDS) {
+        /* Strands run along v; their highlight is a band across them. */
+        struct v3 shiny = v3_scale(v3_lerp(o->colour, v3(.5f, .5f, .5f), .35f), o->gloss);
+        struct v3 along = v3_norm(v3_madd(v3(0, 1, 0), n, -n.y));
+        for (int i = 0; i < l->n_lamp; i++) {
+            float a = v3_dot(along, v3_norm(v3_add(l->lamp_dir[i], eye)));
+            float k = fmaxf(0.f, v3_dot(n, l->lamp_dir[i]) + .2f) * (i ? 1.f : lit);
+            f->shine = v3_madd(f->shine, v3_mul(l->lamp[i], shiny), k * shine(1.f - a * a, 14.f));
+        }
+        return;
+    }
+    struct spot s = {.p = m->pos[v], .n = n, .eye = eye};
+    float x = 1.f - pz_clampf(v3_dot(n, eye), 0.f, 1.f);
+    if (o->gloss > .1f)
+        f->shine = v3_scale(gather(w, &s, n, .1f, o->power, lit).spec, o->gloss);
+    f->shine = v3_madd(f->shine, f->light, o->gloss * .3f * x * x * x * x * x);
+}
+
 /** Light on all vertices that may be seen: far fewer than pixels. */
 static void light_up(struct pz_q_work *w)
 {
     struct pz_q_mesh *m = &w->mesh;
     for (int v = 0; v < PZ_Q_N_SKIN; v++) {
         struct v3 eye = v3_sub(v3(0, 0, w->dist), w->pos[v]);
-        struct pz_q_fat *f = &w->fat[v];
-        f->pos = w->pos[v];
-        f->nrm = w->nrm[v];
-        f->tint = w->tint[v];
-        f->beard = w->beard[v];
-        f->open = w->head->open[v];
-        f->oily = w->head->zone[v][PZ_Q_Z_GLOSS];
-        f->light = v3(0, 0, 0);
-        f->lit = 0.f;
-        if (v3_dot(w->nrm[v], eye) > -.35f * w->dist && on_picture(w, w->pt[v]))
-            f->light = light_at(w, w->pos[v], w->nrm[v], .3f, .25f + .75f * f->open, &f->lit);
+        if (v3_dot(w->nrm[v], eye) > -.12f * w->dist && on_picture(w, w->pt[v]))
+            light_skin(w, v, v3_norm(eye));
+        else
+            memset(&w->fat[v], 0, sizeof w->fat[v]);
+        w->fat[v].px = w->pt[v].x;
+        w->fat[v].py = w->pt[v].y;
+        w->fat[v].pq = w->pt[v].q;
     }
-    for (int v = 0; v < m->n_v; v++) {
-        struct v3 eye = v3_sub(v3(0, 0, w->dist), m->pos[v]), n = m->nrm[v];
-        m->light[v] = v3(0, 0, 0);
-        m->lit[v] = 0.f;
-        if (!on_picture(w, m->pt[v]))
-            continue;
-        if (v3_dot(n, eye) < 0.f)
-            n = v3_scale(n, -1.f);
-        m->light[v] = light_at(w, m->pos[v], n, .3f, .8f, &m->lit[v]);
-    }
+    for (int t = 0; t < m->n_t; t++)
+        for (int k = 0; k < 3; k++)
+            m->vertex_obj[m->tri[3 * t + k]] = m->obj[t];
+    for (int v = 0; v < m->n_v; v++)
+        light_thing(w, v);
 }
 
 void pz_q_shade(struct pz_q_work *w)
@@ -631,9 +654,20 @@ void pz_q_shade(struct pz_q_work *w)
     w->turn_sin = sinf(w->person.uv_turn[3]);
     w->across = v3(w->rot_head.r[0].x, w->rot_head.r[1].x, w->rot_head.r[2].x);
     w->upward = v3(w->rot_head.r[0].y, w->rot_head.r[1].y, w->rot_head.r[2].y);
+    memset(w->relief_u, 0, sizeof w->relief_u);
+    memset(w->relief_v, 0, sizeof w->relief_v);
     for (int i = 0; i < w->look.n_lamp; i++) {
-        w->lamp_u[i] = v3_dot(w->across, w->look.lamp_dir[i]);
-        w->lamp_v[i] = v3_dot(w->upward, w->look.lamp_dir[i]);
+        w->relief_u[i > 0] =
+            v3_madd(w->relief_u[i > 0], w->look.lamp[i], v3_dot(w->across, w->look.lamp_dir[i]));
+        w->relief_v[i > 0] =
+            v3_madd(w->relief_v[i > 0], w->look.lamp[i], v3_dot(w->upward, w->look.lamp_dir[i]));
+    }
+    memset(w->spot_cell, 0, sizeof w->spot_cell);
+    for (int i = 0; i < w->person.n_spot; i++) {
+        const float *q = w->person.spot[i];
+        for (int y = (int)((q[1] - 1.5f * q[2]) * 32.f); y <= (int)((q[1] + 1.5f * q[2]) * 32.f); y++)
+            for (int x = (int)((q[0] - 1.5f * q[2]) * 32.f); x <= (int)((q[0] + 1.5f * q[2]) * 32.f); x++)
+                w->spot_cell[y & 31] |= 1u << (x & 31);
     }
     light_up(w);
     for (int y = w->vis.y0; y < w->vis.y1; y++)

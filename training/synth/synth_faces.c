@@ -16,6 +16,7 @@ static const char kHelp[] =
     "  --margin F         scales the side of the picture (24-30 cm at the face, a quarter 30-90), default 1\n"
     "  --scene            0-4 heads a picture, of any size: DIR/scenes-NNNNN.safetensors\n"
     "  --seed S           default 1;  --threads T  default all\n"
+    "  --bench N          draw N pictures, write nothing, print the time of each step\n"
     "  --sheet FILE.png   draw --columns C (default 8) by --rows R (default 8) pictures and stop\n";
 
 static void say(void *user, enum pz_log_level level, const char *text)
@@ -26,15 +27,27 @@ static void say(void *user, enum pz_log_level level, const char *text)
 
 int main(int argc, char **argv)
 {
-    static const struct option opt[] = {
-        {"head", 1, 0, 'H'},        {"out", 1, 0, 'o'},     {"shards", 1, 0, 'k'}, {"records", 1, 0, 'n'},
-        {"first-shard", 1, 0, 'i'}, {"size", 1, 0, 'z'},    {"looks", 1, 0, 'l'},  {"margin", 1, 0, 'm'},
-        {"seed", 1, 0, 's'},        {"threads", 1, 0, 't'}, {"sheet", 1, 0, 'S'},  {"columns", 1, 0, 'c'},
-        {"rows", 1, 0, 'r'},        {"scene", 0, 0, 'N'},   {"help", 0, 0, 'h'},   {0, 0, 0, 0}};
+    static const struct option opt[] = {{"head", 1, 0, 'H'},
+                                        {"out", 1, 0, 'o'},
+                                        {"shards", 1, 0, 'k'},
+                                        {"records", 1, 0, 'n'},
+                                        {"first-shard", 1, 0, 'i'},
+                                        {"size", 1, 0, 'z'},
+                                        {"looks", 1, 0, 'l'},
+                                        {"margin", 1, 0, 'm'},
+                                        {"seed", 1, 0, 's'},
+                                        {"threads", 1, 0, 't'},
+                                        {"sheet", 1, 0, 'S'},
+                                        {"columns", 1, 0, 'c'},
+                                        {"rows", 1, 0, 'r'},
+                                        {"scene", 0, 0, 'N'},
+                                        {"bench", 1, 0, 'B'},
+                                        {"help", 0, 0, 'h'},
+                                        {0, 0, 0, 0}};
     struct pz_faces_options o = {
         .shards = 1, .records = 1024, .size = 256, .looks = 8, .seed = 1, .margin = 1.f};
     const char *head = NULL, *sheet = NULL;
-    int c, threads = 0, columns = 8, rows = 8;
+    int c, bench = 0, threads = 0, columns = 8, rows = 8;
     while ((c = getopt_long(argc, argv, "h", opt, NULL)) != -1) {
         switch (c) {
         case 'H':
@@ -76,6 +89,9 @@ int main(int argc, char **argv)
         case 'r':
             rows = atoi(optarg);
             break;
+        case 'B':
+            bench = atoi(optarg);
+            break;
         case 'N':
             o.scene = 1;
             break;
@@ -87,7 +103,7 @@ int main(int argc, char **argv)
             return 1;
         }
     }
-    if (!head || (!o.out && !sheet) || columns < 1 || rows < 1 || columns * rows > 4096 ||
+    if (!head || (!o.out && !sheet && bench < 1) || columns < 1 || rows < 1 || columns * rows > 4096 ||
         !(o.margin > .3f && o.margin < 8.f)) {
         fputs(kHelp, stderr);
         return 1;
@@ -99,7 +115,9 @@ int main(int argc, char **argv)
     double sec = 0;
     PZ_TRY(pz_q_head_open(log, head, &h));
     clock_t t0 = clock();
-    if (sheet) {
+    if (bench) {
+        PZ_TRY(pz_faces_bench(log, pool, &h, &o, bench));
+    } else if (sheet) {
         PZ_TRY(pz_faces_sheet(log, pool, &h, &o, columns, rows, sheet));
     } else {
         PZ_TRY(pz_faces_make(log, pool, &h, &o, &sec));

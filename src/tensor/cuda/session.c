@@ -356,14 +356,14 @@ static int type_of(enum pz_dtype t)
     return t == PZ_DTYPE_F16 ? PZ_CK_F16 : t == PZ_DTYPE_BF16 ? PZ_CK_BF16 : PZ_CK_F32;
 }
 
-/* Between the host's type at `stage` and the plan's at the value's place. */
-static cudaError_t bring(struct pz_session *s, int value, bool in)
+/* Between the host's type at `stage` and the plan's at the value's place: elements [first, first + n). */
+static cudaError_t bring(struct pz_session *s, int value, bool in, size_t first, size_t n)
 {
     struct pz_cuda_session *c = s->cuda;
     const struct pz_graph_value *v = &s->plan->g->values[value];
-    size_t n = pz_shape_count(&v->shape), bytes = n * pz_dtype_size(v->dtype), at = c->at[value];
+    size_t bytes = n * pz_dtype_size(v->dtype), at = c->at[value] + first * pz_dtype_size(v->dtype);
     enum pz_dtype t = pz_plan_dtype(s->plan, v->dtype);
-    void *place = pz_session_place(s, value);
+    void *place = (uint8_t *)pz_session_place(s, value) + first * pz_dtype_size(t);
     bool same = t == v->dtype;
     if (in) {
         cudaError_t e = cudaMemcpyAsync(same ? place : c->stage + at, c->host + at, bytes,
@@ -399,11 +399,17 @@ enum pz_status pz_cuda_session_run(struct pz_session *s)
     cudaError_t e = c->lost ? cudaErrorDevicesUnavailable : cudaSetDevice(s->plan->device->ordinal);
     for (int i = 0; i < g->n_inputs && !e; i++) {
         const struct pz_joint *j = pz_session_joint(s, i);
-        e = j ? hand_over(s, j) : bring(s, g->inputs[i].value, true);
+        size_t first, n;
+        if (j)
+            e = hand_over(s, j);
+        else if (pz_session_changed(s, i, &first, &n))
+            e = bring(s, g->inputs[i].value, true, first, n);
     }
     e = e ? e : cudaGraphLaunch(watched ? c->watched : c->run, c->stream);
     for (int i = 0; i < g->n_outputs && !e; i++)
-        e = pz_session_stays(s, i) ? e : bring(s, g->outputs[i].value, false);
+        e = pz_session_stays(s, i) ? e
+                                   : bring(s, g->outputs[i].value, false, 0,
+                                           pz_shape_count(&g->values[g->outputs[i].value].shape));
     e = e ? e : cudaStreamSynchronize(c->stream);
     e = e || !watched ? e : collect(s, start);
     if (e == cudaSuccess)
