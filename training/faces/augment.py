@@ -135,6 +135,11 @@ class Augment:
         v = lambda lo, hi: self.u(lo, hi, B, 1, 1, 1)
         on = lambda p: (self.r(B, 1, 1, 1) < p).float()
         x = x.float()
+        # What is nearly black or all of one tone shows no face: lift it to where one can be seen.
+        mu = x.mean((1, 2, 3), keepdim=True)
+        x = x * (v(0.12, 0.35) / mu.clamp(min=0.02)).clamp(min=1)
+        mu, sd = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), keepdim=True)
+        x = (x - mu) * (v(0.09, 0.2) / sd.clamp(min=0.01)).clamp(min=1) + mu.clamp(max=0.75)
         # Statistics of another picture of the batch.
         i = self.pick(B, 0.2)
         if len(i):

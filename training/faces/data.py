@@ -209,7 +209,7 @@ class Cutter:
         w = q / (1 - (q * k[:, None]).sum(-1, keepdim=True)).clamp(min=0.2)
         pts = torch.cat([w, lm[..., 2:] / half[:, None, None]], -1)  # in half sides
         vis = cache.t["visible"][idx].float()
-        wts = cache.t["weights"][idx]
+        wts = cache.t["weights"][idx].clamp(0, 1)
         R = rotations(cache.t["pose"][idx][:, :4])
         Rz = torch.stack([co, -si, z, si, co, z, z, z, z + 1], 1).view(B, 3, 3)
         R = Rz @ R
