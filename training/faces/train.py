@@ -117,7 +117,7 @@ def main():
         for k in net:
             nets.save(ema[k].shadow, os.path.join(a.out, k + ".safetensors"),
                       {"seed": a.seed, "steps": dstep if k == "face_detector" else step, "pictures": cache.seen})
-        torch.save({k: {n: v.half() if v.is_floating_point() else v for n, v in ema[k].shadow.state_dict().items()} for k in net},
+        torch.save({k: {n: v.half() if v.dim() > 1 else v for n, v in ema[k].shadow.state_dict().items()} for k in net},
                    os.path.join(a.out, "resume.pt"))
 
     reserve = 12 if cuda else 5
@@ -185,8 +185,8 @@ def main():
             write()
             next_save = time.time() + 60
     write(True)
-    np.savez_compressed(os.path.join(a.out, "batch.npz"), landmarks=bytes_of(T.batch(48)["x"]), detector=bytes_of(D.batch(48)["x"]),
-                        pictures=cache.t["image"][torch.randint(0, cache.n, (48,), device=dev)].cpu().numpy())
+    np.savez_compressed(os.path.join(a.out, "batch.npz"), landmarks=bytes_of(T.batch(20)["x"]), detector=bytes_of(D.batch(20)["x"]),
+                        pictures=cache.t["image"][torch.randint(0, cache.n, (16,), device=dev)].cpu().numpy())
     stop.set()
     for t in threads:
         t.join(5)
