@@ -75,16 +75,19 @@ class Cache:
 
     def __init__(self, size, device):
         self.size, self.device, self.n, self.seen, self.bad = size, device, 0, 0, 0
+        self.lock = threading.Lock()
         self.t = {k: torch.zeros((size,) + s, dtype=d, device=device) for k, (d, s) in self.FIELDS.items()}
 
     def put(self, rec):
         m = len(rec["image"])
         at = self.seen % self.size
         m = min(m, self.size - at)
-        for k in self.FIELDS:
-            self.t[k][at:at + m] = torch.from_numpy(np.array(rec[k][:m])).to(self.device)
-        if self.device.type == "cuda":
-            torch.cuda.current_stream().synchronize()
+        host = {k: torch.from_numpy(np.array(rec[k][:m])) for k in self.FIELDS}
+        with self.lock:
+            for k, v in host.items():
+                self.t[k][at:at + m] = v.to(self.device)
+            if self.device.type == "cuda":
+                torch.cuda.current_stream().synchronize()
         self.seen += m
         self.n = min(self.seen, self.size)
 
@@ -169,7 +172,7 @@ class Cutter:
         S = torch.eye(2, device=dev).repeat(B, 1, 1)
         true_side = side
         if jitter > 0:
-            neg = rnd(B) < 0.12
+            neg = rnd(B) < 0.16
             wide = torch.where(rnd(B) < 0.1, 3.0, 1.0)
             roll = roll + torch.deg2rad(uni(-15, 15, B)) * wide
             side = side * torch.exp(uni(-0.16, 0.16, B))
@@ -181,7 +184,13 @@ class Cutter:
             shift = torch.where((neg & (kind < 0.6))[:, None], off, shift)
             side = torch.where(neg & (kind >= 0.6) & (kind < 0.85), side * uni(2.4, 5, B), side)
             side = torch.where(neg & (kind >= 0.85), side * uni(0.12, 0.32, B), side)
-            c = c + shift
+            # Any small place of the picture that is not in the face: cloth, hands, background, hair.
+            any_c = uni(10, 246, B, 2)
+            any_s = torch.exp(uni(2.9, 4.8, B))
+            out = neg & (kind < 0.45) & ((any_c - c).abs().amax(1) > 0.4 * side + 0.35 * any_s)
+            c = torch.where(out[:, None], any_c, c + shift)
+            side = torch.where(out, any_s, side)
+            roll = torch.where(out, ang, roll)
             present = (~neg).float()
             f = torch.where(rnd(B) < 0.5, -1.0, 1.0)
             some = (rnd(B) < 0.4)[:, None]

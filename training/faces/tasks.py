@@ -21,7 +21,8 @@ class Landmarks:
         lw = torch.tensor([3.0 if n.startswith(("jaw", "mouth")) else 1.0 for n in data.EXPRESSIONS], device=self.dev)
         self.lw = lw / lw.mean()
         up, lo = zip(*(data.LIP_PAIRS + data.LID_PAIRS))
-        self.up, self.lo = list(up), list(lo)
+        self.up, self.lo = torch.tensor(up, device=self.dev), torch.tensor(lo, device=self.dev)
+        rot6_constants(self.dev)
         self.n_lip = len(data.LIP_PAIRS)
         pw = torch.ones(nets.N_PARTS, device=self.dev)
         pw[torch.tensor([2, 3, 4, 5, 6, 8])] = 2.0
@@ -118,10 +119,21 @@ class Landmarks:
         return fig
 
 
+_AXES = {}
+
+
+def rot6_constants(dev):
+    """Small vectors that keep rot6 defined at zero; made once, a captured step may not make any."""
+    if dev not in _AXES:
+        _AXES[dev] = torch.tensor([[1e-4, 0, 0], [0, 1e-4, 0]], device=dev)
+    return _AXES[dev]
+
+
 def rot6(v):
-    a = F.normalize(v[:, :3] + torch.tensor([1e-4, 0, 0], device=v.device), dim=1)
+    c = rot6_constants(v.device)
+    a = F.normalize(v[:, :3] + c[0], dim=1)
     b = v[:, 3:] - (v[:, 3:] * a).sum(1, keepdim=True) * a
-    b = F.normalize(b + torch.tensor([0, 1e-4, 0], device=v.device), dim=1)
+    b = F.normalize(b + c[1], dim=1)
     return torch.stack([a, b, torch.cross(a, b, dim=1)], 2)
 
 
@@ -144,6 +156,7 @@ class Detection:
         idx = torch.randint(0, cache.n, (B,), device=dev)
         if cover:  # a window of the picture fills the canvas
             win = 256 * (0.3 + 0.7 * torch.rand(B, device=dev).sqrt())
+            win = torch.where(torch.rand(B, device=dev) < 0.15, 256 * (0.08 + 0.3 * torch.rand(B, device=dev)), win)  # cloth, hair, hands
             size = 256 * S / win
             at = -torch.rand(B, 2, device=dev) * (size - S)[:, None]
         else:
@@ -248,7 +261,7 @@ class Detection:
             score, box, pts = self.decode(o, s, c)
             fit = b["good"] & (b["size"] > lo) & (b["size"] < hi)
             dist = (c[None, None] - ctr[:, :, None]).abs().amax(-1)
-            near = dist < torch.maximum(0.25 * b["size"], torch.tensor(0.6 * s, device=self.dev))[..., None]
+            near = dist < (0.25 * b["size"]).clamp(min=0.6 * s)[..., None]
             pos = fit[..., None] & near  # [B,2,n]
             inb = (c[None, None] > b["box"][:, :, None, :2]).all(-1) & (c[None, None] < b["box"][:, :, None, 2:]).all(-1)
             ignore = (((b["part"] | (b["good"] & ~fit)) [..., None] & inb) | (fit[..., None] & inb & ~pos & (dist < 0.4 * b["size"][..., None]))).any(1)
@@ -259,7 +272,7 @@ class Detection:
             sz = torch.gather(b["size"], 1, which)
             pr = torch.sigmoid(score)
             ce = F.binary_cross_entropy_with_logits(score, p.float(), reduction="none")
-            foc = torch.where(p, 0.4 * (1 - pr) ** 2, 0.6 * pr ** 2) * ce * (~(ignore & ~p))
+            foc = torch.where(p, 0.5 * (1 - pr) ** 1.5, 0.5 * pr ** 1.5) * ce * (~(ignore & ~p))
             pf = p.float()
             giou = ((1 - self.giou(box, tb)) * pf).sum()
             kp = (((pts - tp).abs().sum((-1, -2)) / sz.clamp(min=8)) * pf).sum()

@@ -26,10 +26,64 @@ class Ema:
         self.model, self.shadow = model, make().to(next(model.parameters()).device).eval()
         self.shadow.load_state_dict(model.state_dict())
         self.pairs = [(a, b) for a, b in zip(self.shadow.state_dict().values(), model.state_dict().values()) if a.is_floating_point()]
+        self.a, self.b = [a for a, _ in self.pairs], [b for _, b in self.pairs]
 
     def step(self, k):
         with torch.no_grad():
-            torch._foreach_lerp_([a for a, _ in self.pairs], [b for _, b in self.pairs], 1 - k)
+            torch._foreach_lerp_(self.a, self.b, 1 - k)
+
+
+class Step:
+    """One optimisation step on static inputs; on a GPU replayed as a CUDA graph, which needs no launches by Python."""
+
+    def __init__(self, params, opt, forward, lock, graph):
+        self.params, self.opt, self.forward, self.lock = params, opt, forward, lock
+        self.static, self.graph, self.out, self.n, self.want = None, None, None, 0, graph
+
+    def body(self):
+        self.opt.zero_grad(set_to_none=True)
+        loss, parts = self.forward(self.static)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.params, 5.0)
+        self.opt.step()
+        return torch.stack([v.detach() for v in parts.values()])
+
+    def __call__(self, batch):
+        if self.static is None:
+            self.static = {k: v.clone() for k, v in batch.items()}
+        else:
+            for k, v in self.static.items():
+                v.copy_(batch[k])
+        if self.graph:
+            self.graph.replay()
+            return self.out
+        self.n += 1
+        if not self.want or self.n < 4:
+            if not self.want:
+                return self.body()
+            s = torch.cuda.Stream()  # the first steps on a side stream, as capturing asks
+            s.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(s):
+                out = self.body()
+            torch.cuda.current_stream().wait_stream(s)
+            return out
+        try:
+            with self.lock:
+                torch.cuda.synchronize()
+                g = torch.cuda.CUDAGraph()
+                self.opt.zero_grad(set_to_none=True)
+                with torch.cuda.graph(g, capture_error_mode="thread_local"):
+                    self.out = self.body()
+                torch.cuda.synchronize()
+            self.graph = g
+            g.replay()
+            print("captured", flush=True)
+            return self.out
+        except Exception as e:
+            print("not captured:", repr(e)[:300], flush=True)
+            self.want = False
+            torch.cuda.synchronize()
+            return self.body()
 
 
 def groups(*models):
@@ -63,7 +117,8 @@ def main():
     p.add_argument("--first", type=int, default=4000, help="pictures to wait for")
     p.add_argument("--batch", type=int, default=384)
     p.add_argument("--det-batch", type=int, default=192)
-    p.add_argument("--det-share", type=float, default=0.22, help="share of the time the detector gets")
+    p.add_argument("--det-every", type=float, default=2.0, help="landmark steps to a detector step")
+    p.add_argument("--eager", action="store_true", help="no CUDA graphs")
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--attributes", default="")
@@ -89,8 +144,9 @@ def main():
             net[k].load_state_dict({n: v.float() if v.is_floating_point() else v for n, v in s.items()})
     ema = {k: Ema(m, nets.NETS[k]) for k, m in net.items()}
     lm, pa, de = net["face_landmarks"], net["face_parts"], net["face_detector"]
-    opt = torch.optim.AdamW(groups(lm, pa), lr=a.lr, betas=(0.9, 0.99), fused=cuda)
-    dopt = torch.optim.AdamW(groups(de), lr=a.lr, betas=(0.9, 0.99), fused=cuda)
+    rate = lambda: torch.tensor(a.lr, device=dev) if cuda else a.lr
+    opt = torch.optim.AdamW(groups(lm, pa), lr=rate(), betas=(0.9, 0.99), fused=cuda, capturable=cuda)
+    dopt = torch.optim.AdamW(groups(de), lr=rate(), betas=(0.9, 0.99), fused=cuda, capturable=cuda)
     T, D = tasks.Landmarks(cache, cut, aug), tasks.Detection(cache, cut, aug)
     while cache.n < a.first and time.time() - t_start < 0.5 * a.seconds:
         time.sleep(0.2)
@@ -110,8 +166,20 @@ def main():
     step = dstep = 0
     sums, dsums, nsum, ndsum = None, None, 0, 0
     next_log, next_save = t0 + 5, t0 + 60
-    spent = {"lm": 0.0, "det": 0.0}
-    am = lambda: torch.autocast(dev.type, torch.bfloat16, enabled=cuda)
+    am = lambda: torch.autocast(dev.type, torch.bfloat16, enabled=cuda, cache_enabled=False)
+
+    def forward(b):
+        with am():
+            out, f = lm(b["x"].contiguous(memory_format=torch.channels_last))
+            lg = pa(f)
+        return T.loss(out.float(), lg, b)
+
+    def dforward(b):
+        with am():
+            outs = de(b["x"].contiguous(memory_format=torch.channels_last))
+        return D.loss([o.float() for o in outs], b)
+    lm_step = Step([q for g in opt.param_groups for q in g["params"]], opt, forward, cache.lock, cuda and not a.eager)
+    de_step = Step(list(de.parameters()), dopt, dforward, cache.lock, cuda and not a.eager)
 
     def write(final=False):
         for k in net:
@@ -121,52 +189,38 @@ def main():
                    os.path.join(a.out, "resume.pt"))
 
     reserve = 12 if cuda else 5
-    det_every = 2.0
     while time.time() < end - reserve:
         now = time.time()
         frac = min(1.0, (now - t0) / max(1.0, end - reserve - t0))
         lr = a.lr * min(1.0, (now - t0) / max(1.0, 0.03 * (end - t0)) + 0.02) * (0.5 + 0.5 * math.cos(math.pi * frac)) + 1e-5
         for o in (opt, dopt):
             for g in o.param_groups:
-                g["lr"] = lr
-        keep = min(0.9985, 1 - 1.0 / (step / 8 + 2))
-        b = T.batch(a.batch)
-        with am():
-            out, f = lm(b["x"].contiguous(memory_format=torch.channels_last))
-            lg = pa(f)
-        loss, parts = T.loss(out.float(), lg, b)
-        opt.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_([q for g in opt.param_groups for q in g["params"]], 5.0)
-        opt.step()
+                if cuda:
+                    g["lr"].fill_(lr)
+                else:
+                    g["lr"] = lr
+        keep = 0.998 if a.resume else min(0.998, 1 - 1.0 / (step / 8 + 2))
+        v = lm_step(T.batch(a.batch)).clone()
         ema["face_landmarks"].step(keep)
         ema["face_parts"].step(keep)
-        v = torch.stack([parts[n].detach() for n in names])
         sums = v if sums is None else sums + v
         nsum += 1
         step += 1
-        while dstep < step / det_every:
-            b = D.batch(a.det_batch)
-            with am():
-                outs = de(b["x"].contiguous(memory_format=torch.channels_last))
-            loss, parts = D.loss([o.float() for o in outs], b)
-            dopt.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(de.parameters(), 5.0)
-            dopt.step()
+        while dstep < step / a.det_every:
+            v = de_step(D.batch(a.det_batch)).clone()
             ema["face_detector"].step(keep)
-            v = torch.stack([parts[n].detach() for n in ("focal", "giou", "five")])
             dsums = v if dsums is None else dsums + v
             ndsum += 1
             dstep += 1
-        if step == 12 and cuda:  # how long each takes, to share the time as asked
-            for key, fn in (("lm", lambda: T.batch(a.batch)), ("det", lambda: D.batch(a.det_batch))):
+        if step in (30, 200) and cuda:
+            for key, fn in (("landmark batch", lambda: T.batch(a.batch)), ("detector batch", lambda: D.batch(a.det_batch)),
+                            ("landmark step", lambda: lm_step(lm_step.static))):
                 torch.cuda.synchronize()
                 t = time.time()
                 fn()
+                t1 = time.time()
                 torch.cuda.synchronize()
-                spent[key] = time.time() - t
-            print("batch making: landmarks %.1f ms, detector %.1f ms" % (1e3 * spent["lm"], 1e3 * spent["det"]), flush=True)
+                print("%s %.1f ms, of that launching %.1f" % (key, 1e3 * (time.time() - t), 1e3 * (t1 - t)), flush=True)
         if time.time() > next_log:
             s = (sums / nsum).tolist()
             d = (dsums / max(ndsum, 1)).tolist() if dsums is not None else [0, 0, 0]
