@@ -31,75 +31,102 @@ def frames(path):
     p.wait()
 
 
-def crop(img, c, side, roll, size=nets.LM_SIZE):
-    """img [1,3,H,W] float 0…255 -> crop as the note says."""
+def crop(rgb, c, side, roll, size=nets.LM_SIZE):
+    """rgb [H,W,3] u8 -> crop [1,3,size,size] in 0…255 as the note says."""
+    H, W = rgb.shape[:2]
+    r = int(0.75 * side) + 3
+    x0, y0 = min(max(int(c[0]) - r, 0), W - 2), min(max(int(c[1]) - r, 0), H - 2)
+    img = torch.from_numpy(np.ascontiguousarray(rgb[y0:max(int(c[1]) + r, y0 + 2), x0:max(int(c[0]) + r, x0 + 2)])).permute(2, 0, 1)[None].float()
     n = max(1, math.ceil(side / size - 0.25)) if side / size > 1.25 else 1
     u = (torch.arange(size * n) + 0.5) / n - size / 2
     yy, xx = torch.meshgrid(u, u, indexing="ij")
     co, si, k = math.cos(roll), math.sin(roll), side / size
-    pos = torch.stack([c[0] + k * (co * xx - si * yy), c[1] + k * (si * xx + co * yy)], -1)[None]
+    pos = torch.stack([c[0] - x0 + k * (co * xx - si * yy), c[1] - y0 + k * (si * xx + co * yy)], -1)[None]
     s = torch.tensor([2.0 / img.shape[3], 2.0 / img.shape[2]])
     x = F.grid_sample(img, pos * s - 1, align_corners=False)
     return F.avg_pool2d(x, n) if n > 1 else x
 
 
 class Tracker:
-    def __init__(self, models):
+    """Tracks the best face. The crop stays while the face moves little, so that points do not shake with it."""
+
+    def __init__(self, models, flip=False, hold=True):
         self.det, self.lm, self.parts = (nets.load(k, os.path.join(models, k + ".safetensors")).to(memory_format=torch.channels_last)
                                          for k in ("face_detector", "face_landmarks", "face_parts"))
-        self.prev = None
-        self.detections = 0
-
-    def detect(self, img):
-        H, W = img.shape[2:]
-        s = nets.DET_SIZE / max(H, W)
-        h, w = round(H * s), round(W * s)
-        y = F.interpolate(img, (h, w), mode="area")
-        t, l = (nets.DET_SIZE - h) // 2, (nets.DET_SIZE - w) // 2
-        y = F.pad(y, (l, nets.DET_SIZE - w - l, t, nets.DET_SIZE - h - t))
-        best = None
-        for o, k in zip(self.det(y / 127.5 - 1), (8, 16)):
-            sc = o[0, 0]
-            i = int(sc.argmax())
-            if best is None or sc.flatten()[i] > best[0]:
-                r, c = divmod(i, sc.shape[1])
-                v = o[0, :, r, c]
-                ctr = torch.tensor([(c + 0.5) * k, (r + 0.5) * k])
-                best = (float(sc.flatten()[i]), ctr + k * v[5:].view(5, 2))
-        p = (best[1] - torch.tensor([l, t])) / s
-        full = torch.zeros(1, 478, 2)
-        for i, ids in enumerate((data.EYE_R, data.EYE_L, (4,), (61,), (291,))):
-            full[0, list(ids)] = p[i]
-        return 1 / (1 + math.exp(-best[0])), full
+        self.flip, self.hold = flip, hold
+        self.prev, self.roi = None, None
+        self.mirror = torch.tensor(data.mirror_points())
 
     @torch.no_grad()
-    def frame(self, rgb, want_parts=False, force=False):
-        """-> presence, points [512,3], sigma [512], parts or None, detector score or None."""
-        img = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float()
-        score, out = None, None
-        pts = self.prev
-        passes = 1
-        if pts is None or force:
-            score, pts = self.detect(img)
-            self.detections += 1
-            passes = 2
-            if score < 0.5 and self.prev is not None:
-                pts, passes = self.prev, 1
-        for _ in range(passes):
-            c, side, roll = (t[0] for t in data.roi(pts))
-            x = crop(img, c.tolist(), float(side), float(roll)) / 127.5 - 1
-            out, f = self.lm(x.contiguous(memory_format=torch.channels_last))
-            o = out[0, :2048].view(512, 4)
-            k = float(side) / 2
-            co, si = math.cos(roll), math.sin(roll)
-            R = torch.tensor([[co, -si], [si, co]])
-            xy = c + k * (o[:, :2] @ R.t())
-            pts = xy[None]
-        pres = float(torch.sigmoid(out[0, 2107]))
-        self.prev = pts if pres >= 0.5 else None
-        par = self.parts(f)[0].argmax(0).numpy() if want_parts else None
-        sig = torch.exp(o[:, 3].clamp(-3, 3)) * float(side) / nets.LM_SIZE
-        return pres, torch.cat([xy, k * o[:, 2:3]], 1).numpy(), sig.numpy(), (par, x[0]), score
+    def detect(self, rgb, top=3):
+        """The best candidates: [(score, points [1,478,2] with only the crop rule's points set)]."""
+        H, W = rgb.shape[:2]
+        s = nets.DET_SIZE / max(H, W)
+        h, w = round(H * s), round(W * s)
+        y = F.interpolate(torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float(), (h, w), mode="area")
+        t, l = (nets.DET_SIZE - h) // 2, (nets.DET_SIZE - w) // 2
+        y = F.pad(y, (l, nets.DET_SIZE - w - l, t, nets.DET_SIZE - h - t))
+        found = []
+        for o, k in zip(self.det(y / 127.5 - 1), (8, 16)):
+            sc = o[0, 0].flatten()
+            for i in sc.topk(8).indices.tolist():
+                r, c = divmod(i, o.shape[3])
+                v = o[0, :, r, c]
+                ctr = torch.tensor([(c + 0.5) * k, (r + 0.5) * k])
+                d = k * torch.exp(v[1:5].clamp(-4, 4))
+                p = (ctr + k * v[5:].view(5, 2) - torch.tensor([l, t])) / s
+                full = torch.zeros(1, 478, 2)
+                for j, ids in enumerate((data.EYE_R, data.EYE_L, (4,), (61,), (291,))):
+                    full[0, list(ids)] = p[j]
+                box = torch.cat([ctr - d[:2], ctr + d[2:]])
+                found.append((1 / (1 + math.exp(-float(sc[i]))), full, box))
+        found.sort(key=lambda f: -f[0])
+        out = []
+        for f in found:
+            if all(((f[2][:2] + f[2][2:]) - (g[2][:2] + g[2][2:])).norm() > 0.5 * (g[2][2:] - g[2][:2]).norm() for g in out):
+                out.append(f)
+        return out[:top]
+
+    @torch.no_grad()
+    def points(self, rgb, pts):
+        c, side, roll = (t[0] for t in data.roi(pts))
+        if self.hold and self.roi is not None:
+            c0, s0, r0 = self.roi
+            if (c - c0).abs().max() < 0.012 * side and (side - s0).abs() < 0.015 * side and (roll - r0).abs() < 0.014:
+                c, side, roll = c0, s0, r0
+        self.roi = (c, side, roll)
+        x = crop(rgb, c.tolist(), float(side), float(roll)) / 127.5 - 1
+        out, f = self.lm(x.contiguous(memory_format=torch.channels_last))
+        o = out[0, :2048].view(512, 4)
+        if self.flip:
+            m = self.lm(x.flip(3).contiguous(memory_format=torch.channels_last))[0][0, :2048].view(512, 4)[self.mirror]
+            o = 0.5 * (o + m * torch.tensor([-1.0, 1, 1, 1]))
+        k = float(side) / 2
+        co, si = math.cos(roll), math.sin(roll)
+        xy = c + k * (o[:, :2] @ torch.tensor([[co, -si], [si, co]]).t())
+        return float(torch.sigmoid(out[0, 2107])), xy, k * o[:, 2:3], torch.exp(o[:, 3].clamp(-3, 3)) * float(side) / nets.LM_SIZE, f, x
+
+    @torch.no_grad()
+    def frame(self, rgb, want_parts=False):
+        """-> presence, points [512,3], sigma [512], (parts, crop)."""
+        best = None
+        if self.prev is not None:
+            best = self.points(rgb, self.prev)
+        if best is None or best[0] < 0.5:
+            for score, pts, _ in self.detect(rgb):
+                if score > 0.3:
+                    self.roi = None
+                    r = self.points(rgb, pts)
+                    self.roi = None
+                    r = self.points(rgb, r[1][None])
+                    if best is None or r[0] > best[0]:
+                        best, keep = r, self.roi
+            self.roi = None
+        if best is None:
+            best = self.points(rgb, torch.rand(1, 478, 2) * 100)
+        self.prev = best[1][None] if best[0] >= 0.5 else None
+        par = self.parts(best[4])[0].argmax(0).numpy() if want_parts else None
+        return best[0], torch.cat([best[1], best[2]], 1).numpy(), best[3].numpy(), (par, best[5][0])
 
 
 def opening(p, io):
@@ -118,6 +145,9 @@ def main():
     ap.add_argument("mediapipe")
     ap.add_argument("--every", type=int, default=1)
     ap.add_argument("--limit", type=int, default=10 ** 9)
+    ap.add_argument("--detect", type=int, default=5)
+    ap.add_argument("--flip", action="store_true", help="mean with the mirrored crop")
+    ap.add_argument("--no-hold", action="store_true")
     ap.add_argument("--draw")
     ap.add_argument("--only")
     ap.add_argument("--dump")
@@ -130,7 +160,7 @@ def main():
         if a.only and a.only not in name:
             continue
         mp = np.load(os.path.join(a.mediapipe, name + ".npy"))[:, :, :2].astype(np.float64)
-        tr = Tracker(a.models)
+        tr = Tracker(a.models, a.flip, not a.no_hold)
         got, ref, det, found = [], [], [], 0
         for i, rgb in enumerate(frames(path)):
             if i >= min(len(mp), a.limit):
@@ -138,10 +168,11 @@ def main():
             if i % a.every or np.isnan(mp[i, 0, 0]):
                 continue
             draw = a.draw and len(ref) % max(1, (len(mp) // a.every) // 6) == 3
-            force = len(ref) % 10 == 0
-            pres, p, sig, par, score = tr.frame(rgb, draw, force)
-            if score is not None:
-                det.append(score > 0.5)
+            if len(ref) % a.detect == 0:  # the detector on its own, beside tracking
+                d = tr.detect(rgb, 1)[0]
+                near = (d[1][0, 4].numpy() - mp[i, 4])
+                det.append(d[0] > 0.5 and np.linalg.norm(near) < np.linalg.norm(mp[i, 33] - mp[i, 263]))
+            pres, p, sig, par = tr.frame(rgb, draw)
             found += pres >= 0.5
             got.append(p)
             ref.append(mp[i])
@@ -178,8 +209,7 @@ def picture(rgb, p, mp, par, path):
     import struct
     c, side, roll = (t[0] for t in data.roi(torch.tensor(p[None, :478, :2])))
     size = 576
-    img = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float()
-    z = crop(img, c.tolist(), float(side), float(roll), size)[0].permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8).copy()
+    z = crop(rgb, c.tolist(), float(side), float(roll), size)[0].permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8).copy()
     co, si = math.cos(roll), math.sin(roll)
 
     def dots(q, col, r):
