@@ -163,8 +163,8 @@ static enum pz_status choose_branches(struct pz_latentsync_run *r, int64_t eleme
                                       const struct pz_plan_params *pp, bool cached, struct pz_log *log)
 {
     double have = pz_engine_memory(pp->backend == PZ_BACKEND_CUDA);
-    // Ways that do not ask both branches in every step run them one after the other: a plan of each kind would
-    // hold the weights twice, and a window alone fills the device.
+    // Ways that do not ask both branches in every step run them one after the other: a plan of each kind
+    // would hold the weights twice, and a window alone fills the device.
     r->branches = r->way.guidance > 1 && !(r->way.fast && r->way.ask > 1) ? 2 : 1;
     for (; r->branches >= 1; r->branches--) {
         double need = (double)pz_latentsync_need(&r->config, elements, size, r->branches, pp, cached);
@@ -341,9 +341,11 @@ static enum pz_status predict(void *user, double time, bool whole, const float *
 {
     struct pz_latentsync_run *r = user;
     struct pz_session *s = whole ? r->on_whole : r->on_shallow;
-    const float *out = pz_session_output(s, "out", 0).data;
     size_t n = PZ_LATENTSYNC_WINDOW * r->places * 4, last = 0;
     enum pz_status st;
+    if (!s) // opened for another way
+        return PZ_ERR_USAGE;
+    const float *out = pz_session_output(s, "out", 0).data;
     if (quiet && r->branches == 2) {
         st = evaluate(r, s, 2, true, time, z);
         last = 1;

@@ -287,15 +287,16 @@ struct nets {
 };
 
 /* Draws frames 0, `step`, …; `out` gets the sum of each picture. */
+static const struct pz_latentsync_way short_way = {.fast = true, .steps = 2, .guidance = 1.5f, .every = 2};
+
 static void show(struct nets *n, struct sitting *s, int batch, bool ahead, int step, double *out)
 {
     struct pz_job job = {.pool = pool, .seed = 4};
-    struct pz_latentsync_way way = {.fast = true, .steps = 2, .guidance = 1.5f, .every = 2};
     struct pz_latentsync_artist *a;
     struct pz_latentsync_artist_params p = {.run = n->run,
                                             .decoder = n->decoder,
                                             .batch = batch,
-                                            .way = &way,
+                                            .way = &short_way,
                                             .mask = n->mask,
                                             .n = SHOWN,
                                             .frame = sit,
@@ -324,7 +325,6 @@ static void pictures_do_not_depend_on_who_waits(void **state)
     struct nets n = {.lock = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER}};
     struct pz_job job = {.pool = pool};
     struct pz_plan_params pp = pz_plan_default;
-    struct pz_latentsync_way way = pz_latentsync_fast;
     struct pz_latentsync_files f;
     double plain[SHOWN], other[SHOWN];
     (void)state;
@@ -333,7 +333,7 @@ static void pictures_do_not_depend_on_who_waits(void **state)
     for (int i = 0; i < 64; i++)
         n.mask[i] = i < 32;
     assert_int_equal(pz_latentsync_find(models, 0, NULL, &f), PZ_OK);
-    assert_int_equal(pz_latentsync_run_open(&f, &way, 10, 64, &pp, &job, &n.run), PZ_OK);
+    assert_int_equal(pz_latentsync_run_open(&f, &short_way, 10, 64, &pp, &job, &n.run), PZ_OK);
     assert_int_equal(pz_latent_coder_open(f.vae, f.vae_config, true, 64, 3, &pp, &job, &n.decoder), PZ_OK);
     show(&n, &s, 1, false, 1, plain);
     assert_true(plain[0] != plain[1] && plain[20] != plain[34]);
