@@ -1,14 +1,18 @@
 /*
  * LatentSync without films and codecs: the steps of one window, and the engine on a painted film, timed, with
- * what they gave kept for comparing. For machines with a device; run by scripts/gpu-latentsync.
+ * what they gave kept for comparing. For machines with a device.
  *
- *   latentsync_try steps MODELS SIZE DEVICE PRECISION QUALITY DIR
- *       one window, twice (F32: once; QUALITY both: fast, then exact). DIR/inputs.f32: mask [h·w], masked and
- * reference [16][h·w][4], sound [16][50][C]; DIR/NAME-trace.f32: per whole step the time, latent, answer
- * without and with sound; DIR/NAME-latent.f32 [16][h·w][4], DIR/NAME-picture.f32 [16][8h][8w][3]; NAME =
- * DEVICE-PRECISION-QUALITY latentsync_try film MODELS SIZE DEVICE PRECISION QUALITY DIR FRAMES prepare, open,
- * draw twice; DIR/NAME-patches.f32 latentsync_try --compare A.f32 B.f32    PSNR of two files of values in
- * [0,1] (patches)
+ *   latentsync_try steps MODELS SIZE DEVICE PRECISION QUALITY DIR [STEPS]
+ *       one window, twice (F32: once); QUALITY both: fast, then exact. Leaves
+ *       DIR/noise.f32            of every frame, [h·w][4]
+ *       DIR/inputs.f32           mask [h·w], masked and reference latents [16][h·w][4], sound [16][50][C]
+ *       DIR/NAME-trace.f32       F32: per whole step the time, latent, answer without and with sound
+ *       DIR/NAME-latent.f32      [16][h·w][4]
+ *       DIR/NAME-picture.f32     [16][8h][8w][3]; NAME = DEVICE-PRECISION-QUALITY
+ *   latentsync_try film MODELS SIZE DEVICE PRECISION QUALITY DIR FRAMES
+ *       prepare, open, draw twice; DIR/NAME-patches.f32
+ *   latentsync_try --compare A.f32 B.f32
+ *       PSNR of two files of values in [0,1] (patches)
  */
 #include <math.h>
 #include <stdio.h>
@@ -31,7 +35,7 @@ enum { SIDE = 1080, MOST = 400, N_SPEECH = 16 * 16000, F = PZ_LATENTSYNC_WINDOW,
 
 struct request {
     const char *models, *device, *precision, *quality, *dir;
-    int size;
+    int size, steps; /* 0: what the way says */
     char name[64];
 };
 
@@ -98,7 +102,8 @@ static enum pz_status fill(struct window *w, const struct request *q, int cross)
     pz_latentsync_noise(1247, n * 4, w->noise);
     for (size_t f = 1; f < F; f++)
         memcpy(w->noise + f * n * 4, w->noise, n * 4 * sizeof *w->noise);
-    return keep(q, "inputs", in, n + 2 * all + heard);
+    enum pz_status st = keep(q, "noise", w->noise, n * 4);
+    return st < PZ_OK ? st : keep(q, "inputs", in, n + 2 * all + heard);
 }
 
 static void drop(struct window *w)
@@ -178,7 +183,7 @@ static enum pz_status go(struct request *q, const char *quality, const struct pz
     double from = pz_now();
     FILE *f = NULL;
     snprintf(q->name, sizeof q->name, "%s-%s-%s", q->device, q->precision, quality);
-    PZ_TRY(pz_latentsync_way_of(quality, 0, 0, job->log, &way));
+    PZ_TRY(pz_latentsync_way_of(quality, q->steps, 0, job->log, &way));
     PZ_TRY(pz_latentsync_run_open(files, &way, TOKENS, (int)w->width, &plan->params, job, &run));
     printf(" %s\n  ready in %.1f s, %d branches at once, work memory of the UNet %.2f GB\n", q->name,
            pz_now() - from, pz_latentsync_run_branches(run), (double)pz_latentsync_run_bytes(run) / 1e9);
@@ -402,14 +407,16 @@ int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "--compare") == 0)
         return compare(argv[2], argv[3]);
-    bool window = argc == 8 && strcmp(argv[1], "steps") == 0,
+    bool window = (argc == 8 || argc == 9) && strcmp(argv[1], "steps") == 0,
          played = argc == 9 && strcmp(argv[1], "film") == 0;
     int n = played ? atoi(argv[8]) : 1;
     if ((!window && !played) || n < 1 || n > MOST) {
         fprintf(stderr, "usage: see the head of tests/lipsync/latentsync_try.c\n");
         return 1;
     }
-    struct request q = {argv[2], argv[4], argv[5], argv[6], argv[7], atoi(argv[3]), ""};
+    struct request q = {
+        argv[2], argv[4], argv[5], argv[6], argv[7], atoi(argv[3]), window && argc == 9 ? atoi(argv[8]) : 0,
+        ""};
     snprintf(q.name, sizeof q.name, "%s-%s-%s", q.device, q.precision, q.quality);
     struct pz_log *log = pz_log_create(say, NULL, PZ_LOG_INFO);
     struct pz_pool *pool = pz_pool_create(0);
