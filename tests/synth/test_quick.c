@@ -129,9 +129,9 @@ static float nearest_ring(const struct pz_q_work *w, uint32_t vertex, float x, f
                 continue;
             for (int k = 0; k < 4; k++) {
                 uint32_t id = w->vis.id[((size_t)py * (size_t)w->size + (size_t)px) * 4 + (size_t)k];
-                if (id == 0 || id > (uint32_t)a->n_tri)
+                if (id == 0 || id >> 31)
                     continue;
-                const uint32_t *t = a->tri + 3 * (size_t)(id - 1);
+                const uint32_t *t = a->tri + 3 * (size_t)((id & PZ_Q_ID_INDEX) - 1);
                 if (t[0] == vertex || t[1] == vertex || t[2] == vertex)
                     best = fminf(best, hypotf((float)px + PZ_Q_SX[k] - x, (float)py + PZ_Q_SY[k] - y));
             }

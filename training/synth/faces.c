@@ -134,6 +134,8 @@ static void draw_scene(struct pz_q_work *w, const struct job *j, int i)
     const struct pz_shard *s = &j->shard;
     struct pz_q_label l[PZ_Q_HEADS];
     uint64_t g = j->first + (uint64_t)i;
+    for (int k = 0; k < s->n_field; k++)
+        memset(pz_shard_at(s, s->field[k].name, i), 0, s->field[k].n_bytes);
     for (int k = 0; k < PZ_Q_HEADS; k++)
         scene_label(s, i, k, &l[k]);
     int32_t n = pz_q_work_scene(w, j->o->seed, g, pz_shard_at(s, "image", i), l), id = (int32_t)g;
@@ -179,7 +181,7 @@ static enum pz_status one_shard(struct pz_log *log, struct pz_pool *pool, struct
         return st;
     j->first = (uint64_t)number * (uint64_t)((o->records + o->looks - 1) / o->looks) * (uint64_t)o->looks;
     pz_pool_run(pool, draw_records, j, (o->records + o->looks - 1) / o->looks);
-    return pz_shard_commit(log, &j->shard);
+    return pz_shard_commit(log, pool, &j->shard);
 }
 
 enum pz_status pz_faces_make(struct pz_log *log, struct pz_pool *pool, const struct pz_q_head *h,
@@ -196,6 +198,7 @@ enum pz_status pz_faces_make(struct pz_log *log, struct pz_pool *pool, const str
         PZ_TRY(one_shard(log, pool, &j, o->first_shard + i));
     *seconds = pz_now() - t0;
 fail:
+    pz_shard_close(&j.shard);
     close_works(pool, &j);
     return st;
 }

@@ -80,7 +80,13 @@ static float hang(const struct pz_q_hair_look *h, float az)
     return pz_mixf(pz_mixf(side, h->fringe, front), h->back, back);
 }
 
-enum { COLS = 52, TOP = 10, TAIL = 10 };
+enum { COLS = 52, TOP = 10 };
+
+/** Hair that hangs needs more rows past the hairline, and a second sheet. */
+static int is_long(const struct pz_q_hair_look *h)
+{
+    return fmaxf(h->side, fmaxf(h->back, h->fringe)) > 1.6f;
+}
 
 static float lock(const struct pz_q_work *w, float u, float v, float k)
 {
@@ -93,7 +99,7 @@ static void sheet(struct pz_q_work *w, int solid, int faded, float grow, float e
 {
     const struct pz_q_hair_look *h = &w->look.hair;
     struct pz_q_mesh *m = &w->mesh;
-    const int rows = TOP + TAIL;
+    const int tail = is_long(h) ? 10 : 4, rows = TOP + tail;
     uint32_t first = (uint32_t)m->n_v;
     if (m->n_v + rows * COLS > m->cap_v)
         return;
@@ -107,7 +113,7 @@ static void sheet(struct pz_q_work *w, int solid, int faded, float grow, float e
                 el = pz_mixf(1.5707963f, eh, s);
             } else {
                 down = fmaxf(len + jag * (.45f + .55f * pz_smooth(0.f, 3.f, len)), -1.5f) *
-                       (float)(r - TOP + 1) / TAIL;
+                       (float)(r - TOP + 1) / (float)tail;
                 el = eh - down / 10.5f;
             }
             float drop = 0.f;
@@ -134,7 +140,7 @@ static void sheet(struct pz_q_work *w, int solid, int faded, float grow, float e
                 p.z = p.z * (p.z < 0.f ? widen : 1.f) - .1f * drop * pz_smooth(.4f, 1.5f, fabsf(az));
                 p.y -= drop;
             }
-            float al = r < TOP ? 1.f : 1.f - (float)(r - TOP + 1) / TAIL * (.35f + .65f * h->ragged);
+            float al = r < TOP ? 1.f : 1.f - (float)(r - TOP + 1) / (float)tail * (.35f + .65f * h->ragged);
             if (r == rows - 1)
                 al = 0.f;
             /* A sparse front edge where hair is combed back. */
@@ -249,8 +255,9 @@ void pz_q_grow_hair(struct pz_q_work *w)
             faded = strands(w, l->hair_colour, l->hair_tip, 1);
         /* The outer sheet first: most of the inner one then fails the depth test at once. */
         if (h->thick > .2f)
-            sheet(w, solid, faded, l->hat ? .5f : 1.f, .3f, 2u);
-        sheet(w, solid, faded, l->hat ? .45f : .7f, -.4f, 1u);
+            sheet(w, solid, faded, l->hat ? .5f : 1.f, .1f, 2u);
+        if (h->thick <= .2f || is_long(h))
+            sheet(w, solid, faded, l->hat ? .45f : .7f, -.4f, 1u);
         if (h->bun) {
             float r = 2.f + 1.2f * h->lift;
             pz_q_mesh_ellipsoid(&w->mesh, solid, PZ_Q_ON_HEAD,

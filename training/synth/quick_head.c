@@ -366,6 +366,7 @@ static void make_zones(struct pz_q_head *h)
                            .5f * pz_bell(v3_len(v3_sub(m, v3(4.6f, 1.2f, 9.3f))), 1.2f));
         float lipy = .5f * (lm[48].y + lm[54].y), half = .5f * (lm[54].x - lm[48].x);
         float lip = h->uv[v][0] < 1.f ? lip_distance(h->uv[v][0], h->uv[v][1]) : -1.f;
+        h->lip[v] = lip > 0.f;
         z[PZ_Q_Z_BEARD] = pz_syn_beard_mask(lm, p) * pz_smooth(.004f, -.012f, lip);
         z[PZ_Q_Z_STACHE] =
             z[PZ_Q_Z_BEARD] * pz_smooth(lipy - .4f, lipy + .1f, p.y) * pz_smooth(half + 1.2f, half, m.x);
@@ -407,6 +408,7 @@ static void make_triangles(struct pz_q_head *h)
         }
         h->tri[t].mat = a->mat[t] == PZ_SYN_SCALP ? PZ_SYN_SKIN : a->mat[t];
         h->tri[t].busy = (uint8_t)busy;
+        h->key[t] = h->tri[t].mat;
     }
 }
 
@@ -429,9 +431,11 @@ enum pz_status pz_q_head_open(struct pz_log *log, const char *path, struct pz_q_
     }
     h->noise = pz_calloc(PZ_Q_NOISE * PZ_Q_NOISE, sizeof *h->noise);
     h->mask = pz_calloc(PZ_Q_MASK * PZ_Q_MASK, sizeof *h->mask);
+    h->key = pz_calloc((size_t)h->asset.n_tri, 1);
+    h->lip = pz_calloc(PZ_Q_N_SKIN, 1);
     h->tri = pz_calloc((size_t)h->asset.n_tri, sizeof *h->tri);
     h->zone = pz_calloc(PZ_Q_N_SKIN, sizeof *h->zone);
-    if (!h->noise || !h->mask || !h->zone || !h->tri)
+    if (!h->noise || !h->mask || !h->zone || !h->tri || !h->key || !h->lip)
         PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "head: out of memory"));
     make_noise(h);
     for (int i = 0; i < PZ_Q_SRGB; i++) {
@@ -460,6 +464,8 @@ void pz_q_head_close(struct pz_q_head *h)
     pz_free(h->mask);
     pz_free(h->zone);
     pz_free(h->tri);
+    pz_free(h->key);
+    pz_free(h->lip);
     memset(h, 0, sizeof *h);
 }
 

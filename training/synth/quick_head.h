@@ -65,6 +65,8 @@ struct pz_q_head {
     float *open;                  /**< [26719] ambient openness of the neutral head, 0…1 */
     float (*zone)[PZ_Q_Z_N];      /**< [11248] */
     float (*uv)[2];               /**< [26719] of one of the triangles that use the vertex */
+    uint8_t *key;                 /**< [n_tri] material, the scalp is skin */
+    uint8_t *lip;                 /**< [11248] 1 on lips */
     struct pz_q_tri *tri;         /**< [n_tri] */
     int weight_of[PZ_Q_N_WEIGHT]; /**< output weight → shape of the asset */
     int8_t (*noise)[4];           /**< [128][128] */

@@ -12,6 +12,16 @@ const float PZ_Q_SX[4] = {.375f, .875f, .125f, .625f}, PZ_Q_SY[4] = {.125f, .375
 typedef float f4 __attribute__((vector_size(16)));
 typedef int32_t i4 __attribute__((vector_size(16)));
 
+/** Is any lane of a comparison true? */
+static inline int any(i4 m)
+{
+#if defined(__SSE2__) && defined(__GNUC__) && !defined(__clang__)
+    return __builtin_ia32_movmskps((f4)m);
+#else
+    return m[0] | m[1] | m[2] | m[3];
+#endif
+}
+
 static inline f4 splat(float x)
 {
     return (f4){x, x, x, x};
@@ -131,19 +141,23 @@ static inline void triangle(struct pz_q_vis *v, const struct pz_q_pt *a, const s
     }
 }
 
-void pz_q_draw(struct pz_q_vis *v, const struct pz_q_pt *pt, const uint32_t *tri, const uint8_t *skip, int n,
-               uint32_t first_id, int one_sided)
+void pz_q_draw(struct pz_q_vis *v, const struct pz_q_pt *pt, const uint32_t *tri, const uint8_t *key,
+               uint32_t skip, int n, uint32_t first_id, int one_sided)
 {
     for (int t = 0; t < n; t++) {
-        if (skip && skip[t])
-            continue;
+        uint32_t top = 0;
+        if (key) {
+            if (skip >> key[t] & 1u)
+                continue;
+            top = (uint32_t)key[t] << PZ_Q_ID_KEY;
+        }
         const struct pz_q_pt *a = &pt[tri[3 * t]], *b = &pt[tri[3 * t + 1]], *c = &pt[tri[3 * t + 2]];
         float area = (b->x - a->x) * (c->y - a->y) - (b->y - a->y) * (c->x - a->x);
         /* y runs down, so outward triangles come out negative. */
         if (one_sided ? area > -1e-6f : fabsf(area) < 1e-6f)
             continue;
         if (a->q > 0.f && b->q > 0.f && c->q > 0.f)
-            triangle(v, a, b, c, area, first_id + (uint32_t)t);
+            triangle(v, a, b, c, area, (first_id + (uint32_t)t) | top);
     }
 }
 
@@ -170,7 +184,7 @@ void pz_q_draw_faded(struct pz_q_vis *v, const struct pz_q_head *h, const struct
                qw = p.q0 + ex * p.qx + ey * p.qy;
             memcpy(&old, v->q + o, 16);
             i4 m = (bw >= zero) & (cw >= zero) & (bw + cw <= one) & (qw > old);
-            if (!(m[0] | m[1] | m[2] | m[3]))
+            if (!any(m))
                 continue;
             float bc = p.b0 + (fx + .5f) * p.bx + (fy + .5f) * p.by,
                   cc = p.c0 + (fx + .5f) * p.cx + (fy + .5f) * p.cy;

@@ -36,10 +36,15 @@ PZ_NODISCARD enum pz_status pz_q_vis_open(struct pz_log *log, struct pz_q_arena 
 /** Empty what was touched. */
 void pz_q_vis_clear(struct pz_q_vis *v);
 
-/** Draw triangles [n][3] into `pt` with ids first_id, first_id + 1, … `skip` [n] (may be NULL): those that
- * are not 0 are left out. `one_sided`: only triangles that face the camera. */
-void pz_q_draw(struct pz_q_vis *v, const struct pz_q_pt *pt, const uint32_t *tri, const uint8_t *skip, int n,
-               uint32_t first_id, int one_sided);
+/** An id names what a sample shows: 0 nothing; triangle of the head + 1, with its material in the top byte;
+ * or triangle of a thing, with 0x80 and its object in the top byte. */
+enum { PZ_Q_ID_KEY = 24, PZ_Q_ID_INDEX = (1 << 24) - 1 };
+
+/** Draw triangles [n][3] into `pt` with ids first_id, first_id + 1, … With `key` [n], a triangle's key goes
+ * into the top byte and triangles whose key is a bit of `skip` are left out. `one_sided`: only triangles that
+ * face the camera. */
+void pz_q_draw(struct pz_q_vis *v, const struct pz_q_pt *pt, const uint32_t *tri, const uint8_t *key,
+               uint32_t skip, int n, uint32_t first_id, int one_sided);
 
 /** Draw one triangle whose coverage fades: `alpha` and `uv` at its corners, streaks along v from the head's
  * noise tile; `grain` streaks a unit of u. */

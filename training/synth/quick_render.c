@@ -46,7 +46,6 @@ enum pz_status pz_q_work_open(struct pz_log *log, const struct pz_q_head *h, int
     w->beard_vertex = pz_q_take(&w->arena, PZ_Q_N_SKIN, sizeof *w->beard_vertex);
     w->skull = pz_q_take(&w->arena, PZ_Q_SKULL_EL, sizeof *w->skull);
     w->pt = pz_q_take(&w->arena, nv, sizeof *w->pt);
-    w->skip = pz_q_take(&w->arena, (size_t)h->asset.n_tri, 1);
     w->shadow = pz_q_take(&w->arena, PZ_Q_SHADOW * PZ_Q_SHADOW, sizeof *w->shadow);
     w->rgb = pz_q_take(&w->arena, np, 3 * sizeof *w->rgb);
     w->blur = pz_q_take(&w->arena, np, 3 * sizeof *w->blur);
@@ -57,8 +56,8 @@ enum pz_status pz_q_work_open(struct pz_log *log, const struct pz_q_head *h, int
     w->lens_u = pz_q_take(&w->arena, np, 2 * sizeof *w->lens_u);
     w->curve = pz_q_take(&w->arena, 4096, 1);
     if (!w->base || !w->posed || !w->pos || !w->nrm || !w->neck || !w->tint || !w->beard || !w->fat ||
-        !w->beard_vertex || !w->skull || !w->pt || !w->skip || !w->shadow || !w->rgb || !w->blur ||
-        !w->lens || !w->deep || !w->part || !w->owner || !w->lens_u || !w->curve)
+        !w->beard_vertex || !w->skull || !w->pt || !w->shadow || !w->rgb || !w->blur || !w->lens ||
+        !w->deep || !w->part || !w->owner || !w->lens_u || !w->curve)
         PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory"));
     PZ_TRY(pz_q_vis_open(log, &w->arena, size, size, &w->vis));
     PZ_TRY(pz_q_mesh_open(log, &w->arena, 40000, 70000, &w->mesh));
@@ -199,12 +198,12 @@ static void aim(struct pz_q_work *w)
         v3((S * l->cx - w->cx) * depth / w->focal - m.x, (w->cy - S * l->cy) * depth / w->focal - m.y, 0.f);
 }
 
-static void normals(const struct pz_q_work *w)
+static void normals(const struct pz_q_work *w, uint32_t skip)
 {
     const struct pz_syn_asset *a = &w->head->asset;
     memset(w->nrm, 0, PZ_SYN_N_VERTS * sizeof *w->nrm);
     for (int t = 0; t < a->n_tri; t++) {
-        if (w->skip[t])
+        if (skip >> w->head->key[t] & 1u)
             continue;
         const uint32_t *v = a->tri + 3 * (size_t)t;
         struct v3 p = w->pos[v[0]], n = v3_cross(v3_sub(w->pos[v[1]], p), v3_sub(w->pos[v[2]], p));
@@ -217,16 +216,11 @@ static void normals(const struct pz_q_work *w)
     }
 }
 
-/** Mouth interior behind closed lips and the pits behind the eyes need no drawing. */
-static void choose_triangles(struct pz_q_work *w)
+/** Materials that need no drawing: the pits behind the eyes, and the mouth's interior behind closed lips. */
+static uint32_t hidden_materials(const struct pz_q_work *w)
 {
-    const struct pz_syn_asset *a = &w->head->asset;
     int shut = w->gap < .01f && w->state->face.w[w->rig.jaw_open] < .12f;
-    for (int t = 0; t < a->n_tri; t++) {
-        int m = a->mat[t];
-        w->skip[t] =
-            m == PZ_SYN_EYEPIT || (shut && (m == PZ_SYN_TEETH || m == PZ_SYN_GUM || m == PZ_SYN_TONGUE));
-    }
+    return 1u << PZ_SYN_EYEPIT | (shut ? 1u << PZ_SYN_TEETH | 1u << PZ_SYN_GUM | 1u << PZ_SYN_TONGUE : 0u);
 }
 
 /** Vertices as squares of `n` texels into the depth map. */
@@ -313,16 +307,16 @@ static void draw_lens(struct pz_q_work *w, const struct pz_q_mesh *m, int from, 
 static void draw_things(struct pz_q_work *w)
 {
     struct pz_q_mesh *m = &w->mesh;
-    uint32_t first = (uint32_t)w->head->asset.n_tri + 1;
     for (int t = 0; t < m->n_t;) {
         int e = t, o = m->obj[t];
         while (e < m->n_t && m->obj[e] == o)
             e++;
         const struct pz_q_obj *ob = &m->object[o];
+        uint32_t top = (0x80u | (uint32_t)o) << PZ_Q_ID_KEY;
         if (ob->kind == PZ_Q_LENS)
             draw_lens(w, m, t, e);
         else if (!ob->faded)
-            pz_q_draw(&w->vis, m->pt, m->tri + 3 * (size_t)t, NULL, e - t, first + (uint32_t)t,
+            pz_q_draw(&w->vis, m->pt, m->tri + 3 * (size_t)t, NULL, 0, e - t, top | (uint32_t)t,
                       ob->one_sided);
         for (int i = t; ob->faded && i < e; i++) {
             const uint32_t *v = m->tri + 3 * (size_t)i;
@@ -333,7 +327,7 @@ static void draw_things(struct pz_q_work *w)
             float area =
                 (p[1]->x - p[0]->x) * (p[2]->y - p[0]->y) - (p[1]->y - p[0]->y) * (p[2]->x - p[0]->x);
             if (fmaxf(al[0], fmaxf(al[1], al[2])) > .02f && (!ob->one_sided || area < 0.f))
-                pz_q_draw_faded(&w->vis, w->head, p, al, uv, ob->grain, first + (uint32_t)i);
+                pz_q_draw_faded(&w->vis, w->head, p, al, uv, ob->grain, top | (uint32_t)i);
         }
         t = e;
     }
@@ -374,8 +368,8 @@ void pz_q_work_head(struct pz_q_work *w, const struct pz_q_state *s)
         w->pos[v] = pz_q_place(w, w->posed[v], w->neck[v]);
         w->pt[v] = pz_q_project(w, w->pos[v]);
     }
-    choose_triangles(w);
-    normals(w);
+    uint32_t skip = hidden_materials(w);
+    normals(w, skip);
     lap(w, 1);
     pz_q_mesh_reset(m);
     pz_q_grow_hair(w);
@@ -393,7 +387,7 @@ void pz_q_work_head(struct pz_q_work *w, const struct pz_q_state *s)
     pz_q_vis_clear(&w->vis);
     if (w->look.glasses)
         memset(w->lens, 0, (size_t)w->size * (size_t)w->size * sizeof *w->lens);
-    pz_q_draw(&w->vis, w->pt, a->tri, w->skip, a->n_tri, 1, 1);
+    pz_q_draw(&w->vis, w->pt, a->tri, w->head->key, skip, a->n_tri, 1, 1);
     lap(w, 4);
     draw_things(w);
     deepen(w);

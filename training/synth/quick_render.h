@@ -51,7 +51,6 @@ struct pz_q_work {
     uint32_t *beard_vertex;              /**< [11248] vertex of a beard's shell + 1 */
     float (*skull)[PZ_Q_SKULL_AZ];       /**< [25] distance of the skin from the head's middle */
     struct pz_q_pt *pt;
-    uint8_t *skip; /**< [n_tri] */
     struct pz_q_vis vis;
     struct pz_q_mesh mesh;
     float *shadow; /**< [PZ_Q_SHADOW²] */

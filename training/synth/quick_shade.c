@@ -155,8 +155,8 @@ static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s, con
             c = v3_scale(c, 1.f - p->spot[i][3] * pz_smooth(1.4f * r, .5f * r, sqrtf(dx * dx + dy * dy)));
     }
     float deep = 0.f, lip = m ? lip_share(w, s->u, s->v, &deep) : 0.f,
-          gloss = f->gloss * (1.f + .4f * p->pore * fine);
-    float bump = .10f * p->pore;
+          gloss = f->gloss * (1.f + .2f * p->pore * fine);
+    float bump = .06f * p->pore;
     float gu = bump * q * (float)(n1[PZ_Q_N_FINE] - n0[PZ_Q_N_FINE]), gv = bump * q * (float)n0[PZ_Q_N_SLOPE];
     if (m) {
         float line = (128.f - (float)m[PZ_Q_M_LINES]) / 120.f * p->line;
@@ -220,9 +220,9 @@ static inline int walk(const struct pz_q_work *w, int x, int y, int dy, int lim,
         if (yy < 0 || yy >= vis->h)
             return k;
         uint32_t id = vis->id[((size_t)yy * (size_t)vis->w + (size_t)x) * 4 + 1];
-        if (id == 0 || id > (uint32_t)w->head->asset.n_tri)
+        int m = (int)(id >> PZ_Q_ID_KEY);
+        if (id == 0)
             return k;
-        int m = w->head->asset.mat[id - 1];
         if (m < a || m > b)
             return k;
     }
@@ -376,10 +376,8 @@ static enum pz_q_part part_of(const struct pz_q_work *w, uint32_t id)
         [PZ_SYN_CLOTH] = PZ_Q_CLOTHES, [PZ_SYN_COLLAR] = PZ_Q_CLOTHES};
     if (id == 0)
         return PZ_Q_BACKGROUND;
-    uint32_t n = (uint32_t)w->head->asset.n_tri;
-    if (id <= n)
-        return (enum pz_q_part)kPart[w->head->tri[id - 1].mat];
-    return w->mesh.object[w->mesh.obj[id - 1 - n]].part;
+    uint32_t key = id >> PZ_Q_ID_KEY;
+    return key & 0x80u ? w->mesh.object[key & 0x7fu].part : (enum pz_q_part)kPart[key];
 }
 
 /** Perspective-correct weights of a triangle's corners at (fx, fy). The middle of a pixel's samples may lie
@@ -402,7 +400,7 @@ static inline void weigh(const struct pz_q_pt *pt, const uint32_t *v, float fx, 
 /** A point of the eyes or the mouth. */
 static void locate(const struct pz_q_work *w, uint32_t id, float fx, float fy, struct spot *s)
 {
-    const uint32_t *v = w->head->asset.tri + 3 * (size_t)(id - 1);
+    const uint32_t *v = w->head->asset.tri + 3 * (size_t)((id & PZ_Q_ID_INDEX) - 1);
     weigh(w->pt, v, fx, fy, s->b);
     s->vert = v;
     s->p = v3_madd(v3_madd(v3_scale(w->pos[v[0]], s->b[0]), w->pos[v[1]], s->b[1]), w->pos[v[2]], s->b[2]);
@@ -439,26 +437,26 @@ static void locate_skin(const struct pz_q_work *w, const struct pz_q_tri *t, flo
 static struct v3 shade(struct pz_q_work *w, uint32_t id, float fx, float fy, int x, int y,
                        enum pz_q_part *part)
 {
-    uint32_t n = (uint32_t)w->head->asset.n_tri;
+    uint32_t key = id >> PZ_Q_ID_KEY, index = id & PZ_Q_ID_INDEX;
     struct spot s;
     *part = part_of(w, id);
     s.x = x;
     s.y = y;
-    int m = id > n ? -1 : w->head->tri[id - 1].mat;
-    if (m == PZ_SYN_SKIN) {
+    if (key == PZ_SYN_SKIN) {
         struct pz_q_fat f;
-        locate_skin(w, &w->head->tri[id - 1], fx, fy, &s, &f);
+        locate_skin(w, &w->head->tri[index - 1], fx, fy, &s, &f);
         struct v3 c = shade_skin(w, &s, &f, part);
         w->skin_pixels++;
         w->skin_light += (double)(.2126f * c.x + .7152f * c.y + .0722f * c.z);
         return c;
     }
-    if (id > n) {
-        const uint32_t *v = w->mesh.tri + 3 * (size_t)(id - 1 - n);
+    if (key & 0x80u) {
+        const uint32_t *v = w->mesh.tri + 3 * (size_t)index;
         float k[3];
         weigh(w->mesh.pt, v, fx, fy, k);
-        return shade_thing(w, &w->mesh.object[w->mesh.obj[id - 1 - n]], v, k);
+        return shade_thing(w, &w->mesh.object[key & 0x7fu], v, k);
     }
+    int m = (int)key;
     locate(w, id, fx, fy, &s);
     if (m == PZ_SYN_EYE_L || m == PZ_SYN_EYE_R)
         return shade_eye(w, &s, m == PZ_SYN_EYE_R);
@@ -466,14 +464,9 @@ static struct v3 shade(struct pz_q_work *w, uint32_t id, float fx, float fy, int
 }
 
 /** Samples with one key share a shading: the material, or the object of things. */
-static inline int key_of(const struct pz_q_work *w, uint32_t id)
+static inline int key_of(uint32_t id)
 {
-    uint32_t n = (uint32_t)w->head->asset.n_tri;
-    if (id == 0)
-        return -1;
-    if (id > n)
-        return 64 + w->mesh.obj[id - 1 - n];
-    return w->head->tri[id - 1].mat;
+    return id ? (int)(id >> PZ_Q_ID_KEY) : -1;
 }
 
 static void shade_pixel(struct pz_q_work *w, int x, int y)
@@ -495,7 +488,7 @@ static void shade_pixel(struct pz_q_work *w, int x, int y)
     }
     int key[4], done = 0;
     for (int k = 0; k < 4; k++)
-        key[k] = key_of(w, id[k]);
+        key[k] = key_of(id[k]);
     struct v3 sum = v3(0, 0, 0);
     float n_back = 0, most = 0;
     uint8_t behind = w->part[o];
@@ -579,7 +572,7 @@ static void light_skin(struct pz_q_work *w, int v, struct v3 eye)
     struct pz_q_fat *f = &w->fat[v];
     struct v3 n = w->nrm[v];
     float oily = p->oil * h->zone[v][PZ_Q_Z_GLOSS], ao = .25f + .75f * h->open[v], power = 9.f + 14.f * oily;
-    if (v < 9409 && mask_at(h, h->uv[v][0], h->uv[v][1])[PZ_Q_M_LIP] > 128)
+    if (h->lip[v])
         power = 26.f;
     f->tint = w->tint[v];
     f->beard = w->beard[v];
@@ -648,6 +641,31 @@ static void light_up(struct pz_q_work *w)
         light_thing(w, v);
 }
 
+/** Triangles and vertices lie about in memory: they are called into the cache some pixels before they are
+ * needed. */
+static inline void call_triangle(const struct pz_q_work *w, uint32_t id)
+{
+    if (id >> 31)
+        __builtin_prefetch(&w->mesh.tri[3 * (size_t)(id & PZ_Q_ID_INDEX)]);
+    else if (id && id >> PZ_Q_ID_KEY == PZ_SYN_SKIN)
+        __builtin_prefetch(&w->head->tri[(id & PZ_Q_ID_INDEX) - 1]);
+}
+
+static inline void call_vertices(const struct pz_q_work *w, uint32_t id)
+{
+    if (id >> 31) {
+        const uint32_t *v = &w->mesh.tri[3 * (size_t)(id & PZ_Q_ID_INDEX)];
+        for (int k = 0; k < 3; k++) {
+            __builtin_prefetch(&w->mesh.thin[v[k]]);
+            __builtin_prefetch(&w->mesh.pt[v[k]]);
+        }
+    } else if (id && id >> PZ_Q_ID_KEY == PZ_SYN_SKIN) {
+        const struct pz_q_tri *t = &w->head->tri[(id & PZ_Q_ID_INDEX) - 1];
+        for (int k = 0; k < 3; k++)
+            __builtin_prefetch(&w->fat[t->v[k]]);
+    }
+}
+
 void pz_q_shade(struct pz_q_work *w)
 {
     w->turn_cos = cosf(w->person.uv_turn[3]);
@@ -670,9 +688,16 @@ void pz_q_shade(struct pz_q_work *w)
                 w->spot_cell[y & 31] |= 1u << (x & 31);
     }
     light_up(w);
-    for (int y = w->vis.y0; y < w->vis.y1; y++)
-        for (int x = w->vis.x0; x < w->vis.x1; x++)
+    for (int y = w->vis.y0; y < w->vis.y1; y++) {
+        const uint32_t *id = w->vis.id + (size_t)y * (size_t)w->size * 4;
+        for (int x = w->vis.x0; x < w->vis.x1; x++) {
+            if (x + 8 < w->vis.x1)
+                call_triangle(w, id[4 * (x + 8)]);
+            if (x + 4 < w->vis.x1)
+                call_vertices(w, id[4 * (x + 4)]);
             shade_pixel(w, x, y);
+        }
+    }
     if (w->look.glasses)
         shade_lens(w);
 }

@@ -29,7 +29,9 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "base/pool.h"
 #include "base/status.h"
+#include "quick_arena.h"
 
 enum { PZ_SHARD_MAX = 24 };
 
@@ -47,20 +49,22 @@ struct pz_shard {
     int n_field, n_record;
     struct pz_shard_field field[PZ_SHARD_MAX];
     char *path, *tmp;
-    uint8_t *map;
-    size_t n_bytes;
+    uint8_t *map; /**< the file in memory; kept for the next one */
+    size_t n_bytes, n_map;
+    struct pz_q_arena arena;
 };
 
-/** Make the file under a temporary name and map it. `text` goes into the metadata as "about". Errors: NOMEM,
- * WRITE. */
+/** Begin a file; `*s` is zeroed or was committed: its memory is used again, so records must be written whole.
+ * `text` goes into the metadata as "about". Errors: USAGE, NOMEM. */
 PZ_NODISCARD enum pz_status pz_shard_open(struct pz_log *log, const char *path,
                                           const struct pz_shard_field *f, int n_field, int n_record,
                                           const char *text, struct pz_shard *s);
 /** Where record i of a field lies; NULL for an unknown name. Records may be written by different threads. */
 void *pz_shard_at(const struct pz_shard *s, const char *name, int i);
-/** Give the file its name. The shard is closed either way. Errors: WRITE. */
-PZ_NODISCARD enum pz_status pz_shard_commit(struct pz_log *log, struct pz_shard *s);
-/** Throw away what was not committed; allowed on a zeroed shard. */
+/** Write the file under a temporary name, in slices on `pool` (may be NULL), and give it its own. Errors:
+ * WRITE. */
+PZ_NODISCARD enum pz_status pz_shard_commit(struct pz_log *log, struct pz_pool *pool, struct pz_shard *s);
+/** Free; what was not committed is gone. Allowed on a zeroed shard. */
 void pz_shard_close(struct pz_shard *s);
 
 #endif

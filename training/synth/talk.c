@@ -21,6 +21,7 @@ struct talk_job {
     const struct pz_q_head *head;
     const struct pz_syn_bank *bank;
     struct pz_q_work *work;
+    struct pz_shard *shard; /**< [threads] */
     enum pz_status *status; /**< [clips] */
 };
 
@@ -111,7 +112,7 @@ static struct pz_syn_state *stage(const struct talk_job *j, struct pz_q_work *w,
     return st;
 }
 
-static enum pz_status one_clip(struct talk_job *j, int clip, struct pz_q_work *w)
+static enum pz_status one_clip(struct talk_job *j, int clip, struct pz_q_work *w, struct pz_shard *sh)
 {
     const struct pz_talk_options *o = j->o;
     struct pz_shard_field f[PZ_SHARD_MAX];
@@ -125,29 +126,28 @@ static enum pz_status one_clip(struct talk_job *j, int clip, struct pz_q_work *w
     char name[64], about[128];
     snprintf(name, sizeof name, "talk-%05d.safetensors", clip);
     snprintf(about, sizeof about, "a synthetic person talks, seed %llu, clip %d", o->seed, clip);
-    struct pz_shard sh = {0};
     struct setting s;
     char *path = pz_path_join(o->out, name);
     struct pz_syn_state *st = path ? stage(j, w, clip, &s) : NULL;
-    enum pz_status r = st ? pz_shard_open(j->log, path, f, n_field, o->frames, about, &sh)
+    enum pz_status r = st ? pz_shard_open(j->log, path, f, n_field, o->frames, about, sh)
                           : pz_fail(j->log, PZ_ERR_NOMEM, "talk: out of memory");
     for (int i = 0; r >= PZ_OK && i < o->frames; i++) {
         struct pz_q_label l;
         struct pz_q_state q;
         int32_t person = clip, frame = i;
-        pz_faces_label(&sh, i, &l);
+        pz_faces_label(sh, i, &l);
         to_state(&s, &st[s.first + i], &q);
-        pz_q_work_render(w, &q, (uint64_t)i, pz_shard_at(&sh, "image", i), &l);
-        memcpy(pz_shard_at(&sh, "person", i), &person, 4);
-        memcpy(pz_shard_at(&sh, "frame", i), &frame, 4);
+        pz_q_work_render(w, &q, (uint64_t)i, pz_shard_at(sh, "image", i), &l);
+        memcpy(pz_shard_at(sh, "person", i), &person, 4);
+        memcpy(pz_shard_at(sh, "frame", i), &frame, 4);
     }
     if (r >= PZ_OK) {
         int32_t e = s.entry;
         double start = (double)s.first / (double)o->fps;
-        memcpy(pz_shard_at(&sh, "speech", 0), &e, 4);
-        memcpy(pz_shard_at(&sh, "start", 0), &start, 8);
-        memcpy(pz_shard_at(&sh, "fps", 0), &o->fps, 4);
-        r = pz_shard_commit(j->log, &sh);
+        memcpy(pz_shard_at(sh, "speech", 0), &e, 4);
+        memcpy(pz_shard_at(sh, "start", 0), &start, 8);
+        memcpy(pz_shard_at(sh, "fps", 0), &o->fps, 4);
+        r = pz_shard_commit(j->log, NULL, sh);
     }
     pz_free(st);
     pz_free(path);
@@ -157,7 +157,7 @@ static enum pz_status one_clip(struct talk_job *j, int clip, struct pz_q_work *w
 static void clip_task(void *user, int index, int worker)
 {
     struct talk_job *j = user;
-    j->status[index] = one_clip(j, j->o->first_clip + index, &j->work[worker]);
+    j->status[index] = one_clip(j, j->o->first_clip + index, &j->work[worker], &j->shard[worker]);
 }
 
 enum pz_status pz_talk_make(struct pz_log *log, struct pz_pool *pool, const struct pz_q_head *h,
@@ -171,8 +171,9 @@ enum pz_status pz_talk_make(struct pz_log *log, struct pz_pool *pool, const stru
         return pz_fail(log, PZ_ERR_USAGE, "talk: clips, frames and fps must be positive");
     PZ_TRY(pz_make_dirs(log, o->out));
     j.work = pz_calloc((size_t)n, sizeof *j.work);
+    j.shard = pz_calloc((size_t)n, sizeof *j.shard);
     j.status = pz_calloc((size_t)o->clips, sizeof *j.status);
-    if (!j.work || !j.status)
+    if (!j.work || !j.shard || !j.status)
         PZ_TRY(pz_fail(log, PZ_ERR_NOMEM, "talk: out of memory"));
     for (int i = 0; i < n; i++)
         PZ_TRY(pz_q_work_open(log, h, o->size, &j.work[i]));
@@ -184,6 +185,9 @@ enum pz_status pz_talk_make(struct pz_log *log, struct pz_pool *pool, const stru
 fail:
     for (int i = 0; j.work && i < n; i++)
         pz_q_work_close(&j.work[i]);
+    for (int i = 0; j.shard && i < n; i++)
+        pz_shard_close(&j.shard[i]);
+    pz_free(j.shard);
     pz_free(j.work);
     pz_free(j.status);
     return st;
