@@ -74,6 +74,7 @@ struct totals {
 struct options {
     struct side s[2];
     const char *models_dir, *overlay;
+    struct pz_face_parts *parser; /* for overlays, when our own networks are the second side */
     int64_t max_frames;
     int threads;
 };
@@ -352,7 +353,7 @@ static void film(struct options *o, const char *path, struct pz_job *job, struct
     struct kept *k = pz_calloc((size_t)n + 1, sizeof *k);
     if (!k || pz_picture_alloc(&last, info->width, info->height) < PZ_OK ||
         pz_picture_alloc(&middle, info->width, info->height) < PZ_OK ||
-        (o->overlay && overlay_open(&strip, 320) < PZ_OK))
+        (o->overlay && overlay_open(&strip, 320, o->parser) < PZ_OK))
         die("no memory");
     for (int i = 0; i < 2; i++)
         o->s[i].live = false;
@@ -509,6 +510,9 @@ int main(int argc, char **argv)
         if (pz_face_detector_create(o.s[i].kind, o.models_dir, log, &o.s[i].detector) < PZ_OK ||
             pz_landmarker_create(o.s[i].kind, o.models_dir, 1, log, &o.s[i].landmarker) < PZ_OK)
             return 4;
+    if (o.overlay && pz_face_kind_resolve(o.s[1].kind, o.models_dir) == PZ_FACE_EMBEDDED &&
+        pz_face_parts_create(o.models_dir, log, &o.parser) < PZ_OK)
+        return 4;
     print_head(&o);
     for (int i = first; i < argc; i++) {
         const char *slash = strrchr(argv[i], '/');
@@ -523,6 +527,7 @@ int main(int argc, char **argv)
         pz_face_detector_destroy(&o.s[i].detector);
         pz_landmarker_destroy(&o.s[i].landmarker);
     }
+    pz_face_parts_destroy(&o.parser);
     pz_pool_destroy(&job.pool);
     pz_log_destroy(&log);
     return 0;

@@ -5,15 +5,44 @@
 #include "face_compare.h"
 #include "image/png.h"
 
-enum pz_status overlay_open(struct overlay *o, int side)
+enum pz_status overlay_open(struct overlay *o, int side, struct pz_face_parts *parser)
 {
-    *o = (struct overlay){.side = side};
-    return pz_rgb_alloc(&o->rgb, OVERLAYS * side, 2 * side);
+    *o = (struct overlay){.side = side, .rows = parser ? 3 : 2, .parser = parser};
+    return pz_rgb_alloc(&o->rgb, OVERLAYS * side, o->rows * side);
+}
+
+/* Parts of the face, laid over the third row of its column. */
+static void parts(struct overlay *o, const struct pz_picture *pic, const struct pz_face_points *f,
+                  const struct pz_face_rect *r)
+{
+    static const float colour[PZ_PARTS][3] = {{0, 0, 0},       {0.9f, 0.7f, 0.5f}, {1, 0.1f, 0.2f},
+                                              {0.4f, 0, 0.1f}, {1, 1, 1},          {0.2f, 0.5f, 1},
+                                              {0.5f, 0.3f, 0}, {0.3f, 0.1f, 0.5f}, {0, 1, 1},
+                                              {1, 0, 1},       {0.1f, 0.6f, 0.2f}, {1, 0.8f, 0}};
+    uint8_t map[96][96];
+    struct pz_face_rect roi;
+    size_t plane = (size_t)o->rgb.width * (size_t)o->rgb.height;
+    if (pz_face_parts_run(o->parser, pic, (const float(*)[3])f->xyz, NULL, map, &roi) < PZ_OK)
+        return;
+    float c = cosf(roi.angle), s = sinf(roi.angle);
+    for (int y = 0; y < o->side; y++)
+        for (int x = 0; x < o->side; x++) {
+            float px = r->cx + (((float)x + 0.5f) / (float)o->side - 0.5f) * r->w - roi.cx,
+                  py = r->cy + (((float)y + 0.5f) / (float)o->side - 0.5f) * r->h - roi.cy;
+            int u = (int)floorf(((c * px + s * py) / roi.w + 0.5f) * 96),
+                v = (int)floorf(((c * py - s * px) / roi.w + 0.5f) * 96);
+            if (u < 0 || v < 0 || u >= 96 || v >= 96 || map[v][u] == PZ_PART_BACKGROUND)
+                continue;
+            float *p =
+                o->rgb.data + (size_t)(2 * o->side + y) * (size_t)o->rgb.width + (size_t)(o->n * o->side + x);
+            for (size_t k = 0; k < 3; k++)
+                p[k * plane] += 0.5f * (colour[map[v][u]][k] - p[k * plane]);
+        }
 }
 
 static void dot(struct overlay *o, float x, float y, int column, int row, const float colour[3])
 {
-    int size = o->side * o->side * 2 * OVERLAYS;
+    int size = o->side * o->side * o->rows * OVERLAYS;
     for (int dy = 0; dy < 2; dy++)
         for (int dx = 0; dx < 2; dx++) {
             int ix = (int)floorf(x - 0.5f) + dx, iy = (int)floorf(y - 0.5f) + dy;
@@ -51,7 +80,7 @@ void overlay_add(struct overlay *o, const struct pz_picture *pic, const struct p
     struct pz_face_rect r = {(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, side, side, 0};
     size_t plane = (size_t)o->rgb.width * (size_t)o->rgb.height;
     if (pz_face_crop(pic, &r, 0, 1, PZ_CROP_FINE, &scratch, crop, o->side, o->side) == PZ_OK)
-        for (int y = 0; y < 2 * o->side; y++)
+        for (int y = 0; y < o->rows * o->side; y++)
             for (int x = 0; x < o->side; x++)
                 for (size_t c = 0; c < 3; c++)
                     o->rgb.data[c * plane + (size_t)y * (size_t)o->rgb.width + (size_t)(o->n * o->side + x)] =
@@ -59,6 +88,8 @@ void overlay_add(struct overlay *o, const struct pz_picture *pic, const struct p
     points(o, a, &r, o->n, 0, red);
     if (b)
         points(o, b, &r, o->n, 1, green);
+    if (b && o->parser)
+        parts(o, pic, b, &r);
     pz_crop_scratch_free(&scratch);
     pz_free(crop);
     o->n++;

@@ -28,7 +28,7 @@ static enum pz_status check_mtcnn_o(const char *path, const struct pz_job *job);
     "https://raw.githubusercontent.com/timesler/facenet-pytorch/de894bed2c7bbc028350c649a80b3009ce29aa90/"   \
     "data/"
 #define MP_LICENCE "Apache-2.0 (Google MediaPipe)"
-#define MP_HOW "scripts/fetch-mediapipe"
+#define MP_HOW "scripts/setup --mediapipe"
 #define PS_DIR "/usr/share/pocketsphinx/model/en-us/"
 #define W2L_LICENCE                                                                                          \
     "research, academic and personal use only, no commercial use (Rudrabha/Wav2Lip; trained on LRS2)"

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "face/embedded.h"
 
 static const char *const names[] = {"auto", "embedded", "mediapipe", "mtcnn"};
 
@@ -26,7 +27,10 @@ const char *pz_face_kind_name(enum pz_face_kind kind)
 
 enum pz_face_kind pz_face_kind_resolve(enum pz_face_kind kind, const char *models_dir)
 {
-    return kind == PZ_FACE_AUTO ? PZ_FACE_MEDIAPIPE : kind;
+    size_t n;
+    if (kind != PZ_FACE_AUTO)
+        return kind;
+    return pz_embedded_data(PZ_EMBEDDED_LANDMARKS, &n) ? PZ_FACE_EMBEDDED : PZ_FACE_MEDIAPIPE;
 }
 
 enum pz_status pz_face_model_path(const char *models_dir, const char *folder, const char *name,
@@ -49,7 +53,7 @@ enum pz_status pz_face_model_path(const char *models_dir, const char *folder, co
         strcmp(folder, "mediapipe") == 0
             ? pz_fail(log, PZ_ERR_WEIGHTS,
                       "the face model '%s' is not in '%s/mediapipe': fetch it with "
-                      "scripts/fetch-mediapipe",
+                      "scripts/setup --mediapipe",
                       name, dir)
             : pz_fail(log, PZ_ERR_WEIGHTS, "the face model '%s' is not in '%s/%s'", name, dir, folder);
     pz_free(dir);

@@ -183,12 +183,13 @@ static void missing_weights_say_what_to_do(void **state)
     struct pz_job job = {.log = log};
     struct pz_face_tracker *t;
     char msg[512];
-    assert_int_equal(
-        pz_face_tracker_create(&(struct pz_face_tracker_params){.models_dir = "/nonexistent"}, &job, &t),
-        PZ_ERR_WEIGHTS);
+    assert_int_equal(pz_face_tracker_create(&(struct pz_face_tracker_params){.kind = PZ_FACE_MEDIAPIPE,
+                                                                             .models_dir = "/nonexistent"},
+                                            &job, &t),
+                     PZ_ERR_WEIGHTS);
     assert_null(t);
     pz_log_last_error(log, msg, sizeof msg);
-    assert_non_null(strstr(msg, "scripts/fetch-mediapipe"));
+    assert_non_null(strstr(msg, "scripts/setup --mediapipe"));
     pz_log_destroy(&log);
 }
 
