@@ -2,6 +2,8 @@
  * records in place. Does not: draw (quick_render.c). */
 #include "faces.h"
 
+#include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,12 +15,26 @@
 #include "quick_render.h"
 #include "shard.h"
 
+enum { SLOTS = 3 };
+
+/** A shard while it is filled. */
+struct slot {
+    struct pz_shard shard;
+    int number;     /**< of the shard it holds, −1: free */
+    int left;       /**< people still to be drawn */
+    uint64_t first; /**< number of the shard's first picture */
+};
+
 struct job {
+    struct pz_log *log;
     const struct pz_faces_options *o;
     const struct pz_q_head *head;
     struct pz_q_work *work; /**< [threads] */
-    struct pz_shard shard;
-    uint64_t first; /**< number of the shard's first picture */
+    pthread_mutex_t lock;   /**< guards slots and status; taken twice a person */
+    pthread_cond_t freed;
+    struct slot slot[SLOTS];
+    enum pz_status status;
+    int people; /**< of a shard */
     uint8_t *sheet;
     int columns, n;
 };
@@ -129,42 +145,23 @@ static void scene_label(const struct pz_shard *s, int i, int k, struct pz_q_labe
     l->attribute += PZ_Q_N_ATTRIBUTE * k;
 }
 
-static void draw_scene(struct pz_q_work *w, const struct job *j, int i)
+static void draw_scene(struct pz_q_work *w, const struct pz_faces_options *o, const struct slot *slot, int i)
 {
-    const struct pz_shard *s = &j->shard;
+    const struct pz_shard *s = &slot->shard;
     struct pz_q_label l[PZ_Q_HEADS];
-    uint64_t g = j->first + (uint64_t)i;
+    uint64_t g = slot->first + (uint64_t)i;
     for (int k = 0; k < s->n_field; k++)
         memset(pz_shard_at(s, s->field[k].name, i), 0, s->field[k].n_bytes);
     for (int k = 0; k < PZ_Q_HEADS; k++)
         scene_label(s, i, k, &l[k]);
-    int32_t n = pz_q_work_scene(w, j->o->seed, g, pz_shard_at(s, "image", i), l), id = (int32_t)g;
+    int32_t n = pz_q_work_scene(w, o->seed, g, pz_shard_at(s, "image", i), l), id = (int32_t)g;
     memcpy(pz_shard_at(s, "count", i), &n, 4);
     memcpy(pz_shard_at(s, "person", i), &id, 4);
     memset(pz_shard_at(s, "frame", i), 0, 4);
 }
 
-static void draw_records(void *user, int index, int worker)
-{
-    struct job *j = user;
-    const struct pz_faces_options *o = j->o;
-    for (int i = index * o->looks; i < (index + 1) * o->looks && i < o->records; i++) {
-        const struct pz_shard *s = &j->shard;
-        struct pz_q_label l;
-        if (o->scene) {
-            draw_scene(&j->work[worker], j, i);
-            continue;
-        }
-        pz_faces_label(s, i, &l);
-        uint64_t g = j->first + (uint64_t)i;
-        draw(&j->work[worker], o, g, pz_shard_at(s, "image", i), &l);
-        int32_t id = (int32_t)(g / (uint64_t)o->looks), n = (int32_t)(g % (uint64_t)o->looks);
-        memcpy(pz_shard_at(s, "person", i), &id, 4);
-        memcpy(pz_shard_at(s, "frame", i), &n, 4);
-    }
-}
-
-static enum pz_status one_shard(struct pz_log *log, struct pz_pool *pool, struct job *j, int number)
+/** Begin a shard in a free slot. Under the lock. */
+static enum pz_status fill_slot(struct job *j, struct slot *s, int number)
 {
     const struct pz_faces_options *o = j->o;
     struct pz_shard_field f[PZ_SHARD_MAX];
@@ -174,31 +171,103 @@ static enum pz_status one_shard(struct pz_log *log, struct pz_pool *pool, struct
     snprintf(about, sizeof about, "synthetic people, seed %llu, shard %d", o->seed, number);
     char *path = pz_path_join(o->out, name);
     if (!path)
-        return pz_fail(log, PZ_ERR_NOMEM, "faces: out of memory");
-    enum pz_status st = pz_shard_open(log, path, f, n_field, o->records, about, &j->shard);
+        return pz_fail(j->log, PZ_ERR_NOMEM, "faces: out of memory");
+    enum pz_status st = pz_shard_open(j->log, path, f, n_field, o->records, about, &s->shard);
     pz_free(path);
-    if (st < PZ_OK)
-        return st;
-    j->first = (uint64_t)number * (uint64_t)((o->records + o->looks - 1) / o->looks) * (uint64_t)o->looks;
-    pz_pool_run(pool, draw_records, j, (o->records + o->looks - 1) / o->looks);
-    return pz_shard_commit(log, pool, &j->shard);
+    s->number = st < PZ_OK ? -1 : number;
+    s->left = j->people;
+    s->first = (uint64_t)number * (uint64_t)j->people * (uint64_t)o->looks;
+    return st;
+}
+
+/** The slot of a shard, NULL after an error. Tasks are handed out in order, so those a slot waits for are
+ * being drawn by others. */
+static struct slot *take_slot(struct job *j, int number)
+{
+    struct slot *s = &j->slot[number % SLOTS];
+    pthread_mutex_lock(&j->lock);
+    while (j->status >= PZ_OK && s->number != number && s->number != -1)
+        pthread_cond_wait(&j->freed, &j->lock);
+    if (j->status >= PZ_OK && s->number == -1)
+        j->status = fill_slot(j, s, number);
+    if (j->status < PZ_OK)
+        pthread_cond_broadcast(&j->freed);
+    enum pz_status st = j->status;
+    pthread_mutex_unlock(&j->lock);
+    return st < PZ_OK ? NULL : s;
+}
+
+/** The last one to leave a shard writes it, while others draw the next. */
+static void leave_slot(struct job *j, struct slot *s)
+{
+    pthread_mutex_lock(&j->lock);
+    int last = --s->left == 0;
+    pthread_mutex_unlock(&j->lock);
+    if (!last)
+        return;
+    enum pz_status st = pz_shard_commit(j->log, NULL, &s->shard);
+    pthread_mutex_lock(&j->lock);
+    s->number = -1;
+    j->status = st < PZ_OK ? st : j->status;
+    pthread_cond_broadcast(&j->freed);
+    pthread_mutex_unlock(&j->lock);
+}
+
+/** One person in all their looks. */
+static void draw_records(void *user, int index, int worker)
+{
+    struct job *j = user;
+    const struct pz_faces_options *o = j->o;
+    struct slot *slot = take_slot(j, o->first_shard + index / j->people);
+    if (!slot)
+        return;
+    int from = index % j->people * o->looks;
+    for (int i = from; i < from + o->looks && i < o->records; i++) {
+        const struct pz_shard *s = &slot->shard;
+        struct pz_q_label l;
+        if (o->scene) {
+            draw_scene(&j->work[worker], o, slot, i);
+            continue;
+        }
+        pz_faces_label(s, i, &l);
+        uint64_t g = slot->first + (uint64_t)i;
+        draw(&j->work[worker], o, g, pz_shard_at(s, "image", i), &l);
+        int32_t id = (int32_t)(g / (uint64_t)o->looks), n = (int32_t)(g % (uint64_t)o->looks);
+        memcpy(pz_shard_at(s, "person", i), &id, 4);
+        memcpy(pz_shard_at(s, "frame", i), &n, 4);
+    }
+    leave_slot(j, slot);
 }
 
 enum pz_status pz_faces_make(struct pz_log *log, struct pz_pool *pool, const struct pz_q_head *h,
                              const struct pz_faces_options *o, double *seconds)
 {
-    struct job j = {.o = o, .head = h};
+    struct job j = {.log = log, .o = o, .head = h};
     enum pz_status st = PZ_OK;
     if (o->shards < 1 || o->records < 1 || o->records > 1000000 || o->looks < 1 || o->first_shard < 0)
         return pz_fail(log, PZ_ERR_USAGE, "faces: shards, records and looks must be at least 1");
+    j.people = (o->records + o->looks - 1) / o->looks;
+    if (o->shards > INT_MAX / j.people || o->first_shard > INT_MAX - o->shards)
+        return pz_fail(log, PZ_ERR_USAGE, "faces: too many shards");
+    for (int i = 0; i < SLOTS; i++)
+        j.slot[i].number = -1;
+    if (pthread_mutex_init(&j.lock, NULL))
+        return pz_fail(log, PZ_ERR_NOMEM, "faces: no lock");
+    if (pthread_cond_init(&j.freed, NULL)) {
+        pthread_mutex_destroy(&j.lock);
+        return pz_fail(log, PZ_ERR_NOMEM, "faces: no lock");
+    }
     PZ_TRY(pz_make_dirs(log, o->out));
     PZ_TRY(open_works(log, pool, &j));
     double t0 = pz_now();
-    for (int i = 0; i < o->shards; i++)
-        PZ_TRY(one_shard(log, pool, &j, o->first_shard + i));
+    pz_pool_run(pool, draw_records, &j, o->shards * j.people);
     *seconds = pz_now() - t0;
+    PZ_TRY(j.status);
 fail:
-    pz_shard_close(&j.shard);
+    for (int i = 0; i < SLOTS; i++)
+        pz_shard_close(&j.slot[i].shard);
+    pthread_cond_destroy(&j.freed);
+    pthread_mutex_destroy(&j.lock);
     close_works(pool, &j);
     return st;
 }
