@@ -95,11 +95,8 @@ bool pz_here_has_latentsync(const char *dir)
 #define MUSETALK_WEIGHTS 955.0
 #define MUSETALK_DRAWN 800.0
 #define MUSETALK_PREPARED 573.0
-/* Work memory beside the weights, bytes: the VAE's largest pictures and the film's; on a device what CUDA and
- * its libraries take, and what each picture of a batch does. */
+/* Work memory beside the weights, bytes: the VAE's largest pictures and the film's. */
 #define WORK_CPU 0.5e9
-#define WORK_CUDA 0.7e9
-#define WORK_PICTURE 0.05e9
 /* Share of the processor's multiply-adds in registers that these networks reach, measured on a Zen 4 (two
  * threads, BF16); convolutions by Winograd do with fewer operations than are counted, so it is high. */
 #define CPU_SHARE 0.75
@@ -130,8 +127,8 @@ static json_t *on_device(const char *precision, bool cuda, double need, double f
 /* The networks on the device at hand, at the batch its memory allows. */
 static json_t *musetalk_on_cuda(void)
 {
-    int batch = pz_musetalk_batch(true);
-    double copy = 0, product = 0, need = MUSETALK_WEIGHTS * 1e6 * 2 + WORK_CUDA + batch * WORK_PICTURE;
+    int batch = pz_musetalk_batch(true, PZ_DTYPE_F16);
+    double copy = 0, product = 0, need = pz_musetalk_need(batch, PZ_DTYPE_F16);
     bool known = pz_cuda_ceilings(NULL, &copy, &product) >= PZ_OK;
     json_t *o =
         on_device("f16", true, need, known && batch == 20 ? product * CUDA_SHARE / 1e9 / MUSETALK_DRAWN : 0,

@@ -181,7 +181,7 @@ static enum pz_status open_engine(const struct pz_engine_open_params *p, const s
     PZ_TRY(pz_engine_plan(p, NAME, job, &e->plan));
     PZ_TRY(load(e, p, job));
     const struct pz_plan_params *pp = &e->plan.params;
-    int batch = pz_musetalk_batch(e->plan.cuda);
+    int batch = pz_musetalk_batch(e->plan.cuda, pp->dtype);
     PZ_TRY(pz_speech_features_open(e->files.whisper, pp, true, job, &e->ears));
     PZ_TRY(pz_musetalk_unet_open(e->files.unet, e->files.unet_config, batch,
                                  PZ_MUSETALK_STEPS * pz_speech_features_layers(e->ears),

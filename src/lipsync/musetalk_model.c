@@ -13,8 +13,6 @@
 #include "tensor/cuda/cuda.h"
 #include "tensor/profile.h"
 
-#define GIB ((size_t)1 << 30)
-
 struct pz_musetalk_unet_run {
     struct pz_sd_unet_config config;
     int batch;
@@ -245,12 +243,31 @@ enum pz_status pz_musetalk_unet_run(struct pz_musetalk_unet_run *u, const float 
     return st;
 }
 
-int pz_musetalk_batch(bool cuda)
+/* Weights of UNet, decoder, Whisper's encoder and, for frames that were not foreseen, VAE encoder and
+ * BiSeNet; values of a picture in the decoder's block of memory, and of one in the UNet's; what is there
+ * besides. */
+#define WEIGHTS 955e6
+#define DECODER_VALUES 59e6
+#define UNET_VALUES 4e6
+#define BESIDES 0.4e9
+
+double pz_musetalk_need(int batch, enum pz_dtype type)
 {
+    return (double)pz_dtype_size(type) *
+               (WEIGHTS + pz_musetalk_decoder_batch(batch) * DECODER_VALUES + batch * UNET_VALUES) +
+           BESIDES;
+}
+
+int pz_musetalk_batch(bool cuda, enum pz_dtype type)
+{
+    static const int batches[] = {20, 8};
     size_t free_bytes, all;
     if (!cuda || !pz_cuda_memory(&free_bytes, &all))
         return 1;
-    return free_bytes >= 6 * GIB ? 20 : free_bytes >= 4 * GIB ? 8 : 2;
+    for (int i = 0; i < 2; i++)
+        if (pz_musetalk_need(batches[i], type) <= 0.95 * (double)free_bytes)
+            return batches[i];
+    return 2;
 }
 
 int pz_musetalk_decoder_batch(int batch)

@@ -60,8 +60,12 @@ PZ_NODISCARD enum pz_status pz_musetalk_unet_run(struct pz_musetalk_unet_run *u,
                                                  int n, struct pz_pool *pool, float *out);
 
 /** Pictures at once that fit: 1 on the CPU, whose caches gain nothing from more; on a device 20, 8 or 2, as
- * much as its free memory allows. */
-int pz_musetalk_batch(bool cuda);
+ * many as its free memory allows for. */
+int pz_musetalk_batch(bool cuda, enum pz_dtype type);
+
+/** Bytes of device memory that rendering takes with this batch: weights and values in `type`, what CUDA and
+ * its libraries take. Source: measured on an H100. */
+double pz_musetalk_need(int batch, enum pz_dtype type);
 
 /** Pictures the decoder makes at once for a UNet of `batch`: half as many on a device, for its pictures take
  * most of the memory and it gains little from more. */

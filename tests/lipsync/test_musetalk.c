@@ -388,6 +388,17 @@ static void the_store_keeps(void **state)
 
 /* ---- weights ---- */
 
+static void memory_is_counted(void **state)
+{
+    (void)state;
+    double whole = pz_musetalk_need(20, PZ_DTYPE_F16);
+    assert_true(whole < 4e9 && whole > 2 * 900e6);
+    assert_true(pz_musetalk_need(8, PZ_DTYPE_F16) < whole && pz_musetalk_need(20, PZ_DTYPE_F32) > whole);
+    assert_int_equal(pz_musetalk_batch(false, PZ_DTYPE_F32), 1);
+    assert_int_equal(pz_musetalk_decoder_batch(20), 10);
+    assert_int_equal(pz_musetalk_decoder_batch(1), 1);
+}
+
 static void weights_are_found_and_checked(void **state)
 {
     struct pz_log *log = painted_log(said);
@@ -599,6 +610,7 @@ int main(void)
         cmocka_unit_test(pixels_are_resampled),
         cmocka_unit_test(what_flickers_is_averaged),
         cmocka_unit_test(the_store_keeps),
+        cmocka_unit_test(memory_is_counted),
         cmocka_unit_test(weights_are_found_and_checked),
         cmocka_unit_test(engine_draws_in_the_lower_half),
         cmocka_unit_test(self_reenactment_does_not_see_the_mouth),
