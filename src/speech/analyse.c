@@ -9,6 +9,7 @@
 #include "speech/edges.h"
 #include "speech/hear.h"
 #include "speech/quiet.h"
+#include "speech/sounds.h"
 
 #define CONFIDENCE_LEAST 0.45 /* right transcripts measured 0.75–0.9, wrong ones 0.34 */
 #define HEARD_SHOWN 160       /* bytes of what was heard in a message */
@@ -74,12 +75,12 @@ static enum pz_status align_all(struct pz_ears *ears, const struct pz_tap *sound
                                 int *word_of)
 {
     enum pz_status st = PZ_ERR_NOMEM;
-    float *buf = pz_calloc(PZ_CHUNK_MAX, sizeof *buf);
+    float *buf = pz_calloc(PZ_CHUNK_MAX, sizeof *buf), *raw = pz_calloc(PZ_CHUNK_MAX, sizeof *raw);
     struct pz_align_word *aw = pz_calloc((size_t)t->n_words, sizeof *aw);
     double snr;
     int done = 0;
 
-    if (!buf || !aw)
+    if (!buf || !raw || !aw)
         goto fail;
     for (int i = 0; i < t->n_words; i++) {
         aw[i].text = t->words[i].text;
@@ -87,12 +88,14 @@ static enum pz_status align_all(struct pz_ears *ears, const struct pz_tap *sound
     }
     st = PZ_OK;
     for (int64_t at = 0, n; at < total; at += n) {
-        int used = 0;
+        int used = 0, first_word = h->words.n, first_phone = h->phones.n;
 
         PZ_TRY(pz_chunk_read(sound, total, at, buf, &n));
+        memcpy(raw, buf, (size_t)n * sizeof *raw);
         PZ_TRY(pz_quiet(buf, n, &snr));
         PZ_TRY(pz_align_some(ears, buf, n, at, aw + done, t->n_words - done, at + n >= total, job, h,
                              word_of + done, &used));
+        PZ_TRY(pz_sounds_settle(raw, n, at, snr, &h->phones, first_phone, &h->words, first_word));
         done += used;
         pz_job_progress(job, "speech", at + n, total);
     }
@@ -109,6 +112,7 @@ static enum pz_status align_all(struct pz_ears *ears, const struct pz_tap *sound
     }
 fail:
     pz_free(buf);
+    pz_free(raw);
     pz_free(aw);
     return st;
 }

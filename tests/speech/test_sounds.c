@@ -1,0 +1,211 @@
+// The network that knows phones, on a voice it was not taught with: it names most frames of a clear sentence,
+// and edges pushed aside come back, in a quiet room and in noise.
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "speech/sounds.h"
+#include "speech/voice.h"
+
+#define SEED 21
+#define LEAD 8000
+
+static struct pz_job job;
+
+/** slt's sentence with half a second of room around it, noise `noise_db` below its loudness (0: hardly any).
+ */
+static float *sentence(double noise_db, int64_t *n, struct pz_phone_line *truth)
+{
+    struct pz_say s = {.voice = "flite:slt",
+                       .text = "We saved two tickets to Lisbon for all of you before Friday"};
+    struct pz_utterance u = {0};
+    struct pz_rng r;
+    double power = 0.0;
+    float *x, level;
+
+    assert_int_equal(pz_voice_say(&s, NULL, &job, &u), PZ_OK);
+    *n = u.n + 2 * LEAD;
+    x = pz_calloc((size_t)*n, sizeof *x);
+    for (int64_t i = 0; i < u.n; i++)
+        power += (double)u.samples[i] * u.samples[i] / (double)u.n;
+    level = noise_db > 0.0 ? (float)sqrt(power * pow(10.0, -noise_db / 10.0)) : 1e-4f;
+    pz_rng_init(&r, SEED, 0);
+    for (int64_t i = 0; i < *n; i++)
+        x[i] = level * pz_rng_normal(&r) + (i >= LEAD && i < LEAD + u.n ? u.samples[i - LEAD] : 0.0f);
+    for (int i = 0; i < u.phones.n; i++) {
+        struct pz_phone p = u.phones.items[i];
+
+        p.start += LEAD;
+        p.end += LEAD;
+        if (p.id != PZ_PH_SIL)
+            assert_int_equal(pz_phone_line_add(truth, p), PZ_OK);
+    }
+    assert_int_equal(pz_phone_line_cover(truth, 0, *n), PZ_OK);
+    pz_utterance_free(&u);
+    return x;
+}
+
+static void most_frames_are_named(void **state)
+{
+    struct pz_phone_line truth = {0};
+    int64_t n, frames;
+    float *logp, *x = sentence(0.0, &n, &truth);
+    int right = 0, spoken = 0, quiet = 0;
+
+    (void)state;
+    assert_int_equal(pz_sounds_listen(x, n, &logp, &frames), PZ_OK);
+    assert_int_equal(frames, n / PZ_SOUNDS_HOP);
+    for (int64_t t = 0; t < frames; t++) {
+        const float *p = logp + t * PZ_PH_COUNT;
+        double sum = 0.0;
+        int best = 0, is = PZ_PH_SIL;
+
+        for (int k = 0; k < PZ_PH_COUNT; k++) {
+            sum += k == PZ_PH_AX ? 0.0 : exp((double)p[k]);
+            best = p[k] > p[best] ? k : best;
+        }
+        assert_true(sum > 0.98 && sum < 1.001); // AX has nothing of its own but a crumb
+        for (int i = 0; i < truth.n; i++)
+            if (truth.items[i].start <= t * PZ_SOUNDS_HOP && t * PZ_SOUNDS_HOP < truth.items[i].end)
+                is = truth.items[i].id == PZ_PH_AX ? PZ_PH_AH : truth.items[i].id;
+        spoken += is != PZ_PH_SIL;
+        right += is != PZ_PH_SIL && best == is;
+        quiet += is == PZ_PH_SIL && best == is && (t * PZ_SOUNDS_HOP < LEAD - 800);
+    }
+    print_message("%d of %d frames named, %d of silence before\n", right, spoken, quiet);
+    assert_true(right > spoken / 3); // guessing names 6 %
+    assert_true(quiet > (LEAD - 800) / PZ_SOUNDS_HOP * 0.9);
+    pz_free(logp);
+    pz_free(x);
+    pz_phone_line_free(&truth);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double d = *(const double *)a - *(const double *)b;
+
+    return d < 0 ? -1 : d > 0;
+}
+
+/** Push inner edges by up to 60 ms, settle, measure. */
+static void edges_come_back(double noise_db, double median_ms, double most_ms)
+{
+    struct pz_phone_line truth = {0}, line = {0};
+    struct pz_words words = {0};
+    struct pz_rng r;
+    int64_t n;
+    float *x = sentence(noise_db, &n, &truth);
+    double err[128], before[128];
+    int count = 0;
+
+    pz_rng_init(&r, SEED, 1);
+    for (int i = 0; i < truth.n; i++)
+        assert_int_equal(pz_phone_line_add(&line, truth.items[i]), PZ_OK);
+    for (int i = 2; i + 1 < line.n; i++) { // the first and last word edge too
+        int64_t to = line.items[i].start + lrintf(960.0f * (2.0f * pz_rng_uniform(&r) - 1.0f));
+        int64_t lo = line.items[i - 1].start + 240, hi = truth.items[i].end - 240;
+
+        to = to < lo ? lo : to > hi ? hi : to;
+        line.items[i - 1].end = line.items[i].start = to;
+    }
+    for (int i = 2; i + 1 < line.n; i++)
+        before[i] = fabs((double)(line.items[i].start - truth.items[i].start)) / 16.0;
+    assert_int_equal(
+        pz_words_add(&words, &(struct pz_word){.text = "all", .first_phone = 1, .n_phones = line.n - 2}),
+        PZ_OK);
+    assert_int_equal(pz_sounds_settle(x, n, 0, noise_db > 0.0 ? noise_db : 60.0, &line, 0, &words, 0), PZ_OK);
+    assert_int_equal(line.n, truth.n);
+    assert_int_equal(line.items[0].start, 0);
+    assert_int_equal(line.items[line.n - 1].end, n);
+    assert_int_equal(words.items[0].start, line.items[1].start);
+    assert_int_equal(words.items[0].end, line.items[line.n - 2].end);
+    for (int i = 2; i + 1 < line.n; i++) {
+        assert_int_equal(line.items[i].id, truth.items[i].id);
+        assert_int_equal(line.items[i].start, line.items[i - 1].end);
+        assert_true(line.items[i].start < line.items[i].end);
+        before[count] = before[i];
+        err[count++] = fabs((double)(line.items[i].start - truth.items[i].start)) / 16.0;
+    }
+    qsort(err, (size_t)count, sizeof *err, by_value);
+    qsort(before, (size_t)count, sizeof *before, by_value);
+    print_message("%d edges: median %.1f ms (pushed by %.1f), 90 %% %.1f ms (%.1f)\n", count, err[count / 2],
+                  before[count / 2], err[count * 9 / 10], before[count * 9 / 10]);
+    assert_true(err[count / 2] < median_ms && err[count * 9 / 10] < most_ms);
+    pz_phone_line_free(&truth);
+    pz_phone_line_free(&line);
+    pz_words_free(&words);
+    pz_free(x);
+}
+
+static void edges_come_back_in_quiet(void **state)
+{
+    (void)state;
+    edges_come_back(0.0, 12.0, 40.0);
+}
+
+static void edges_come_back_in_noise(void **state)
+{
+    (void)state;
+    edges_come_back(15.0, 15.0, 50.0);
+}
+
+static void nothing_is_no_error(void **state)
+{
+    struct pz_phone_line line = {0};
+    struct pz_words words = {0};
+    float x[100] = {0}, *logp;
+    int64_t frames;
+
+    (void)state;
+    assert_int_equal(pz_sounds_listen(x, 0, &logp, &frames), PZ_OK);
+    assert_int_equal(frames, 0);
+    pz_free(logp);
+    assert_int_equal(pz_sounds_listen(x, 100, &logp, &frames), PZ_OK); // digital silence
+    assert_int_equal(frames, 1);
+    assert_true(isfinite(logp[0]));
+    pz_free(logp);
+    assert_int_equal(pz_sounds_settle(x, 100, 0, 60.0, &line, 0, &words, 0), PZ_OK);
+    // Too short for its phones: they stay where they were.
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(
+            pz_phone_line_add(&line, (struct pz_phone){.id = PZ_PH_AA, .start = 20 * i, .end = 20 * i + 20}),
+            PZ_OK);
+    assert_int_equal(pz_sounds_settle(x, 100, 0, 60.0, &line, 0, &words, 0), PZ_OK);
+    assert_int_equal(line.n, 5);
+    assert_int_equal(line.items[3].start, 60);
+    pz_phone_line_free(&line);
+}
+
+static int open_job(void **state)
+{
+    (void)state;
+    job.log = pz_log_create(NULL, NULL, PZ_LOG_ERROR);
+    return job.log ? 0 : -1;
+}
+
+static int close_job(void **state)
+{
+    (void)state;
+    pz_log_destroy(&job.log);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(most_frames_are_named),
+        cmocka_unit_test(edges_come_back_in_quiet),
+        cmocka_unit_test(edges_come_back_in_noise),
+        cmocka_unit_test(nothing_is_no_error),
+    };
+
+    print_message("seed %d\n", SEED);
+    return cmocka_run_group_tests(tests, open_job, close_job);
+}
