@@ -101,8 +101,8 @@ bool pz_here_has_latentsync(const char *dir)
  * threads, BF16); convolutions by Winograd do with fewer operations than are counted, so it is high. */
 #define CPU_SHARE 0.75
 /* Share of an 8192³ F16 product's rate that UNet and decoder reach at batch 20, measured on one H100
- * (docs/notes/tensor.md): 800 GFLOP in 38.7 / 20 ms, of 822 TFLOP/s. */
-#define CUDA_SHARE 0.503
+ * (docs/notes/tensor.md): 800 GFLOP in 33.7 / 20 ms, of 822 TFLOP/s. */
+#define CUDA_SHARE 0.578
 
 static double two_digits(double v)
 {
