@@ -78,7 +78,7 @@ struct packed {
 static void fill(const struct pz_syn_asset *a, struct packed *p)
 {
     for (int k = 0; k < PZ_SYN_N_ID; k++) {
-        const float *d = &a->identity[(size_t)k * PZ_SYN_N_VERTS].x;
+        const float *d = (const void *)&a->identity[(size_t)k * PZ_SYN_N_VERTS];
         float top = 1e-9f;
         for (int i = 0; i < 3 * PZ_SYN_N_VERTS; i++)
             top = fmaxf(top, fabsf(d[i]));

@@ -473,7 +473,7 @@ void pz_q_head_blend(const struct pz_q_head *h, const float *coef, float asym, u
                      struct pz_syn_rig *r)
 {
     const struct pz_syn_asset *a = &h->asset;
-    float *d = &base[0].x;
+    float *d = (void *)base;
     memset(base, 0, PZ_SYN_N_VERTS * sizeof *base);
     for (int k = 0; k < PZ_SYN_N_ID; k++) {
         const int8_t *m = h->mode + (size_t)k * 3 * PZ_SYN_N_VERTS;

@@ -349,8 +349,8 @@ static float pattern(const struct pz_q_work *w, const struct pz_q_obj *o, float 
 static struct v3 shade_thing(const struct pz_q_work *w, const struct pz_q_obj *o, const uint32_t *t,
                              const float *k)
 {
-    const float *a = &w->mesh.thin[t[0]].light.x, *b = &w->mesh.thin[t[1]].light.x,
-                *c = &w->mesh.thin[t[2]].light.x;
+    const float *a = (const void *)&w->mesh.thin[t[0]], *b = (const void *)&w->mesh.thin[t[1]],
+                *c = (const void *)&w->mesh.thin[t[2]];
     float f[8];
     for (int i = 0; i < 8; i++)
         f[i] = k[0] * a[i] + k[1] * b[i] + k[2] * c[i];
@@ -424,8 +424,8 @@ static void locate_skin(const struct pz_q_work *w, const struct pz_q_tri *t, flo
     k0 *= inv;
     k1 *= inv;
     k2 *= inv;
-    const float *f0 = &a->tint.x, *f1 = &b->tint.x, *f2 = &c->tint.x;
-    float *f = &o->tint.x;
+    const float *f0 = (const void *)a, *f1 = (const void *)b, *f2 = (const void *)c;
+    float *f = (void *)o;
     for (int i = 0; i < 12; i++)
         f[i] = k0 * f0[i] + k1 * f1[i] + k2 * f2[i];
     const float q = 1.f / 32768.f;
@@ -654,7 +654,7 @@ static inline void call_triangle(const struct pz_q_work *w, uint32_t id)
 static inline void call_vertices(const struct pz_q_work *w, uint32_t id)
 {
     if (id >> 31) {
-        const uint32_t *v = &w->mesh.tri[3 * (size_t)(id & PZ_Q_ID_INDEX)];
+        const uint32_t *v = w->mesh.tri + 3 * (size_t)(id & PZ_Q_ID_INDEX);
         for (int k = 0; k < 3; k++) {
             __builtin_prefetch(&w->mesh.thin[v[k]]);
             __builtin_prefetch(&w->mesh.pt[v[k]]);
