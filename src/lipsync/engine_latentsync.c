@@ -17,8 +17,6 @@
 
 #define LATENTS_FILE "latents.safetensors"
 #define LEARNED 32 /* frames kept when nobody knows which will be asked for */
-#define DECODED                                                                                              \
-    4 /* pictures at once on a device: at 512 px as fast as sixteen, for a quarter of the memory */
 #define AHEAD (2 * PZ_LATENTSYNC_WINDOW - PZ_LATENTSYNC_OVERLAP) /* frames of this window and the next */
 #define RING (3 * PZ_LATENTSYNC_WINDOW)                          /* fed frames whose latents are kept */
 
@@ -201,12 +199,6 @@ static void close_engine(void **engine)
     *engine = NULL;
 }
 
-/* Pictures decoded at once. */
-static int decoded(const struct ls_engine *e)
-{
-    return e->plan.cuda ? DECODED : 1;
-}
-
 static struct pz_latentsync_cutter *make_cutter(const struct ls_engine *e)
 {
     return pz_latentsync_cutter_create(e->files.size, e->mask.data ? &e->mask : NULL);
@@ -231,8 +223,8 @@ static enum pz_status load(struct ls_engine *e, const char *path, const struct p
     PZ_TRY(pz_latentsync_run_open(&e->files, &e->way,
                                   PZ_LATENTSYNC_STEPS * pz_speech_features_layers(e->ears),
                                   pz_speech_features_width(e->ears), &e->plan.params, job, &e->net));
-    PZ_TRY(pz_latent_coder_open(e->files.vae, e->files.vae_config, true, e->files.size, decoded(e),
-                                &e->plan.params, job, &e->decoder));
+    PZ_TRY(pz_latent_coder_open(e->files.vae, e->files.vae_config, true, e->files.size,
+                                pz_latentsync_run_pictures(e->net), &e->plan.params, job, &e->decoder));
 fail:
     pz_latentsync_cutter_destroy(&cutter);
     return st;
@@ -411,19 +403,20 @@ static enum pz_status begin(void *engine, const struct pz_speech_span *span, con
     PZ_TRY(furnish(s));
     assign(s, span);
     PZ_TRY(hear(s, span));
-    PZ_TRY(pz_latentsync_artist_create(&(struct pz_latentsync_artist_params){.run = e->net,
-                                                                             .decoder = e->decoder,
-                                                                             .batch = decoded(e),
-                                                                             .way = &e->way,
-                                                                             .mask = e->small,
-                                                                             .n = s->n,
-                                                                             .frame = frame_of,
-                                                                             .user = s,
-                                                                             .run_lock = &e->run_lock,
-                                                                             .decoder_lock = &e->coder_lock,
-                                                                             .ahead = e->plan.cuda,
-                                                                             .job = job},
-                                       &s->artist));
+    PZ_TRY(pz_latentsync_artist_create(
+        &(struct pz_latentsync_artist_params){.run = e->net,
+                                              .decoder = e->decoder,
+                                              .batch = pz_latentsync_run_pictures(e->net),
+                                              .way = &e->way,
+                                              .mask = e->small,
+                                              .n = s->n,
+                                              .frame = frame_of,
+                                              .user = s,
+                                              .run_lock = &e->run_lock,
+                                              .decoder_lock = &e->coder_lock,
+                                              .ahead = e->plan.cuda,
+                                              .job = job},
+        &s->artist));
     *session = s;
     return PZ_OK;
 fail:

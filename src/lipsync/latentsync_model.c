@@ -21,7 +21,7 @@
 struct pz_latentsync_run {
     struct pz_sd_unet_config config;
     struct pz_latentsync_way way;
-    int side, branches; /* of latents; computed at once */
+    int side, branches, pictures; /* of latents; computed, and decoded, at once */
     size_t places, heard;
     float *sound; /* [window][heard] */
     struct pz_pool *pool;
@@ -143,7 +143,7 @@ fail:
 /* ---- memory ---- */
 
 size_t pz_latentsync_need(const struct pz_sd_unet_config *c, int64_t elements, int size, int branches,
-                          const struct pz_plan_params *pp, bool cached)
+                          int pictures, const struct pz_plan_params *pp, bool cached)
 {
     // Work: the first level's skips (four of C) and, while its widest feed-forward runs, input, 8 C and 4 C;
     // the levels below add about as much as one C each. Plans of the published sizes need 24 C a latent
@@ -155,10 +155,12 @@ size_t pz_latentsync_need(const struct pz_sd_unet_config *c, int64_t elements, i
     // Weights: a device holds them as they are, the CPU also transformed for its convolutions (measured at
     // full size: 4.9 bytes a parameter in BF16).
     double each = pp->backend == PZ_BACKEND_CUDA ? one * 1.05 : one == 4 ? 7 : 5;
-    return (size_t)((double)elements * each + work + ends);
+    // The VAE's decoder: 50 M parameters, 900 values a pixel while it runs (published size).
+    double drawn = (double)size * size * pictures * (900 * one + 24) + 5e7 * each;
+    return (size_t)((double)elements * each + work + ends + drawn);
 }
 
-/* How many branches at once; fails before anything is loaded when not even one fits. */
+/* How many branches and pictures at once; fails before anything is loaded when not even one fits. */
 static enum pz_status choose_branches(struct pz_latentsync_run *r, int64_t elements, int size,
                                       const struct pz_plan_params *pp, bool cached, struct pz_log *log)
 {
@@ -166,18 +168,23 @@ static enum pz_status choose_branches(struct pz_latentsync_run *r, int64_t eleme
     // Ways that do not ask both branches in every step run them one after the other: a plan of each kind
     // would hold the weights twice, and a window alone fills the device.
     r->branches = r->way.guidance > 1 && !(r->way.fast && r->way.ask > 1) ? 2 : 1;
-    for (; r->branches >= 1; r->branches--) {
-        double need = (double)pz_latentsync_need(&r->config, elements, size, r->branches, pp, cached);
+    r->pictures = pp->backend == PZ_BACKEND_CUDA ? PZ_LATENTSYNC_PICTURES : 1;
+    for (;;) {
+        double need =
+            (double)pz_latentsync_need(&r->config, elements, size, r->branches, r->pictures, pp, cached);
         if (have <= 0 || need <= have)
             return PZ_OK;
-        if (r->branches == 1)
+        if (r->pictures > 1)
+            r->pictures /= 2;
+        else if (r->branches > 1)
+            r->branches--;
+        else
             return pz_fail(log, PZ_ERR_DEVICE,
                            "latentsync at %d px needs about %.1f GiB of %s memory, %.1f GiB are free; free "
                            "some, take --precision %s or a smaller size",
                            size, need / GIB, pp->backend == PZ_BACKEND_CUDA ? "device" : "main", have / GIB,
                            pp->dtype == PZ_DTYPE_F32 ? "bf16" : "f16");
     }
-    return PZ_OK;
 }
 
 enum pz_status pz_latentsync_fits(const struct pz_latentsync_files *f, const struct pz_latentsync_way *way,
@@ -281,6 +288,11 @@ double pz_latentsync_run_cost(const struct pz_latentsync_run *r, const struct pz
     pz_latentsync_way_count(way, &whole, &shallow);
     return pz_plan_cost(r->whole) / r->branches * whole +
            (r->shallow ? pz_plan_cost(r->shallow) * shallow : 0);
+}
+
+int pz_latentsync_run_pictures(const struct pz_latentsync_run *r)
+{
+    return r->pictures;
 }
 
 int pz_latentsync_run_branches(const struct pz_latentsync_run *r)

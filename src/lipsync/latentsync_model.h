@@ -19,6 +19,8 @@
 
 /** Steps of Whisper's encoder that belong to a picture. */
 #define PZ_LATENTSYNC_STEPS 10
+/** Most pictures decoded at once, on a device: as fast as sixteen, for a quarter of the memory. */
+#define PZ_LATENTSYNC_PICTURES 4
 
 struct pz_latentsync_files {
     char *unet, *vae, *vae_config, *whisper;
@@ -46,10 +48,10 @@ PZ_NODISCARD enum pz_status pz_latentsync_verify(const char *unet, const struct 
 PZ_NODISCARD enum pz_status pz_latentsync_verify_all(const struct pz_latentsync_files *f,
                                                      const struct pz_job *job);
 
-/** Bytes of memory a run of the UNet needs, weights and work, with so many guidance branches at once. An
- * estimate, meant to be a little too large: it is asked before anything is loaded. */
+/** Bytes of memory a run needs, weights and work, with so many guidance branches and decoded pictures at
+ * once. An estimate, meant to be a little too large: it is asked before anything is loaded. */
 size_t pz_latentsync_need(const struct pz_sd_unet_config *c, int64_t elements, int size, int branches,
-                          const struct pz_plan_params *pp, bool cached);
+                          int pictures, const struct pz_plan_params *pp, bool cached);
 
 /** Is there memory for it? Loads nothing. Errors: as pz_latentsync_run_open(). */
 PZ_NODISCARD enum pz_status pz_latentsync_fits(const struct pz_latentsync_files *f,
@@ -62,8 +64,9 @@ struct pz_latentsync_run;
 /**
  * Make the plans `way` needs for `tokens` of `width` values heard a picture.
  *
- * Both guidance branches run as one batch where memory allows, else one after the other. Errors: as verify,
- * DEVICE (not enough memory, naming the need; logged before anything is loaded), NOMEM.
+ * Both guidance branches run as one batch where memory allows, else one after the other; before that fewer
+ * pictures are decoded at once. Errors: as verify, DEVICE (not enough memory, naming the need; logged before
+ * anything is loaded), NOMEM.
  */
 PZ_NODISCARD enum pz_status pz_latentsync_run_open(const struct pz_latentsync_files *f,
                                                    const struct pz_latentsync_way *way, int tokens, int width,
@@ -90,6 +93,9 @@ size_t pz_latentsync_run_floats(const struct pz_latentsync_run *r);
 /** Multiply-adds of one window made in a way, the UNet alone; steps of the last layer alone count 0 where
  * this run has no plan of it. */
 double pz_latentsync_run_cost(const struct pz_latentsync_run *r, const struct pz_latentsync_way *way);
+
+/** Pictures to be decoded at once: as many as there was memory for. */
+int pz_latentsync_run_pictures(const struct pz_latentsync_run *r);
 
 /** Guidance branches computed at once, and bytes of the block the UNet works in (weights not counted). */
 int pz_latentsync_run_branches(const struct pz_latentsync_run *r);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Films of pz_synth (rgb24 and wav) to latents and sound of the small LatentSync: windows.npz.
 
-  make_windows.py DIR OUT.npz WIDTH HEIGHT    DIR/pN.raw, DIR/pN.wav from training/latentsync/films
+  make_windows.py DIR OUT.npz WIDTH HEIGHT [OTHER.npz]    DIR/pN.raw, DIR/pN.wav from training/latentsync/films; OTHER: take its components
 
 Crops as LatentSync's (three points, template, 3:4 squashed to 64x64 px), every 4x4 patch of 3 colours turned into 4 numbers by principal components
 (the VAE's part: 16x16x4 latents of unit variance), sound as 24 log-mel bands 50 times a second. Landmarks by the mediapipe package."""
@@ -78,6 +78,8 @@ def main():
     mean = train.mean(0)
     values, axes = np.linalg.eigh(np.cov((train[::7] - mean).T))
     basis = (axes[:, ::-1][:, :4] * np.sqrt(values[::-1][:4])).T  # [4][48]: pictures = mean + latent @ basis
+    if len(sys.argv) > 5:
+        mean, basis = (np.load(sys.argv[5])[k] for k in ("mean", "basis"))
     latent = (patches - mean) @ np.linalg.pinv(basis)
     back = mean + latent @ basis
     print("variance kept %.4f, PSNR %.2f dB" % (values[::-1][:4].sum() / values.sum(), 10 * np.log10(4 / ((back - patches) ** 2).mean())))

@@ -3,7 +3,8 @@
 hidden by the mask, another moment of the same film as reference, the sound left out for one window in ten. The result is a fixture for tests of the
 sampler: a network whose trajectories are those of a real diffusion model.
 
-  train.py WINDOWS.npz OUT_DIR [SECONDS]    weights.npz, curve.csv; needs bench/nn_torch.py (its modules) and, to be of use, a GPU"""
+  train.py WINDOWS.npz OUT_DIR [SECONDS [WEIGHTS.npz]]    weights.npz, curve.csv; goes on from WEIGHTS; needs bench/nn_torch.py (its modules) and,
+                                                          to be of use, a GPU"""
 import math, os, sys, time
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from nn_torch import Mod, Motion, Resnet, Transformer, conv3, over_frames
 
 CHANNELS, GROUPS, HEADS, CROSS, LAYERS, ATTENTION = (32, 32, 32, 32), 8, 2, 24, 1, (True, True, False, False)
-FRAMES, SIDE, BATCH, HELD_OUT = 16, 16, int(os.environ.get("BATCH", 24)), 8
+FRAMES, SIDE, BATCH, HELD_OUT = 16, 16, int(os.environ.get("BATCH", 12)), 8
 
 
 class UNet(nn.Module):
@@ -124,11 +125,15 @@ def loss_of(net, data, alpha, m, held, n):
     z, ref, sound = data.draw(held, n)
     t = torch.randint(1000, (n,), device=dev)
     a = alpha[t].repeat_interleave(FRAMES)[:, None, None, None]
+    # As published, half of the noise is shared by the frames; in every second window all of it is, as when films are made.
     shared = torch.randn(n, 4, SIDE, SIDE, device=dev).repeat_interleave(FRAMES, 0)
-    e = (shared + torch.randn_like(z)) * math.sqrt(0.5)
+    whole = (torch.arange(n, device=dev) % 2).repeat_interleave(FRAMES)[:, None, None, None]
+    e = torch.where(whole == 1, shared, (shared + torch.randn_like(z)) * math.sqrt(0.5))
     heard = sound * (torch.rand(n, device=dev) > 0.1).float().repeat_interleave(FRAMES)[:, None, None]
     x = torch.cat([a.sqrt() * z + (1 - a).sqrt() * e, m.expand(n * FRAMES, 1, -1, -1), z * m, ref], 1)
-    d = (net(x, heard, embed(t.float())) - e) ** 2
+    with torch.autocast(dev.type, torch.bfloat16, enabled=dev.type == "cuda", cache_enabled=False):
+        made = net(x, heard, embed(t.float()))
+    d = (made.float() - e) ** 2
     return (d * (1.5 - m)).mean()
 
 
@@ -141,6 +146,8 @@ def main():
     for k, v in net.named_modules():  # what is added to a residual path starts at nothing
         if k.endswith(("temporal_transformer",)):
             nn.init.zeros_(v.proj_out.weight), nn.init.zeros_(v.proj_out.bias)
+    if len(sys.argv) > 4:
+        net.load_state_dict({k: torch.from_numpy(v) for k, v in np.load(sys.argv[4]).items()})
     beta = torch.linspace(0.00085 ** 0.5, 0.012 ** 0.5, 1000, dtype=torch.float64) ** 2
     alpha = torch.cumprod(1 - beta, 0).float().to(dev)
     print("parameters", sum(p.numel() for p in net.parameters()), "windows", [len(s[0]) for s in data.sets], flush=True)
@@ -174,7 +181,7 @@ def main():
             step()
         run = graph.replay
     while gone < seconds and not os.path.exists(f"{out}/stop"):
-        rate.fill_(2e-3 * min(1, (steps + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * min(gone / seconds, 1))) + 1e-6)
+        rate.fill_(1.5e-3 * min(1, (steps + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * min(gone / seconds, 1))) + 1e-6)
         run()
         steps += 1
         if steps % 50 == 0 or dev == "cpu":
