@@ -21,6 +21,7 @@
 #define MEET_RESIDUAL                                                                                        \
     0.085f                 /* of the rigid points against the mean face; faces of the clips: 0.04 to 0.055 */
 #define SECOND_SCORE 0.75f /* a face beside others must be surer: hair and hands reach 0.7 */
+#define CANDIDATES 3
 #define LOST_DOUBT 0.12f
 #define TILES_EVERY 10 /* searches between those that also look at parts of the picture */
 #define LYING 1.05f    /* radians of roll from which on a film is taken to lie on its side */
@@ -286,6 +287,29 @@ static enum pz_status welcome(struct pz_face_tracker *t, int64_t frame, const st
     return PZ_OK;
 }
 
+/* With nobody known in the picture, the surest face comes first: parts of it that were detected, too, are
+ * then its own. */
+static enum pz_status surest_first(struct pz_face_tracker *t, const struct pz_picture *pic,
+                                   struct pz_face_detection *found, int n)
+{
+    float best = INFINITY;
+    int which = 0;
+    for (int i = 0; i < n && i < CANDIDATES; i++) {
+        enum pz_status st = meet(t, pic, &found[i], &t->guest);
+        if (st < PZ_OK)
+            return st;
+        float d = st == PZ_OK ? doubt(t, &t->guest) : INFINITY;
+        if (d < best) {
+            best = d;
+            which = i;
+        }
+    }
+    struct pz_face_detection first = found[which];
+    memmove(&found[1], &found[0], (size_t)which * sizeof *found);
+    found[0] = first;
+    return PZ_OK;
+}
+
 enum pz_status pz_tracker_search(struct pz_face_tracker *t, int64_t frame, const struct pz_picture *pic)
 {
     struct pz_face_detection found[PZ_FACE_MAX_DETECTIONS];
@@ -296,6 +320,11 @@ enum pz_status pz_tracker_search(struct pz_face_tracker *t, int64_t frame, const
         how |= fabsf(t->persons[i].roi.angle) > LYING ? PZ_DETECT_TURNED : 0;
     t->since_search = 0;
     enum pz_status st = pz_face_detector_run(t->detector, pic, how, t->job.pool, found, &n);
+    bool any = false;
+    for (int i = 0; i < t->n_persons; i++)
+        any = any || t->persons[i].live;
+    if (st == PZ_OK && n > 1 && !any && pz_landmarker_measures(t->landmarker))
+        st = surest_first(t, pic, found, n);
     for (int i = 0; st == PZ_OK && i < n; i++)
         st = welcome(t, frame, pic, &found[i]);
     if (st == PZ_OK && thorough && t->n_persons == 0) { /* is the film lying on its side? */
