@@ -94,7 +94,7 @@ static void networks_are_those_trained(void **state)
     fill(s, c, "crop");
     pz_session_run(s, NULL);
     compare(s, "landmarks", c, "landmarks", 1e-4f);
-    compare(s, "parts", c, "parts", 1e-4f);
+    compare(s, "parts", c, "parts", 1e-3f); /* kept as F16 */
     pz_session_destroy(&s);
     pz_plan_destroy(&plan);
     assert_int_equal(pz_embedded_plan_detector(models_dir(), NULL, &plan), PZ_OK);

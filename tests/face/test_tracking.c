@@ -238,7 +238,7 @@ static void the_speaker_is_found(void **state)
     open_clip(&c[0], names[0]);
     open_clip(&c[1], names[1]);
     canvas(&p, SIDE, SIDE / 2);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 220; i++) {
         place(&p, frame(&c[0], i), 0, 0, 2);
         place(&p, frame(&c[1], i), SIDE / 2, 0, 2);
         push(t, i, &p);
