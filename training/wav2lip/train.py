@@ -348,7 +348,8 @@ def main():
             log.flush()
             print(*row, f"{n * o.batch / (time.time() - t0):.0f}/s", flush=True)
     clips.stop = True
-    figures, seen = judge(slow, head, batcher, n=8 if on else 1, b=128 if on else 16)
+    keep_state(o, slow, head, {"trained_on": STORY % sum(clips.n), "steps": str(n)})
+    figures, seen = judge(slow, head, batcher, n=4 if on else 1, b=128 if on else 16)
     sheet(os.path.join(o.out, "sheet.ppm"), *seen)
     print("held-out persons:", json.dumps({k: round(v, 4) for k, v in figures.items()}), flush=True)
     meta = {
