@@ -36,7 +36,7 @@ def crop(rgb, c, side, roll, size=nets.LM_SIZE):
     H, W = rgb.shape[:2]
     r = int(0.75 * side) + 3
     x0, y0 = min(max(int(c[0]) - r, 0), W - 2), min(max(int(c[1]) - r, 0), H - 2)
-    img = torch.from_numpy(np.ascontiguousarray(rgb[y0:max(int(c[1]) + r, y0 + 2), x0:max(int(c[0]) + r, x0 + 2)])).permute(2, 0, 1)[None].float()
+    img = torch.from_numpy(rgb[y0:max(int(c[1]) + r, y0 + 2), x0:max(int(c[0]) + r, x0 + 2)].copy()).permute(2, 0, 1)[None].float()
     n = max(1, math.ceil(side / size - 0.25)) if side / size > 1.25 else 1
     u = (torch.arange(size * n) + 0.5) / n - size / 2
     yy, xx = torch.meshgrid(u, u, indexing="ij")
@@ -48,13 +48,12 @@ def crop(rgb, c, side, roll, size=nets.LM_SIZE):
 
 
 class Tracker:
-    """Tracks the best face. The crop stays while the face moves little, so that points do not shake with it."""
+    """Tracks the best face: the crop comes from the points of the frame before while presence holds."""
 
-    def __init__(self, models, flip=False, hold=True):
+    def __init__(self, models, flip=False):
         self.det, self.lm, self.parts = (nets.load(k, os.path.join(models, k + ".safetensors")).to(memory_format=torch.channels_last)
                                          for k in ("face_detector", "face_landmarks", "face_parts"))
-        self.flip, self.hold = flip, hold
-        self.prev, self.roi = None, None
+        self.flip, self.prev = flip, None
         self.mirror = torch.tensor(data.mirror_points())
 
     @torch.no_grad()
@@ -90,11 +89,6 @@ class Tracker:
     @torch.no_grad()
     def points(self, rgb, pts):
         c, side, roll = (t[0] for t in data.roi(pts))
-        if self.hold and self.roi is not None:
-            c0, s0, r0 = self.roi
-            if (c - c0).abs().max() < 0.012 * side and (side - s0).abs() < 0.015 * side and (roll - r0).abs() < 0.014:
-                c, side, roll = c0, s0, r0
-        self.roi = (c, side, roll)
         x = crop(rgb, c.tolist(), float(side), float(roll)) / 127.5 - 1
         out, f = self.lm(x.contiguous(memory_format=torch.channels_last))
         o = out[0, :2048].view(512, 4)
@@ -115,13 +109,9 @@ class Tracker:
         if best is None or best[0] < 0.5:
             for score, pts, _ in self.detect(rgb):
                 if score > 0.3:
-                    self.roi = None
-                    r = self.points(rgb, pts)
-                    self.roi = None
-                    r = self.points(rgb, r[1][None])
+                    r = self.points(rgb, self.points(rgb, pts)[1][None])
                     if best is None or r[0] > best[0]:
-                        best, keep = r, self.roi
-            self.roi = None
+                        best = r
         if best is None:
             best = self.points(rgb, torch.rand(1, 478, 2) * 100)
         self.prev = best[1][None] if best[0] >= 0.5 else None
@@ -133,8 +123,11 @@ def opening(p, io):
     return np.mean([np.linalg.norm(p[:, a, :2] - p[:, b, :2], axis=1) for a, b in data.LIP_PAIRS[:5]], 0) / io
 
 
-def jitter(p, io, quiet):
-    h = p[1:-1, :468, :2] - 0.5 * (p[:-2, :468, :2] + p[2:, :468, :2])
+RIGID = [33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 129, 358, 198, 420, 9, 8, 151, 10, 67, 297, 54, 284, 127, 356, 122, 351]
+
+
+def jitter(p, io, quiet, ids=slice(0, 468)):
+    h = p[1:-1, ids, :2] - 0.5 * (p[:-2, ids, :2] + p[2:, ids, :2])
     return float(np.sqrt((h[quiet] ** 2).sum(-1).mean()) / io.mean() * 100)
 
 
@@ -147,7 +140,6 @@ def main():
     ap.add_argument("--limit", type=int, default=10 ** 9)
     ap.add_argument("--detect", type=int, default=5)
     ap.add_argument("--flip", action="store_true", help="mean with the mirrored crop")
-    ap.add_argument("--no-hold", action="store_true")
     ap.add_argument("--draw")
     ap.add_argument("--only")
     ap.add_argument("--dump")
@@ -160,7 +152,7 @@ def main():
         if a.only and a.only not in name:
             continue
         mp = np.load(os.path.join(a.mediapipe, name + ".npy"))[:, :, :2].astype(np.float64)
-        tr = Tracker(a.models, a.flip, not a.no_hold)
+        tr = Tracker(a.models, a.flip)
         got, ref, det, found = [], [], [], 0
         for i, rgb in enumerate(frames(path)):
             if i >= min(len(mp), a.limit):
@@ -193,10 +185,11 @@ def main():
         r = dict(name=name, n=len(got), recall=found / len(got), det=float(np.mean(det)), face=e[:, :468].mean(), free=free[:, :468].mean(),
                  inner=e[:, data.INNER].mean(), outer=e[:, data.OUTER].mean(), lids=e[:, data.LIDS].mean(),
                  oval=e[:, data.OVAL].mean(), iris=e[:, 468:478].mean(),
-                 corr=np.corrcoef(g0, g1)[0, 1], slope=np.polyfit(g0, g1, 1)[0], jit=jitter(got, io, q), jit_mp=jitter(ref, io, q))
+                 corr=np.corrcoef(g0, g1)[0, 1], slope=np.polyfit(g0, g1, 1)[0], jit=jitter(got, io, q), jit_mp=jitter(ref, io, q),
+                 rigid=jitter(got, io, q, RIGID), rigid_mp=jitter(ref, io, q, RIGID))
         rows.append(r)
-        print("%-18s %5d %.4f  %.3f  %6.2f  %6.2f  %6.2f  %6.2f  %6.2f  %.3f  %.2f  %.3f / %.3f   oval %.2f iris %.2f" % (
-            name, r["n"], r["recall"], r["det"], r["face"], r["free"], r["inner"], r["outer"], r["lids"], r["corr"], r["slope"], r["jit"], r["jit_mp"], r["oval"], r["iris"]), flush=True)
+        print("%-18s %5d %.4f  %.3f  %6.2f  %6.2f  %6.2f  %6.2f  %6.2f  %.3f  %.2f  %.3f / %.3f   rigid %.3f / %.3f   oval %.2f iris %.2f" % (
+            name, r["n"], r["recall"], r["det"], r["face"], r["free"], r["inner"], r["outer"], r["lids"], r["corr"], r["slope"], r["jit"], r["jit_mp"], r["rigid"], r["rigid_mp"], r["oval"], r["iris"]), flush=True)
         if a.dump:
             np.savez(os.path.join(a.dump, name + ".npz"), got=got.astype(np.float32), ref=ref.astype(np.float32))
     w = np.array([r["n"] for r in rows], float)

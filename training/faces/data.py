@@ -140,6 +140,14 @@ def rotations(q):
                         2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)], 1).view(-1, 3, 3)
 
 
+def to_axis(t):
+    """The smallest rotation that takes the direction t [B,3] (camera axes, the head at negative z) to (0, 0, -1)."""
+    d = F.normalize(t, dim=1)
+    x, y, z = d.unbind(1)
+    k = 1 / (1 - z).clamp(min=1e-3)  # Rodrigues' formula for two unit vectors
+    return torch.stack([1 - k * x * x, -k * x * y, x, -k * x * y, 1 - k * y * y, y, -x, -y, -z], 1).view(-1, 3, 3)
+
+
 class Cutter:
     """Crops of cached pictures with labels in the crop's pixels."""
 
@@ -219,7 +227,8 @@ class Cutter:
         pts = torch.cat([w, lm[..., 2:] / half[:, None, None]], -1)  # in half sides
         vis = cache.t["visible"][idx].float()
         wts = cache.t["weights"][idx].clamp(0, 1)
-        R = rotations(cache.t["pose"][idx][:, :4])
+        # The crop cannot know where in the picture it was: rotation is counted from the ray through the head.
+        R = to_axis(cache.t["pose"][idx][:, 4:7]) @ rotations(cache.t["pose"][idx][:, :4])
         Rz = torch.stack([co, -si, z, si, co, z, z, z, z + 1], 1).view(B, 3, 3)
         R = Rz @ R
         fl = f < 0
