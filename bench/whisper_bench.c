@@ -1,8 +1,8 @@
 /* Whisper's networks without words: times of made weights, and numbers to compare.
  *
- *   whisper_bench [cuda|cuda16|bf16] [STATE LAYERS]    encoder, single steps and steps at once of made
- * weights; default tiny whisper_bench [cuda|cuda16|bf16] --numbers CHECKPOINT IN.f32 OUT.f32 STEPS what the
- * encoder makes of a mel [3000][80], and the logits of STEPS tokens 50258, 50259, …
+ *   whisper_bench [cuda|cuda16|bf16] [STATE LAYERS] [profile]    encoder, single steps and steps at once of
+ * made weights; default tiny whisper_bench [cuda|cuda16|bf16] --numbers CHECKPOINT IN.f32 OUT.f32 STEPS what
+ * the encoder makes of a mel [3000][80], and the logits of STEPS tokens 50258, 50259, …
  *
  * Computes in F32 on this processor; cuda: in F32 on the device, cuda16: in F16 there, bf16: in BF16 here. */
 #include <stdio.h>
@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "nn/whisper_run.h"
+#include "tensor/profile.h"
 
 static void say(void *user, enum pz_log_level level, const char *text)
 {
@@ -131,6 +132,10 @@ int main(int argc, char **argv)
     struct pz_pool *pool = pz_pool_create(0);
     struct pz_job job = {.log = log, .pool = pool, .seed = 1};
     int rc;
+    if (argc > 1 && strcmp(argv[argc - 1], "profile") == 0) {
+        job.profile = pz_profile_create();
+        argc--;
+    }
     plan = pz_plan_default;
     plan.threads = pz_pool_threads(pool);
     if (argc >= 2 && strncmp(argv[1], "cuda", 4) == 0) {
@@ -146,6 +151,12 @@ int main(int argc, char **argv)
         rc = numbers(argv[3], argv[4], argv[5], atoi(argv[6]), &job);
     else
         rc = time_made(argc > 2 ? atoi(argv[2]) : 384, argc > 3 ? atoi(argv[3]) : 4, &job);
+    if (job.profile) {
+        char *table = pz_profile_table(job.profile);
+        puts(table ? table : "");
+        pz_free(table);
+        pz_profile_destroy(&job.profile);
+    }
     pz_pool_destroy(&pool);
     pz_log_destroy(&log);
     return rc;
