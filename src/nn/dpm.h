@@ -15,8 +15,8 @@
 
 struct pz_dpm {
     int steps;
-    int time[PZ_DPM_MAX_STEPS + 1];      /**< falling from `first` to 0 */
-    double lambda[PZ_DPM_MAX_STEPS + 1]; /**< log √(ᾱ/(1−ᾱ)) */
+    int time[PZ_DPM_MAX_STEPS + 1];                                   /**< falling from `first` to 0 */
+    double lambda[PZ_DPM_MAX_STEPS + 1];                              /**< log √(ᾱ/(1−ᾱ)) */
     double signal[PZ_DPM_MAX_STEPS + 1], noise[PZ_DPM_MAX_STEPS + 1]; /**< √ᾱ, √(1−ᾱ) */
 };
 

@@ -10,7 +10,7 @@
 #include "speech/sounds.h"
 #include "speech/sounds_net.h"
 
-#define SPAN 80 /* frames of 5 ms to each side */
+#define SPAN 30 /* frames of 5 ms to each side: a place further off is another word, not a better edge */
 #define PLACES (2 * SPAN + 1)
 #define LEAST_PHONE 3
 #define LONGEST 400 /* frames; what is longer is no likelier */

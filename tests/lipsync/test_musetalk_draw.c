@@ -115,8 +115,8 @@ static void a_helper_changes_nothing(void **state)
     assert_int_equal(
         pz_musetalk_unet_open(f.unet, f.unet_config, BATCH, TOKENS, WIDTH, &pz_plan_default, &job, &n.unet),
         PZ_OK);
-    assert_int_equal(pz_latent_coder_open(f.vae, f.vae_config, true, PZ_MUSETALK_SIDE, 1,
-                                          &pz_plan_default, &job, &n.decoder),
+    assert_int_equal(pz_latent_coder_open(f.vae, f.vae_config, true, PZ_MUSETALK_SIDE, 1, &pz_plan_default,
+                                          &job, &n.decoder),
                      PZ_OK);
     show(&n, s, false, true, in_order, SHOWN, alone);
     show(&n, s, true, true, in_order, SHOWN, helped);
