@@ -334,7 +334,8 @@ def case_errors():
         (1, ["render", t, "--customer-name", "John"]), (1, ["render", t, *v, "--var", "colour=red"]),
         (1, [SAMPLE, *v, "--lip-sync-model", "deepfake9000"]), (1, ["render", t, *v, "--fit", "squeeze"]),
         (2, ["render", w("nothing.pzt"), *v]), (5, ["render", t, *v, "--device", "cuda"]),
-        (4, [SAMPLE, *v, "--models-dir", d, "--cache-dir", w("cache4")]),
+        (4, [SAMPLE, *v, "--face-detector", "mediapipe", "--models-dir", d, "--cache-dir", w("cache4")]),
+        (4, [SAMPLE, *v, "--lip-sync-model", "wav2lip", "--models-dir", d, "--cache-dir", w("cache4")]),
     ]
     for code, args in cases:
         p = run(*args, "-o", out, expect=code)
