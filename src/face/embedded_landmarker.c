@@ -7,18 +7,8 @@
 #include "face/embedded_net.h"
 #include "face/landmarker_impl.h"
 #include "face/topology_tables.h"
-#include "tensor/profile.h"
 
 #define SIDE PZ_EMBEDDED_CROP
-
-struct embedded_landmarker {
-    struct pz_landmarker base;
-    struct pz_log *log;
-    struct pz_plan *plan;
-    int n;
-    struct pz_session **sessions;
-    struct pz_crop_scratch *scratch;
-};
 
 /* The second picture of a batch is the first one mirrored. */
 static void add_mirrored(float *in)
@@ -30,34 +20,9 @@ static void add_mirrored(float *in)
                 out[(y * SIDE + x) * 3 + c] = in[(y * SIDE + SIDE - 1 - x) * 3 + c];
 }
 
-static void destroy(struct pz_landmarker *base)
-{
-    struct embedded_landmarker *l = (struct embedded_landmarker *)base;
-    for (int i = 0; i < l->n; i++) {
-        if (l->sessions)
-            pz_session_destroy(&l->sessions[i]);
-        if (l->scratch)
-            pz_crop_scratch_free(&l->scratch[i]);
-    }
-    pz_free(l->sessions);
-    pz_free(l->scratch);
-    pz_plan_destroy(&l->plan);
-    pz_free(l);
-}
-
-static enum pz_status profile(struct pz_landmarker *base, struct pz_profile *p)
-{
-    struct embedded_landmarker *l = (struct embedded_landmarker *)base;
-    enum pz_status st = PZ_OK;
-    for (int i = 0; i < l->n && st >= PZ_OK; i++)
-        st = pz_session_profile(l->sessions[i], p, "face points");
-    return st;
-}
-
-static enum pz_status run(struct pz_landmarker *base, int session, const struct pz_picture *pic,
+static enum pz_status run(struct pz_landmarker *l, int session, const struct pz_picture *pic,
                           const struct pz_face_rect *roi, struct pz_pool *pool, struct pz_face_points *out)
 {
-    struct embedded_landmarker *l = (struct embedded_landmarker *)base;
     struct pz_session *s = l->sessions[session];
     float *in = pz_session_input(s, NULL, 0).data;
     enum pz_status st =
@@ -103,23 +68,20 @@ enum pz_status pz_embedded_landmarker_create(const char *models_dir, int n_sessi
                                              struct pz_landmarker **out)
 {
     enum pz_status st = PZ_OK;
-    struct embedded_landmarker *l = pz_calloc(1, sizeof *l);
+    struct pz_plan *plan = NULL;
+    struct pz_landmarker *l = pz_calloc(1, sizeof *l);
+    *out = l;
     if (!l)
         return pz_fail(log, PZ_ERR_NOMEM, "no memory for the face landmarker");
-    l->base =
-        (struct pz_landmarker){destroy, profile, run, pz_embedded_roi_from_points, roi_first, true, true};
-    *out = &l->base;
-    l->log = log;
-    l->n = n_sessions;
-    l->sessions = pz_calloc((size_t)n_sessions, sizeof *l->sessions);
-    l->scratch = pz_calloc((size_t)n_sessions, sizeof *l->scratch);
-    if (!l->sessions || !l->scratch) {
-        st = pz_fail(log, PZ_ERR_NOMEM, "no memory for the face landmarker");
-        goto fail;
-    }
-    PZ_TRY(pz_embedded_plan_landmarks(models_dir, 2, false, log, &l->plan));
-    for (int i = 0; i < n_sessions; i++)
-        PZ_TRY(pz_session_create(l->plan, log, &l->sessions[i]));
+    *l = (struct pz_landmarker){.run = run,
+                                .roi = pz_embedded_roi_from_points,
+                                .roi_first = roi_first,
+                                .measures = true,
+                                .steady = true,
+                                .name = "face points",
+                                .log = log};
+    PZ_TRY(pz_embedded_plan_landmarks(models_dir, 2, false, log, &plan));
+    PZ_TRY(pz_landmarker_seat(l, plan, n_sessions));
     return PZ_OK;
 fail:
     pz_landmarker_destroy(out);

@@ -1,9 +1,11 @@
-/* Landmarkers: the choice among kinds. */
+/* Landmarkers: the choice among kinds, and what all kinds hold. */
 #include "face/landmarker.h"
 
 #include <math.h>
 
+#include "base/mem.h"
 #include "face/landmarker_impl.h"
+#include "tensor/profile.h"
 
 enum pz_status pz_landmarker_create(enum pz_face_kind kind, const char *models_dir, int n_sessions,
                                     struct pz_log *log, struct pz_landmarker **l)
@@ -17,17 +19,40 @@ enum pz_status pz_landmarker_create(enum pz_face_kind kind, const char *models_d
     }
 }
 
+enum pz_status pz_landmarker_seat(struct pz_landmarker *l, struct pz_plan *plan, int n)
+{
+    enum pz_status st = PZ_OK;
+    l->plan = plan;
+    l->sessions = pz_calloc((size_t)n, sizeof *l->sessions);
+    l->scratch = pz_calloc((size_t)n, sizeof *l->scratch);
+    if (!l->sessions || !l->scratch)
+        return pz_fail(l->log, PZ_ERR_NOMEM, "no memory for the face landmarker");
+    for (l->n = 0; l->n < n && st >= PZ_OK; l->n++)
+        st = pz_session_create(plan, l->log, &l->sessions[l->n]);
+    return st;
+}
+
 void pz_landmarker_destroy(struct pz_landmarker **l)
 {
-    if (l && *l)
-        (*l)->destroy(*l);
-    if (l)
-        *l = NULL;
+    if (!l || !*l)
+        return;
+    for (int i = 0; i < (*l)->n; i++) {
+        pz_session_destroy(&(*l)->sessions[i]);
+        pz_crop_scratch_free(&(*l)->scratch[i]);
+    }
+    pz_free((*l)->sessions);
+    pz_free((*l)->scratch);
+    pz_plan_destroy(&(*l)->plan);
+    pz_free(*l);
+    *l = NULL;
 }
 
 enum pz_status pz_landmarker_profile(struct pz_landmarker *l, struct pz_profile *p)
 {
-    return l->profile(l, p);
+    enum pz_status st = PZ_OK;
+    for (int i = 0; i < l->n && st >= PZ_OK; i++)
+        st = pz_session_profile(l->sessions[i], p, l->name);
+    return st;
 }
 
 enum pz_status pz_landmarker_run(struct pz_landmarker *l, int session, const struct pz_picture *pic,

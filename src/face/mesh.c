@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "face/topology.h"
 #include "tensor/plan.h"
-#include "tensor/profile.h"
 #include "weights/tflite.h"
 
 #define SIDE 192
@@ -46,11 +45,6 @@ static const struct {
 struct mesh {
     struct pz_landmarker base;
     uint8_t kind[PZ_FACE_MESH_POINTS]; /* 0 skin, 1 looked at twice, 2 contour */
-    struct pz_log *log;
-    struct pz_plan *plan;
-    int n;
-    struct pz_session **sessions;
-    struct pz_crop_scratch *scratch;
 };
 
 static bool fits(struct pz_session *s)
@@ -66,40 +60,16 @@ static bool fits(struct pz_session *s)
     return ok;
 }
 
-static void destroy(struct pz_landmarker *base)
-{
-    struct mesh *l = (struct mesh *)base;
-    for (int i = 0; i < l->n; i++) {
-        if (l->sessions)
-            pz_session_destroy(&l->sessions[i]);
-        if (l->scratch)
-            pz_crop_scratch_free(&l->scratch[i]);
-    }
-    pz_free(l->sessions);
-    pz_free(l->scratch);
-    pz_plan_destroy(&l->plan);
-    pz_free(l);
-}
-
-static enum pz_status profile(struct pz_landmarker *base, struct pz_profile *p)
-{
-    struct mesh *l = (struct mesh *)base;
-    enum pz_status st = PZ_OK;
-    for (int i = 0; i < l->n && st >= PZ_OK; i++)
-        st = pz_session_profile(l->sessions[i], p, "face mesh");
-    return st;
-}
-
 static enum pz_status run(struct pz_landmarker *base, int session, const struct pz_picture *pic,
                           const struct pz_face_rect *roi, struct pz_pool *pool, struct pz_face_points *out)
 {
-    struct mesh *l = (struct mesh *)base;
+    const struct mesh *l = (const struct mesh *)base;
     float(*xyz)[3] = out->xyz;
-    struct pz_session *s = l->sessions[session];
-    enum pz_status st =
-        pz_face_crop(pic, roi, 0, 1, 0, &l->scratch[session], pz_session_input(s, NULL, 0).data, SIDE, SIDE);
+    struct pz_session *s = base->sessions[session];
+    enum pz_status st = pz_face_crop(pic, roi, 0, 1, 0, &base->scratch[session],
+                                     pz_session_input(s, NULL, 0).data, SIDE, SIDE);
     if (st < PZ_OK)
-        return pz_fail(l->log, st, "no memory to crop a face");
+        return pz_fail(base->log, st, "no memory to crop a face");
     pz_session_run(s, pool);
     const float *mesh = pz_session_output(s, "output_mesh_identity", 0).data;
     memcpy(xyz, mesh, MESH * sizeof *xyz);
@@ -152,18 +122,14 @@ static struct pz_face_rect roi_from_detection(const struct pz_face_detection *d)
     return square(d->box, d->eye[0], d->eye[1]);
 }
 
-static enum pz_status load(struct mesh *l, const char *path)
+static enum pz_status load(struct pz_landmarker *l, int n_sessions, const char *path)
 {
     enum pz_status st = PZ_OK;
     struct pz_graph *g = NULL;
-    l->sessions = pz_calloc((size_t)l->n, sizeof *l->sessions);
-    l->scratch = pz_calloc((size_t)l->n, sizeof *l->scratch);
-    if (!l->sessions || !l->scratch)
-        return pz_fail(l->log, PZ_ERR_NOMEM, "no memory for the face mesh");
+    struct pz_plan *plan = NULL;
     PZ_TRY(pz_tflite_load(l->log, path, &g));
-    PZ_TRY(pz_plan_create(&g, &pz_plan_default, l->log, &l->plan));
-    for (int i = 0; i < l->n; i++)
-        PZ_TRY(pz_session_create(l->plan, l->log, &l->sessions[i]));
+    PZ_TRY(pz_plan_create(&g, &pz_plan_default, l->log, &plan));
+    PZ_TRY(pz_landmarker_seat(l, plan, n_sessions));
     if (!fits(l->sessions[0]))
         st = pz_fail(l->log, PZ_ERR_WEIGHTS, "'%s' is not the face mesh with attention", path);
 fail:
@@ -193,13 +159,14 @@ enum pz_status pz_mesh_create(const char *models_dir, int n_sessions, struct pz_
     if (st == PZ_OK && !l)
         st = pz_fail(log, PZ_ERR_NOMEM, "no memory for the face mesh");
     if (st == PZ_OK) {
-        l->base =
-            (struct pz_landmarker){destroy, profile, run, roi_from_points, roi_from_detection, false, false};
-        l->log = log;
-        l->n = n_sessions;
+        l->base = (struct pz_landmarker){.run = run,
+                                         .roi = roi_from_points,
+                                         .roi_first = roi_from_detection,
+                                         .name = "face mesh",
+                                         .log = log};
         mark_points(l);
-        st = load(l, path);
         *out = &l->base;
+        st = load(*out, n_sessions, path);
     }
     if (st < PZ_OK)
         pz_landmarker_destroy(out);
