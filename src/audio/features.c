@@ -71,11 +71,11 @@ void pz_wav2lip_mel_run(struct pz_wav2lip_mel *m, const float *samples, int64_t 
     }
 }
 
-int64_t pz_wav2lip_window(double seconds, int64_t n_frames)
+int64_t pz_wav2lip_window(double seconds, int columns, int before, int64_t n_frames)
 {
     // A presentation time is a rounded i/fps: a hair is added, so that rounding cannot move a whole frame.
-    double at = seconds * PZ_WAV2LIP_RATE + 1e-6;
-    int64_t last = n_frames > PZ_WAV2LIP_WINDOW ? n_frames - PZ_WAV2LIP_WINDOW : 0;
+    double at = floor(seconds * PZ_WAV2LIP_RATE + 1e-6) - before;
+    int64_t last = n_frames > columns ? n_frames - columns : 0;
 
     if (!(at > 0.0))
         return 0;

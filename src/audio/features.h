@@ -33,13 +33,14 @@ void pz_wav2lip_mel_run(struct pz_wav2lip_mel *m, const float *samples, int64_t 
                         float *out);
 
 /**
- * First mel frame of the window that belongs to a picture shown at `seconds` from the sound's begin.
+ * First mel frame of the window of `columns` that belongs to a picture shown at `seconds` from the sound's
+ * begin and holds `before` frames from before it.
  *
- * The published code takes int(i·80/fps) for picture i, a window that starts with the picture; given i/fps
- * this is the same number. A window that would end beyond the sound is moved back to its end, as the
- * published code does with its last one; a sound shorter than a window gives 0.
+ * The published code takes int(i·80/fps) for picture i, a window of PZ_WAV2LIP_WINDOW that starts with the
+ * picture; given i/fps this is the same number. A window that would end beyond the sound is moved back to its
+ * end, as the published code does with its last one; a sound shorter than a window gives 0.
  */
-int64_t pz_wav2lip_window(double seconds, int64_t n_frames);
+int64_t pz_wav2lip_window(double seconds, int columns, int before, int64_t n_frames);
 
 /* SyncNet's evaluation: 13 coefficients, 100 frames a second. */
 #define PZ_MFCC_COEFFS 13

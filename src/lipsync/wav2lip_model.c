@@ -9,10 +9,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "lipsync/engine_plan.h"
+#include "lipsync/wav2lip_ear.h"
 #include "tensor/plan.h"
 #include "tensor/profile.h"
-
-#define HEAR_BATCH 8
 
 struct pz_wav2lip_model {
     struct pz_wav2lip_config config;
@@ -108,7 +107,8 @@ static enum pz_status make_plan(struct pz_wav2lip_model *m, const struct pz_chec
         goto fail;
     }
     if (hear) {
-        int mel = pz_graph_input(g, "mel", shape4(HEAR_BATCH, PZ_WAV2LIP_BANDS, PZ_WAV2LIP_WINDOW, 1));
+        int mel =
+            pz_graph_input(g, "mel", shape4(PZ_WAV2LIP_EAR_BATCH, PZ_WAV2LIP_BANDS, PZ_WAV2LIP_WINDOW, 1));
         int out = pz_wav2lip_audio(p, k, mel);
         struct pz_view v = pz_graph_view(g, out);
         m->width = v.shape.rank == 4 ? v.shape.dim[3] : 0;
@@ -193,55 +193,11 @@ int pz_wav2lip_model_batch(const struct pz_wav2lip_model *m)
     return m->batch;
 }
 
-/* The whole sound's mel, at least one window long (silence behind a shorter one): [frames][80]. */
-static enum pz_status mel_of(const float *speech, int64_t n_speech, struct pz_log *log, float **mel,
-                             int64_t *frames)
-{
-    struct pz_wav2lip_mel *front = NULL;
-    int64_t n = pz_wav2lip_mel_frames(n_speech), room = n < PZ_WAV2LIP_WINDOW ? PZ_WAV2LIP_WINDOW : n;
-    float *x = pz_calloc((size_t)room, PZ_WAV2LIP_BANDS * sizeof *x);
-    enum pz_status st = x ? pz_wav2lip_mel_create(log, PZ_MEL_PAD_REFLECT, &front) : PZ_ERR_NOMEM;
-    if (st < PZ_OK) {
-        pz_free(x);
-        return pz_fail(log, st, "no memory for the sound's mel bands");
-    }
-    pz_wav2lip_mel_run(front, speech, n_speech, 0, n, x);
-    for (int64_t i = n * PZ_WAV2LIP_BANDS; i < room * PZ_WAV2LIP_BANDS; i++)
-        x[i] = -4.0f;
-    pz_wav2lip_mel_destroy(&front);
-    *mel = x;
-    *frames = room;
-    return PZ_OK;
-}
-
 enum pz_status pz_wav2lip_hear(const struct pz_wav2lip_model *m, const float *speech, int64_t n_speech,
                                const double *times, int n, const struct pz_job *job, float *out)
 {
-    enum pz_status st = PZ_OK;
-    struct pz_session *s = NULL;
-    float *mel = NULL;
-    int64_t frames = 0;
-    size_t width = (size_t)m->width, window = PZ_WAV2LIP_BANDS * PZ_WAV2LIP_WINDOW;
-    PZ_TRY(mel_of(speech, n_speech, job->log, &mel, &frames));
-    PZ_TRY(pz_session_create(m->hear, job->log, &s));
-    PZ_TRY(pz_session_profile(s, job->profile, "wav2lip hear"));
-    float *in = pz_session_input(s, "mel", 0).data;
-    const float *embedding = pz_session_output(s, "embedding", 0).data;
-    for (int i = 0; i < n; i += HEAR_BATCH) {
-        int now = n - i < HEAR_BATCH ? n - i : HEAR_BATCH;
-        for (int b = 0; b < now; b++) {
-            const float *from = mel + pz_wav2lip_window(times[i + b], frames) * PZ_WAV2LIP_BANDS;
-            for (size_t k = 0; k < window; k++)
-                in[(size_t)b * window + k] =
-                    from[k % PZ_WAV2LIP_WINDOW * PZ_WAV2LIP_BANDS + k / PZ_WAV2LIP_WINDOW];
-        }
-        PZ_TRY(pz_session_run(s, job->pool));
-        memcpy(out + (size_t)i * width, embedding, (size_t)now * width * sizeof *out);
-    }
-fail:
-    pz_session_destroy(&s);
-    pz_free(mel);
-    return st;
+    const struct pz_wav2lip_ear ear = {m->hear, "wav2lip hear", PZ_WAV2LIP_WINDOW, 0, m->width};
+    return pz_wav2lip_ear_hear(&ear, speech, n_speech, times, n, job, out);
 }
 
 enum pz_status pz_wav2lip_run_create(const struct pz_wav2lip_model *m, const struct pz_job *job,

@@ -160,16 +160,22 @@ static void wav2lip_windows(void **state)
     static const int at25[] = {0, 3, 6, 9, 12, 16, 19, 22}, at2997[] = {0, 2, 5, 8, 10, 13, 16, 18};
     (void)state;
     for (int i = 0; i < 8; i++) {
-        assert_int_equal(pz_wav2lip_window(i / 25.0, 1000), at25[i]);
-        assert_int_equal(pz_wav2lip_window(i * 1001 / 30000.0, 1000), at2997[i]);
+        assert_int_equal(pz_wav2lip_window(i / 25.0, PZ_WAV2LIP_WINDOW, 0, 1000), at25[i]);
+        assert_int_equal(pz_wav2lip_window(i * 1001 / 30000.0, PZ_WAV2LIP_WINDOW, 0, 1000), at2997[i]);
     }
     // Every picture of ten minutes at 25 fps, times rounded to a 90 kHz clock as films have them.
     for (int i = 0; i < 15000; i++)
-        assert_int_equal(pz_wav2lip_window(rint(i / 25.0 * 90000) / 90000, 1000000), i * 80 / 25);
-    assert_int_equal(pz_wav2lip_window(-0.3, 1000), 0);
-    assert_int_equal(pz_wav2lip_window(99.0, 81), 65);
-    assert_int_equal(pz_wav2lip_window(1.0, 9), 0);
-    assert_int_equal(pz_wav2lip_window(NAN, 1000), 0);
+        assert_int_equal(pz_wav2lip_window(rint(i / 25.0 * 90000) / 90000, PZ_WAV2LIP_WINDOW, 0, 1000000),
+                         i * 80 / 25);
+    assert_int_equal(pz_wav2lip_window(-0.3, PZ_WAV2LIP_WINDOW, 0, 1000), 0);
+    assert_int_equal(pz_wav2lip_window(99.0, PZ_WAV2LIP_WINDOW, 0, 81), 65);
+    assert_int_equal(pz_wav2lip_window(1.0, PZ_WAV2LIP_WINDOW, 0, 9), 0);
+    assert_int_equal(pz_wav2lip_window(NAN, PZ_WAV2LIP_WINDOW, 0, 1000), 0);
+    // A window with its picture in the middle: as far before as behind, kept inside the sound at both ends.
+    assert_int_equal(pz_wav2lip_window(1.0, 32, 16, 1000), 64);
+    assert_int_equal(pz_wav2lip_window(0.1, 32, 16, 1000), 0);
+    assert_int_equal(pz_wav2lip_window(99.0, 32, 16, 81), 49);
+    assert_int_equal(pz_wav2lip_window(1.0, 32, 16, 31), 0);
 }
 
 static void mfcc(void **state)
