@@ -116,7 +116,7 @@ float pz_q_skull_at(const struct pz_q_work *w, float az, float el);
 void pz_q_hold_up(struct pz_q_work *w);
 /** quick_shade.c: the visibility buffer to linear colour over what is in w->rgb. */
 void pz_q_shade(struct pz_q_work *w);
-/** Share of the first lamp's light that reaches a point of camera space. */
+/** quick_light.c: share of the first lamp's light that reaches a point of camera space. */
 float pz_q_lit(const struct pz_q_work *w, struct v3 p, struct v3 n);
 /** quick_back.c: background into w->rgb. */
 void pz_q_background(struct pz_q_work *w);

@@ -3,74 +3,9 @@
  * under the skin (red light wraps further instead). Source: fact sheet synth.md §5, §9. */
 #include <string.h>
 
-#include "quick_render.h"
+#include "quick_light.h"
 
-struct spot {
-    struct v3 p, n, eye; /**< position, normal, unit vector to the camera; camera space */
-    float b[3], u, v;
-    const uint32_t *vert;
-    int x, y; /**< pixel */
-    int busy; /**< see struct pz_q_tri */
-};
-
-/** t^n for 0 ≤ t ≤ 1, after Schlick: no transcendental function in the inner loop. */
-static inline float shine(float t, float n)
-{
-    return t <= 0.f ? 0.f : t / (n - n * t + t);
-}
-
-float pz_q_lit(const struct pz_q_work *w, struct v3 p, struct v3 n)
-{
-    struct v3 q = v3_sub(v3_madd(p, n, .15f), w->shadow_o);
-    float fx = (v3_dot(q, w->shadow_u) + 17.f) * w->shadow_k - .5f,
-          fy = (v3_dot(q, w->shadow_v) + 17.f) * w->shadow_k - .5f, z = v3_dot(q, w->shadow_d) + .25f;
-    float r = 1.f + w->look.lamp_soft * w->shadow_k * .6f;
-    const int R = PZ_Q_SHADOW;
-    if (!(fx > r + 1.f && fy > r + 1.f && fx < (float)R - r - 2.f && fy < (float)R - r - 2.f))
-        return 1.f;
-    float sum = 0;
-    for (int k = 0; k < 5; k++) {
-        static const float ox[5] = {0, .9f, -.4f, -.7f, .5f}, oy[5] = {0, .3f, .9f, -.5f, -.8f};
-        float gx = fx + r * ox[k], gy = fy + r * oy[k];
-        int x = (int)gx, y = (int)gy;
-        float s = gx - (float)x, t = gy - (float)y;
-        const float *m = w->shadow + y * R + x;
-        float a = m[0] <= z, b = m[1] <= z, c = m[R] <= z, d = m[R + 1] <= z;
-        a += (b - a) * s;
-        c += (d - c) * s;
-        sum += a + (c - a) * t;
-    }
-    return sum * .2f;
-}
-
-struct lamps {
-    struct v3 diffuse, spec;
-};
-
-/** All lamps: wrapped cosine (further in red by `wrap`) and a highlight of sharpness `power`. */
-static inline struct lamps gather(const struct pz_q_work *w, const struct spot *s, struct v3 n, float wrap,
-                                  float power, float lit)
-{
-    struct lamps o = {{0, 0, 0}, {0, 0, 0}};
-    const struct pz_q_look *l = &w->look;
-    for (int i = 0; i < l->n_lamp; i++) {
-        struct v3 d = l->lamp_dir[i], c = l->lamp[i];
-        float nl = v3_dot(n, d), k = i == 0 ? lit : 1.f;
-        float g = fmaxf(0.f, nl), red = fmaxf(0.f, (nl + wrap) / (1.f + wrap)),
-              gr = fmaxf(0.f, (nl + .4f * wrap) / (1.f + .4f * wrap));
-        o.diffuse.x += c.x * k * red;
-        o.diffuse.y += c.y * k * gr;
-        o.diffuse.z += c.z * k * g;
-        if (power > 0.f && nl > 0.f) {
-            struct v3 h = v3_norm(v3_add(d, s->eye));
-            float sp = shine(v3_dot(n, h), power) * (power + 4.f) * .06f * k * fminf(1.f, 4.f * nl);
-            o.spec = v3_madd(o.spec, c, sp);
-        }
-    }
-    return o;
-}
-
-static inline struct v3 fall_off(const struct spot *s, struct v3 n)
+static inline struct v3 fall_off(const struct pz_q_spot *s, struct v3 n)
 {
     float x = 1.f - pz_clampf(v3_dot(n, s->eye), 0.f, 1.f), x2 = x * x;
     return v3(x, x2, x2 * x2 * x);
@@ -125,7 +60,7 @@ static inline float brow_share(const struct pz_q_work *w, const uint8_t *m, floa
 }
 
 /** Skin at a spot whose vertices were mixed into `f`. */
-static struct v3 shade_skin(const struct pz_q_work *w, const struct spot *s, const struct pz_q_fat *f,
+static struct v3 shade_skin(const struct pz_q_work *w, const struct pz_q_spot *s, const struct pz_q_fat *f,
                             enum pz_q_part *part)
 {
     const struct pz_q_head *h = w->head;
@@ -239,7 +174,7 @@ static struct v3 iris(const struct pz_q_work *w, float x, float y, float r)
     return v3_lerp(v3(.004f, .004f, .004f), c, pz_smooth(p->pupil - .03f, p->pupil + .03f, r));
 }
 
-static struct v3 shade_eye(const struct pz_q_work *w, const struct spot *s, int side)
+static struct v3 shade_eye(const struct pz_q_work *w, const struct pz_q_spot *s, int side)
 {
     const struct pz_q_person *p = &w->person;
     const struct pz_syn_face_pose *f = &w->state->face;
@@ -266,7 +201,7 @@ static struct v3 shade_eye(const struct pz_q_work *w, const struct spot *s, int 
     float a = up / .2f, b = dn / .1f;
     float shade = (1.f - .62f / (1.f + a + .6f * a * a)) * (1.f - .3f / (1.f + b + b * b));
     float lit = pz_q_lit(w, s->p, s->n);
-    struct lamps l = gather(w, s, s->n, .25f, 0.f, lit);
+    struct pz_q_lamps l = pz_q_gather(w, s, s->n, .25f, 0.f, lit);
     struct v3 e =
         v3_scale(v3_add(v3_scale(pz_q_ambient(&w->look, s->n), .8f), v3_scale(l.diffuse, .8f)), shade);
     c = v3_mul(c, e);
@@ -284,7 +219,7 @@ static struct v3 shade_eye(const struct pz_q_work *w, const struct spot *s, int 
     return v3_madd(c, pz_q_ambient(&w->look, r), (.03f + .2f * fall_off(s, nn).z) * (.4f + .6f * in) * shade);
 }
 
-static struct v3 shade_mouth(const struct pz_q_work *w, const struct spot *s, int mat)
+static struct v3 shade_mouth(const struct pz_q_work *w, const struct pz_q_spot *s, int mat)
 {
     const struct pz_q_person *p = &w->person;
     struct v3 rest = v3(0, 0, 0), c, posed = v3(0, 0, 0);
@@ -320,7 +255,7 @@ static struct v3 shade_mouth(const struct pz_q_work *w, const struct spot *s, in
     float lid = 1.f - .65f / (1.f + b + .5f * b * b);
     struct v3 n = v3_dot(s->n, s->eye) < 0.f ? v3_scale(s->n, -1.f) : s->n;
     float lit = pz_q_lit(w, s->p, n);
-    struct lamps l = gather(w, s, n, .15f, power, lit);
+    struct pz_q_lamps l = pz_q_gather(w, s, n, .15f, power, lit);
     struct v3 e = v3_add(v3_scale(pz_q_ambient(&w->look, n), occ * lid),
                          v3_scale(l.diffuse, .8f * occ * (.3f + .7f * lid)));
     return v3_madd(v3_mul(c, e), l.spec, gl * occ * lid);
@@ -398,7 +333,7 @@ static inline void weigh(const struct pz_q_pt *pt, const uint32_t *v, float fx, 
 }
 
 /** A point of the eyes or the mouth. */
-static void locate(const struct pz_q_work *w, uint32_t id, float fx, float fy, struct spot *s)
+static void locate(const struct pz_q_work *w, uint32_t id, float fx, float fy, struct pz_q_spot *s)
 {
     const uint32_t *v = w->head->asset.tri + 3 * (size_t)((id & PZ_Q_ID_INDEX) - 1);
     weigh(w->pt, v, fx, fy, s->b);
@@ -411,7 +346,7 @@ static void locate(const struct pz_q_work *w, uint32_t id, float fx, float fy, s
 
 /** The same for skin, from one cache line a vertex. */
 static void locate_skin(const struct pz_q_work *w, const struct pz_q_tri *t, float fx, float fy,
-                        struct spot *s, struct pz_q_fat *o)
+                        struct pz_q_spot *s, struct pz_q_fat *o)
 {
     const struct pz_q_fat *a = &w->fat[t->v[0]], *b = &w->fat[t->v[1]], *c = &w->fat[t->v[2]];
     float ex = b->px - a->px, ey = b->py - a->py, gx = c->px - a->px, gy = c->py - a->py,
@@ -438,7 +373,7 @@ static struct v3 shade(struct pz_q_work *w, uint32_t id, float fx, float fy, int
                        enum pz_q_part *part)
 {
     uint32_t key = id >> PZ_Q_ID_KEY, index = id & PZ_Q_ID_INDEX;
-    struct spot s;
+    struct pz_q_spot s;
     *part = part_of(w, id);
     s.x = x;
     s.y = y;
@@ -550,97 +485,6 @@ static void shade_lens(struct pz_q_work *w)
     }
 }
 
-/** Diffuse light at a point with a normal. */
-static struct v3 light_at(const struct pz_q_work *w, struct v3 p, struct v3 n, float wrap, float ao,
-                          float *lit)
-{
-    struct spot s = {.p = p, .n = n};
-    *lit = pz_q_lit(w, p, n);
-    return v3_add(v3_scale(pz_q_ambient(&w->look, n), ao), gather(w, &s, n, wrap, 0.f, *lit).diffuse);
-}
-
-static int on_picture(const struct pz_q_work *w, struct pz_q_pt p)
-{
-    float S = (float)w->size;
-    return p.q > 0.f && p.x > -12.f && p.y > -12.f && p.x < S + 12.f && p.y < S + 12.f;
-}
-
-static void light_skin(struct pz_q_work *w, int v, struct v3 eye)
-{
-    const struct pz_q_head *h = w->head;
-    const struct pz_q_person *p = &w->person;
-    struct pz_q_fat *f = &w->fat[v];
-    struct v3 n = w->nrm[v];
-    float oily = p->oil * h->zone[v][PZ_Q_Z_GLOSS], ao = .25f + .75f * h->open[v], power = 9.f + 14.f * oily;
-    if (h->lip[v])
-        power = 26.f;
-    f->tint = w->tint[v];
-    f->beard = w->beard[v];
-    f->gloss = .28f + .8f * oily;
-    f->light = light_at(w, w->pos[v], n, .3f, ao, &f->lit);
-    struct spot s = {.p = w->pos[v], .n = n, .eye = eye};
-    float x = 1.f - pz_clampf(v3_dot(n, eye), 0.f, 1.f);
-    f->shine = v3_scale(gather(w, &s, n, 0.f, power, f->lit).spec, .9f * (.5f + .5f * ao));
-    f->shine = v3_madd(f->shine, f->light, (.02f + .3f * x * x * x * x * x) * ao);
-}
-
-static void light_thing(struct pz_q_work *w, int v)
-{
-    struct pz_q_mesh *m = &w->mesh;
-    const struct pz_q_look *l = &w->look;
-    const struct pz_q_obj *o = &m->object[m->vertex_obj[v]];
-    struct pz_q_thin *f = &m->thin[v];
-    *f = (struct pz_q_thin){.u = m->uv[v][0], .v = m->uv[v][1]};
-    if (!on_picture(w, m->pt[v]))
-        return;
-    struct v3 eye = v3_norm(v3_sub(v3(0, 0, w->dist), m->pos[v])), n = m->nrm[v];
-    float lit, facing = v3_dot(n, eye);
-    if (facing < 0.f)
-        n = v3_scale(n, -1.f);
-    if (o->kind == PZ_Q_STRANDS && facing < -.3f) { /* hair behind the head: seldom seen, in shade */
-        f->light = v3_scale(pz_q_ambient(l, n), .6f);
-        return;
-    }
-    f->light = light_at(w, m->pos[v], n, .3f, .8f, &lit);
-    if (o->kind == PZ_Q_STRANDS) {
-        /* Strands run along v; their highlight is a band across them. */
-        struct v3 shiny = v3_scale(v3_lerp(o->colour, v3(.5f, .5f, .5f), .35f), o->gloss);
-        struct v3 along = v3_norm(v3_madd(v3(0, 1, 0), n, -n.y));
-        for (int i = 0; i < l->n_lamp; i++) {
-            float a = v3_dot(along, v3_norm(v3_add(l->lamp_dir[i], eye)));
-            float k = fmaxf(0.f, v3_dot(n, l->lamp_dir[i]) + .2f) * (i ? 1.f : lit);
-            f->shine = v3_madd(f->shine, v3_mul(l->lamp[i], shiny), k * shine(1.f - a * a, 14.f));
-        }
-        return;
-    }
-    struct spot s = {.p = m->pos[v], .n = n, .eye = eye};
-    float x = 1.f - pz_clampf(v3_dot(n, eye), 0.f, 1.f);
-    if (o->gloss > .1f)
-        f->shine = v3_scale(gather(w, &s, n, .1f, o->power, lit).spec, o->gloss);
-    f->shine = v3_madd(f->shine, f->light, o->gloss * .3f * x * x * x * x * x);
-}
-
-/** Light on all vertices that may be seen: far fewer than pixels. */
-static void light_up(struct pz_q_work *w)
-{
-    struct pz_q_mesh *m = &w->mesh;
-    for (int v = 0; v < PZ_Q_N_SKIN; v++) {
-        struct v3 eye = v3_sub(v3(0, 0, w->dist), w->pos[v]);
-        if (v3_dot(w->nrm[v], eye) > -.12f * w->dist && on_picture(w, w->pt[v]))
-            light_skin(w, v, v3_norm(eye));
-        else
-            memset(&w->fat[v], 0, sizeof w->fat[v]);
-        w->fat[v].px = w->pt[v].x;
-        w->fat[v].py = w->pt[v].y;
-        w->fat[v].pq = w->pt[v].q;
-    }
-    for (int t = 0; t < m->n_t; t++)
-        for (int k = 0; k < 3; k++)
-            m->vertex_obj[m->tri[3 * t + k]] = m->obj[t];
-    for (int v = 0; v < m->n_v; v++)
-        light_thing(w, v);
-}
-
 /** Triangles and vertices lie about in memory: they are called into the cache some pixels before they are
  * needed. */
 static inline void call_triangle(const struct pz_q_work *w, uint32_t id)
@@ -687,7 +531,7 @@ void pz_q_shade(struct pz_q_work *w)
             for (int x = (int)((q[0] - 1.5f * q[2]) * 32.f); x <= (int)((q[0] + 1.5f * q[2]) * 32.f); x++)
                 w->spot_cell[y & 31] |= 1u << (x & 31);
     }
-    light_up(w);
+    pz_q_light_up(w);
     for (int y = w->vis.y0; y < w->vis.y1; y++) {
         const uint32_t *id = w->vis.id + (size_t)y * (size_t)w->size * 4;
         for (int x = w->vis.x0; x < w->vis.x1; x++) {
