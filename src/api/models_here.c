@@ -93,13 +93,15 @@ bool pz_here_has_latentsync(const char *dir)
 /* Weights of UNet, both halves of the VAE, Whisper's encoder and BiSeNet, in millions; operations a drawn
  * frame and a prepared one, in 10⁹ (the fact sheet's table). */
 #define MUSETALK_WEIGHTS 955.0
+#define MUSETALK_AROUND 91.0 /* of them the VAE's and Whisper's: F32 beside a UNet in BF16 */
 #define MUSETALK_DRAWN 800.0
 #define MUSETALK_PREPARED 573.0
 /* Work memory beside the weights, bytes: the VAE's largest pictures and the film's. */
 #define WORK_CPU 0.5e9
 /* Share of the processor's multiply-adds in registers that these networks reach, measured on a Zen 4 (two
- * threads, BF16); convolutions by Winograd do with fewer operations than are counted, so it is high. */
-#define CPU_SHARE 0.75
+ * threads, the UNet in BF16); convolutions by Winograd do with fewer operations than are counted, so it is
+ * high. */
+#define CPU_SHARE 0.68
 /* Share of an 8192³ F16 product's rate that UNet and decoder reach at batch 20, measured on one H100
  * (docs/notes/tensor.md): 800 GFLOP in 33.7 / 20 ms, of 822 TFLOP/s. */
 #define CUDA_SHARE 0.578
@@ -149,10 +151,12 @@ json_t *pz_here_expect(const char *engine, struct pz_pool *pool)
     bool bf16 = pz_cpu_has_bf16(rung);
     double peak = pool ? pz_cpu_peak(rung, bf16 ? PZ_DTYPE_BF16 : PZ_DTYPE_F32, pool) : 0,
            rate = peak * CPU_SHARE / 1e9;
-    json_t *cpu = on_device(bf16 ? "bf16" : "f32", false, MUSETALK_WEIGHTS * 1e6 * (bf16 ? 2 : 4) + WORK_CPU,
-                            rate / MUSETALK_DRAWN,
-                            "computed: operations a frame over what this processor's multiply-adds reached "
-                            "just now, times the share of it measured on another machine");
+    json_t *cpu =
+        on_device(bf16 ? "bf16" : "f32", false,
+                  (MUSETALK_WEIGHTS * (bf16 ? 2 : 4) + (bf16 ? 2 * MUSETALK_AROUND : 0)) * 1e6 + WORK_CPU,
+                  rate / MUSETALK_DRAWN,
+                  "computed: operations a frame over what this processor's multiply-adds reached "
+                  "just now, times the share of it measured on another machine");
     if (cpu && rate > 0)
         json_object_set_new(cpu, "prepared_frames_per_second",
                             json_real(two_digits(rate / MUSETALK_PREPARED)));

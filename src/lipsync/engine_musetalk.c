@@ -181,13 +181,14 @@ static enum pz_status open_engine(const struct pz_engine_open_params *p, const s
     PZ_TRY(pz_engine_plan(p, NAME, job, &e->plan));
     PZ_TRY(load(e, p, job));
     const struct pz_plan_params *pp = &e->plan.params;
+    const struct pz_plan_params around = pz_musetalk_around(pp);
     int batch = pz_musetalk_batch(e->plan.cuda, pp->dtype);
-    PZ_TRY(pz_speech_features_open(e->files.whisper, pp, true, job, &e->ears));
+    PZ_TRY(pz_speech_features_open(e->files.whisper, &around, true, job, &e->ears));
     PZ_TRY(pz_musetalk_unet_open(e->files.unet, e->files.unet_config, batch,
                                  PZ_MUSETALK_STEPS * pz_speech_features_layers(e->ears),
                                  pz_speech_features_width(e->ears), pp, job, &e->unet));
     PZ_TRY(pz_latent_coder_open(e->files.vae, e->files.vae_config, true, PZ_MUSETALK_SIDE,
-                                pz_musetalk_decoder_batch(batch), pp, job, &e->decoder));
+                                pz_musetalk_decoder_batch(batch), &around, job, &e->decoder));
     if (pz_latent_coder_floats(e->decoder) != PZ_MUSETALK_FLOATS) {
         st = pz_fail(job->log, PZ_ERR_WEIGHTS, "'%s': MuseTalk wants latents of 4 channels", e->files.vae);
         goto fail;

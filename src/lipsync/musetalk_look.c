@@ -35,6 +35,7 @@ enum pz_status pz_musetalk_eye_open(const struct pz_musetalk_files *f, const str
                                     const struct pz_job *job, struct pz_musetalk_eye **out)
 {
     enum pz_status st = PZ_OK;
+    const struct pz_plan_params around = pz_musetalk_around(pp);
     struct pz_musetalk_eye *e = pz_calloc(1, sizeof *e);
     *out = NULL;
     if (!e)
@@ -49,7 +50,7 @@ enum pz_status pz_musetalk_eye_open(const struct pz_musetalk_files *f, const str
         st = pz_fail(job->log, PZ_ERR_NOMEM, "no memory to look at frames");
         goto fail;
     }
-    PZ_TRY(pz_latent_coder_open(f->vae, f->vae_config, false, SIDE, 1, pp, job, &e->encoder));
+    PZ_TRY(pz_latent_coder_open(f->vae, f->vae_config, false, SIDE, 1, &around, job, &e->encoder));
     PZ_TRY(pz_face_parser_open(f->parser, pp, job, &e->parser));
     if (pz_latent_coder_floats(e->encoder) != PZ_MUSETALK_FLOATS) {
         st = pz_fail(job->log, PZ_ERR_WEIGHTS, "'%s': MuseTalk wants latents of 4 channels", f->vae);

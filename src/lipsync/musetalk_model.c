@@ -243,6 +243,14 @@ enum pz_status pz_musetalk_unet_run(struct pz_musetalk_unet_run *u, const float 
     return st;
 }
 
+struct pz_plan_params pz_musetalk_around(const struct pz_plan_params *pp)
+{
+    struct pz_plan_params around = *pp;
+    if (pp->backend != PZ_BACKEND_CUDA && pp->dtype == PZ_DTYPE_BF16)
+        around.dtype = PZ_DTYPE_F32;
+    return around;
+}
+
 /* Weights of UNet, decoder, Whisper's encoder and, for frames that were not foreseen, VAE encoder and
  * BiSeNet; values of a picture in the decoder's block of memory, and of one in the UNet's; what is there
  * besides. */

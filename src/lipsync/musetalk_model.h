@@ -59,6 +59,11 @@ PZ_NODISCARD enum pz_status pz_musetalk_unet_run(struct pz_musetalk_unet_run *u,
                                                  const float *const *reference, const float *const *heard,
                                                  int n, struct pz_pool *pool, float *out);
 
+/** How the networks around the UNet compute (Whisper, both halves of the VAE) when it computes as `pp` says:
+ * in F32 where that is BF16 on the CPU. Rounded to BF16 as well, a decoded picture keeps 43 dB of the 45
+ * asked for, this way 46 (docs/notes/musetalk.md); F32 convolutions cost little more there. */
+struct pz_plan_params pz_musetalk_around(const struct pz_plan_params *pp);
+
 /** Pictures at once that fit: 1 on the CPU, whose caches gain nothing from more; on a device 20, 8 or 2, as
  * many as its free memory allows for. */
 int pz_musetalk_batch(bool cuda, enum pz_dtype type);

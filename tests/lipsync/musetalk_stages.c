@@ -30,6 +30,7 @@ struct stages {
     const char *dir, *prefix;
     struct pz_musetalk_files files;
     struct pz_engine_plan plan;
+    struct pz_plan_params around; /* of the networks around the UNet */
     const struct pz_job *job;
     int n, runs;
     size_t heard; /* floats of a window */
@@ -83,7 +84,7 @@ static enum pz_status hear(struct stages *s, int *tokens, int *width)
     float *sound = read_file(s, "sound.f32", 16000 * sizeof(float), &bytes);
     if (!sound)
         return PZ_ERR_INPUT;
-    PZ_TRY(pz_speech_features_open(s->files.whisper, &s->plan.params, true, s->job, &f));
+    PZ_TRY(pz_speech_features_open(s->files.whisper, &s->around, true, s->job, &f));
     PZ_TRY(pz_speech_features_run(f, sound, (int64_t)(bytes / sizeof *sound), s->job, &features, &steps));
     *tokens = PZ_MUSETALK_STEPS * pz_speech_features_layers(f);
     *width = pz_speech_features_width(f);
@@ -118,8 +119,8 @@ static enum pz_status look(struct stages *s)
         st = PZ_ERR_INPUT;
         goto fail;
     }
-    PZ_TRY(pz_latent_coder_open(s->files.vae, s->files.vae_config, false, PZ_MUSETALK_SIDE, s->n,
-                                &s->plan.params, s->job, &c));
+    PZ_TRY(pz_latent_coder_open(s->files.vae, s->files.vae_config, false, PZ_MUSETALK_SIDE, s->n, &s->around,
+                                s->job, &c));
     PZ_TRY(pz_latent_encode(c, crops, s->n, s->job->pool, s->reference));
     for (size_t i = 0; i < n; i++)
         memset(crops + i * CROP + CROP / 2, 0, CROP / 2);
@@ -167,7 +168,7 @@ static enum pz_status make(struct stages *s, int tokens, int width)
     PZ_TRY(pz_musetalk_unet_open(s->files.unet, s->files.unet_config, s->n, tokens, width, &s->plan.params,
                                  s->job, &u));
     PZ_TRY(pz_latent_coder_open(s->files.vae, s->files.vae_config, true, PZ_MUSETALK_SIDE,
-                                pz_musetalk_decoder_batch(s->n), &s->plan.params, s->job, &d));
+                                pz_musetalk_decoder_batch(s->n), &s->around, s->job, &d));
     PZ_TRY(pz_musetalk_unet_run(u, p[0], p[1], p[2], s->n, s->job->pool, s->z));
     PZ_TRY(keep(s, "z.f32", s->z, n * FLOATS * sizeof(float)));
     PZ_TRY(pz_latent_decode_floats(d, s->z, s->n, s->job->pool, s->picture));
@@ -224,6 +225,7 @@ int main(int argc, char **argv)
         st = pz_engine_plan(&ep, "musetalk", &job, &s.plan);
     if (st >= PZ_OK)
         st = pz_musetalk_find(argv[1], NULL, log, &s.files);
+    s.around = pz_musetalk_around(&s.plan.params);
     printf("musetalk's stages on %s in %s\n", argv[2], argv[3]);
     if (st >= PZ_OK)
         st = hear(&s, &tokens, &width);

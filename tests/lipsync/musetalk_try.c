@@ -2,9 +2,10 @@
  * The musetalk engine on a painted film, timed; its patches are kept, so that devices and precisions can be
  * compared. For machines without films and codecs.
  *
- *   musetalk_try MODELS DEVICE PRECISION FRAMES DIR [DRAWN]   prepare, open, draw; DIR/DEVICE-PRECISION.f32
- *                                                             (DRAWN: only so many of FRAMES)
- *   musetalk_try --compare A.f32 B.f32                        PSNR of the patches both hold
+ *   musetalk_try MODELS DEVICE PRECISION FRAMES DIR [DRAWN [BUSY]]   prepare, open, draw;
+ *                       DIR/DEVICE-PRECISION.f32 (DRAWN: only so many of FRAMES). BUSY: draw a third time,
+ * the caller's processor busy for so many ms after each picture, as pasting and encoding are musetalk_try
+ * --compare A.f32 B.f32                        PSNR of the patches both hold
  */
 #include <math.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ struct stage {
     struct pz_picture pic;
     float *speech;
     int n, drawn;
+    double busy; /* s after each picture */
 };
 
 static void say(void *user, enum pz_log_level level, const char *text)
@@ -110,6 +112,8 @@ static enum pz_status draw_all(const struct pz_engine_vtable *v, void *engine, s
         size_t n = 3 * (size_t)p.rgb.width * (size_t)p.rgb.height;
         if (f && fwrite(p.rgb.data, sizeof(float), n, f) != n)
             st = PZ_ERR_WRITE;
+        for (double until = pz_now() + s->busy; s->busy > 0 && pz_now() < until;)
+            ;
     }
     double t = pz_now() - from;
     printf("  begin %.3f s, first draw %.3f s, %d frames %.3f s: %.2f ms a frame, %.1f frames/s\n", began,
@@ -158,6 +162,11 @@ static enum pz_status perform(char **argv, struct stage *s, const struct pz_job 
     memory("when open");
     PZ_TRY(draw_all(v, engine, s, job, f));
     PZ_TRY(draw_all(v, engine, s, job, NULL)); // once more, warm
+    if (argv[6] && argv[7]) {
+        s->busy = atof(argv[7]) / 1e3;
+        printf("  busy for %.2f ms after each:\n", 1e3 * s->busy);
+        PZ_TRY(draw_all(v, engine, s, job, NULL));
+    }
     memory("at the end");
     printf("  peak resident %.2f GB\n", (double)pz_peak_rss() / 1e9);
 fail:
@@ -193,7 +202,7 @@ int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "--compare") == 0)
         return compare(argv[2], argv[3]);
-    int n = argc == 6 || argc == 7 ? atoi(argv[4]) : 0, drawn = argc == 7 ? atoi(argv[6]) : n;
+    int n = argc >= 6 && argc <= 8 ? atoi(argv[4]) : 0, drawn = argc >= 7 ? atoi(argv[6]) : n;
     if (n < 1 || n > MOST || drawn < 1 || drawn > n) {
         fprintf(stderr, "usage: see the head of tests/lipsync/musetalk_try.c\n");
         return 1;

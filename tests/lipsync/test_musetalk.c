@@ -496,6 +496,43 @@ static void pastes_below(struct painted *s, const struct pz_patch *patch, struct
     pz_picture_free(&before);
 }
 
+/* Of a frame, by networks that are asked for these numbers. */
+static void look(const struct painted *s, enum pz_dtype type, float *latent)
+{
+    const float box[4] = {120, 130, 280, 310};
+    struct pz_job job = {.pool = pool};
+    struct pz_musetalk_files f;
+    struct pz_musetalk_eye *eye;
+    struct pz_plan_params pp = pz_plan_default;
+    pp.dtype = type;
+    assert_int_equal(pz_musetalk_find(models, NULL, NULL, &f), PZ_OK);
+    assert_int_equal(pz_musetalk_eye_open(&f, &pp, &job, &eye), PZ_OK);
+    assert_int_equal(pz_musetalk_eye_look(eye, &s->pic, box, NULL, latent, NULL), PZ_OK);
+    pz_musetalk_eye_close(&eye);
+    pz_musetalk_files_free(&f);
+}
+
+static void on_the_cpu_only_the_unet_is_rounded(void **state)
+{
+    static float exact[PZ_MUSETALK_FLOATS], asked[PZ_MUSETALK_FLOATS];
+    struct pz_plan_params pp = pz_plan_default;
+    struct painted s;
+    open_stage(&s);
+    (void)state;
+    pp.dtype = PZ_DTYPE_BF16;
+    assert_int_equal(pz_musetalk_around(&pp).dtype, PZ_DTYPE_F32);
+    pp.backend = PZ_BACKEND_CUDA;
+    assert_int_equal(pz_musetalk_around(&pp).dtype, PZ_DTYPE_BF16);
+    pp.dtype = PZ_DTYPE_F16;
+    assert_int_equal(pz_musetalk_around(&pp).dtype, PZ_DTYPE_F16);
+    painted_frame(&s, 3);
+    look(&s, PZ_DTYPE_F32, exact);
+    look(&s, PZ_DTYPE_BF16, asked);
+    assert_memory_equal(asked, exact, sizeof exact);
+    assert_true(exact[0] != 0);
+    painted_close(&s);
+}
+
 static void engine_draws_in_the_lower_half(void **state)
 {
     struct painted s;
@@ -612,6 +649,7 @@ int main(void)
         cmocka_unit_test(the_store_keeps),
         cmocka_unit_test(memory_is_counted),
         cmocka_unit_test(weights_are_found_and_checked),
+        cmocka_unit_test(on_the_cpu_only_the_unet_is_rounded),
         cmocka_unit_test(engine_draws_in_the_lower_half),
         cmocka_unit_test(self_reenactment_does_not_see_the_mouth),
     };
