@@ -35,30 +35,34 @@ static double frame_time(void *user, int64_t i)
     return (double)i / ((struct painted *)user)->fps;
 }
 
-bool painted_open(struct painted *s, int side, double fps, struct pz_film *film)
+bool painted_open(struct painted *s, int n, int side, double fps, struct pz_film *film)
 {
     memset(s, 0, sizeof *s);
+    s->n = n;
     s->fps = fps;
     s->splash = side;
-    s->speech = pz_calloc(PAINTED_SPEECH, sizeof *s->speech);
-    if (!s->speech || pz_picture_alloc(&s->pic, side, side) < PZ_OK)
+    s->n_speech = (int)(16000 * (n / fps + 0.9));
+    s->speech = pz_calloc((size_t)s->n_speech, sizeof *s->speech);
+    s->face = pz_calloc((size_t)n, sizeof *s->face);
+    s->frames = pz_calloc((size_t)n, sizeof *s->frames);
+    if (!s->speech || !s->face || !s->frames || pz_picture_alloc(&s->pic, side, side) < PZ_OK)
         return false;
-    for (int i = 0; i < PAINTED_SPEECH; i++)
+    for (int i = 0; i < s->n_speech; i++)
         s->speech[i] = 0.3f * sinf((float)i * (0.05f + 1e-6f * (float)i));
-    for (int i = 0; i < PAINTED_FRAMES; i++)
+    for (int i = 0; i < n; i++)
         s->frames[i] = i;
     *film = (struct pz_film){.user = s,
-                             .n_frames = PAINTED_FRAMES,
+                             .n_frames = n,
                              .frame_time = frame_time,
                              .picture = picture,
                              .face = face,
                              .topology = &puppet_topology,
                              .speech = s->speech,
-                             .n_speech = PAINTED_SPEECH,
+                             .n_speech = s->n_speech,
                              .fit_frames = s->frames,
-                             .n_fit_frames = PAINTED_FRAMES,
+                             .n_fit_frames = n,
                              .asked_frames = s->frames,
-                             .n_asked_frames = PAINTED_FRAMES};
+                             .n_asked_frames = n};
     return true;
 }
 
@@ -66,7 +70,9 @@ void painted_close(struct painted *s)
 {
     pz_picture_free(&s->pic);
     pz_free(s->speech);
-    s->speech = NULL;
+    pz_free(s->face);
+    pz_free(s->frames);
+    memset(s, 0, sizeof *s);
 }
 
 struct pz_speech_span painted_span(const struct painted *s, int first, int n, double at,
@@ -77,7 +83,7 @@ struct pz_speech_span painted_span(const struct painted *s, int first, int n, do
         times[i] = at + i / s->fps;
     }
     return (struct pz_speech_span){.speech = s->speech,
-                                   .n_speech = PAINTED_SPEECH,
+                                   .n_speech = s->n_speech,
                                    .n_frames = n,
                                    .frame_times = times,
                                    .faces = faces,

@@ -8,21 +8,22 @@
 #include "lipsync/engine.h"
 #include "puppet.h"
 
-#define PAINTED_FRAMES 40
-#define PAINTED_SPEECH 40000 /**< samples */
+#define PAINTED_FRAMES 40 /**< of the tests' films */
 
 struct painted {
-    struct pz_face face[PAINTED_FRAMES];
-    int64_t frames[PAINTED_FRAMES];
+    int n;
+    struct pz_face *face; /**< [n] */
+    int64_t *frames;      /**< [n] 0, 1, … */
     struct pz_picture pic;
     double fps;
-    float *speech; /**< [PAINTED_SPEECH] */
-    int splash;    /**< rows of the picture from here on are painted over: another mouth */
+    float *speech; /**< 0.9 s longer than the film */
+    int n_speech;
+    int splash; /**< rows of the picture from here on are painted over: another mouth */
 };
 
-/** A film of PAINTED_FRAMES square pictures; its lists of frames name all of them. False without memory. Free
- * with painted_close(). */
-bool painted_open(struct painted *s, int side, double fps, struct pz_film *film);
+/** A film of `n` square pictures; its lists of frames name all of them. False without memory. Free with
+ * painted_close() in any case. */
+bool painted_open(struct painted *s, int n, int side, double fps, struct pz_film *film);
 void painted_close(struct painted *s);
 
 /** Paint frame i into `s->pic`. */

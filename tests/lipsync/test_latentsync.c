@@ -109,7 +109,7 @@ static void weights_are_found_and_checked(void **state)
 static struct pz_film open_stage(struct painted *s, double fps)
 {
     struct pz_film film;
-    assert_true(painted_open(s, W, fps, &film));
+    assert_true(painted_open(s, PAINTED_FRAMES, W, fps, &film));
     for (int i = 0; i < PAINTED_FRAMES; i++) {
         struct puppet_mouth m = {0.1f, 0, 0};
         puppet_face(&m, i, 0, 0, 3 * sinf(0.3f * (float)i), 90, 160 + 5 * sinf(0.2f * (float)i), 130, 0,

@@ -95,7 +95,7 @@ static void all_layers_are_heard(void **state)
     int64_t steps;
     char *path;
     (void)state;
-    assert_true(painted_open(&film, 16, 25, &unused));
+    assert_true(painted_open(&film, PAINTED_FRAMES, 16, 25, &unused));
     assert_int_equal(pz_speech_features_find(models, NULL, &path), PZ_OK);
     for (int k = 0; k < 2; k++) {
         assert_int_equal(pz_speech_features_open(path, &pp, k == 0, &job, &f[k]), PZ_OK);
@@ -449,7 +449,7 @@ static void weights_are_found_and_checked(void **state)
 static struct pz_film open_stage(struct painted *s)
 {
     struct pz_film film;
-    assert_true(painted_open(s, W, 25, &film));
+    assert_true(painted_open(s, PAINTED_FRAMES, W, 25, &film));
     for (int i = 0; i < PAINTED_FRAMES; i++) {
         struct puppet_mouth m = {0.1f, 0, 0};
         puppet_face(&m, i, (float)(2 * (i % 16)), 0, 0, 100, 200 + 6 * sinf(0.2f * (float)i), 140, 0,
