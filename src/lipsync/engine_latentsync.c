@@ -278,9 +278,7 @@ fail:
 static void runs_on(const void *engine, const char **device, const char **precision)
 {
     const struct ls_engine *e = engine;
-    enum pz_dtype t = e->plan.params.dtype;
-    *device = e->plan.cuda ? "cuda" : "cpu";
-    *precision = t == PZ_DTYPE_F32 ? "f32" : t == PZ_DTYPE_F16 ? "f16" : "bf16";
+    pz_engine_runs_on(e->plan.cuda, e->plan.params.dtype, device, precision);
 }
 
 /* ---- session ---- */

@@ -203,10 +203,7 @@ fail:
 static void runs_on(const void *engine, const char **device, const char **precision)
 {
     const struct mt_engine *e = engine;
-    *device = e->plan.cuda ? "cuda" : "cpu";
-    *precision = e->plan.params.dtype == PZ_DTYPE_F16    ? "f16"
-                 : e->plan.params.dtype == PZ_DTYPE_BF16 ? "bf16"
-                                                         : "f32";
+    pz_engine_runs_on(e->plan.cuda, e->plan.params.dtype, device, precision);
 }
 
 static void end(void **session)

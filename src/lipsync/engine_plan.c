@@ -65,6 +65,12 @@ void pz_engine_plan_free(struct pz_engine_plan *p)
     *p = (struct pz_engine_plan){0};
 }
 
+void pz_engine_runs_on(bool cuda, enum pz_dtype type, const char **device, const char **precision)
+{
+    *device = cuda ? "cuda" : "cpu";
+    *precision = type == PZ_DTYPE_F16 ? "f16" : type == PZ_DTYPE_BF16 ? "bf16" : "f32";
+}
+
 double pz_engine_memory(bool cuda)
 {
     size_t free_bytes, all;

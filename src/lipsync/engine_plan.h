@@ -24,6 +24,9 @@ PZ_NODISCARD enum pz_status pz_engine_plan(const struct pz_engine_open_params *p
                                            const struct pz_job *job, struct pz_engine_plan *out);
 void pz_engine_plan_free(struct pz_engine_plan *p);
 
+/** What an engine's `runs_on` says of the place and the numbers it computes in. Static. */
+void pz_engine_runs_on(bool cuda, enum pz_dtype type, const char **device, const char **precision);
+
 /** Bytes this process may still take on the device or in main memory; 0 = not known. */
 double pz_engine_memory(bool cuda);
 

@@ -145,8 +145,7 @@ void pz_wav2lip_bend_close(struct pz_wav2lip_bend **m)
 
 void pz_wav2lip_bend_runs_on(const struct pz_wav2lip_bend *m, const char **device, const char **precision)
 {
-    *device = m->cuda ? "cuda" : "cpu";
-    *precision = m->dtype == PZ_DTYPE_F16 ? "f16" : m->dtype == PZ_DTYPE_BF16 ? "bf16" : "f32";
+    pz_engine_runs_on(m->cuda, m->dtype, device, precision);
 }
 
 int pz_wav2lip_bend_batch(const struct pz_wav2lip_bend *m)

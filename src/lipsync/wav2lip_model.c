@@ -174,8 +174,7 @@ void pz_wav2lip_model_close(struct pz_wav2lip_model **m)
 
 void pz_wav2lip_model_runs_on(const struct pz_wav2lip_model *m, const char **device, const char **precision)
 {
-    *device = m->cuda ? "cuda" : "cpu";
-    *precision = m->dtype == PZ_DTYPE_F16 ? "f16" : m->dtype == PZ_DTYPE_BF16 ? "bf16" : "f32";
+    pz_engine_runs_on(m->cuda, m->dtype, device, precision);
 }
 
 int pz_wav2lip_model_size(const struct pz_wav2lip_model *m)
