@@ -103,7 +103,7 @@ const struct pz_cli_option pz_cli_options[] = {
      FIELD(quality),
      "Diffusion engines (latentsync): exact takes the published steps, fast fewer and cheaper ones."},
     {"steps", 0, PZ_OPT_INT, "N", NULL, 1, 100, RUN | PREPARE | RENDER | EVALUATE, FIELD(steps),
-     "Diffusion engines: steps of the sampler; without it 20, or 10 with --quality fast."},
+     "Diffusion engines: steps of the sampler; without it 20, or 7 with --quality fast."},
     {"guidance", 0, PZ_OPT_TEXT, "G", NULL, 0, 0, RUN | PREPARE | RENDER | EVALUATE, FIELD(guidance),
      "Diffusion engines: how strongly the sound leads, 1 (half the work) to 10; without it 1.5."},
     {"size", 0, PZ_OPT_CHOICE, "PX", "256|512", 0, 0, RUN | PREPARE | RENDER | EVALUATE, FIELD(size),

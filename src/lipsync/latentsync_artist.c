@@ -187,7 +187,7 @@ enum pz_status pz_latentsync_artist_create(const struct pz_latentsync_artist_par
     a->latent = pz_calloc((size_t)p->n + 1, a->floats * sizeof *a->latent);
     a->noise = pz_calloc(a->floats, sizeof *a->noise);
     a->z = pz_calloc(a->floats, PZ_LATENTSYNC_WINDOW * sizeof *a->z);
-    a->work = pz_calloc(a->floats, 4 * PZ_LATENTSYNC_WINDOW * sizeof *a->work);
+    a->work = pz_calloc(a->floats, (size_t)PZ_LATENTSYNC_WORK * PZ_LATENTSYNC_WINDOW * sizeof *a->work);
     a->made = pz_calloc((size_t)p->batch, 48 * a->floats * sizeof *a->made);
     if (!a->latent || !a->noise || !a->z || !a->work || !a->made || !start_thread(a)) {
         pz_latentsync_artist_destroy(&a);

@@ -10,10 +10,17 @@
 
 #define NOISE_STREAM 0x4c5359u
 #define FIRST_TIME 951 /* of the published 20 steps */
+#define STRONG 2.0f    /* more guidance than this moves the mouth far: fast asks for it more than once */
+#define OFTEN 3
 
 const struct pz_latentsync_way pz_latentsync_exact = {.steps = 20, .guidance = 1.5f, .every = 1},
-                               pz_latentsync_fast = {
-                                   .fast = true, .steps = 8, .guidance = 1.5f, .every = 1, .ask = 4};
+                               pz_latentsync_fast = {.fast = true,
+                                                     .corrects = true,
+                                                     .steps = 7,
+                                                     .guidance = 1.5f,
+                                                     .every = 1,
+                                                     .from = 2,
+                                                     .ask = 8};
 
 enum pz_status pz_latentsync_way_of(const char *name, int steps, float guidance, struct pz_log *log,
                                     struct pz_latentsync_way *way)
@@ -28,6 +35,8 @@ enum pz_status pz_latentsync_way_of(const char *name, int steps, float guidance,
         return pz_fail(log, PZ_ERR_USAGE, "guidance %g: latentsync takes 1 (none) to 10", (double)guidance);
     way->steps = steps ? steps : way->steps;
     way->guidance = guidance > 0 ? guidance : way->guidance;
+    if (way->fast && way->guidance > STRONG)
+        way->ask = OFTEN;
     return PZ_OK;
 }
 
@@ -39,8 +48,11 @@ static bool is_whole(const struct pz_latentsync_way *way, int k)
 /* Are both branches asked in step `k`? */
 static bool is_guided(const struct pz_latentsync_way *way, int k)
 {
-    int every = way->fast && way->every > 1 ? way->every : 1;
-    return way->guidance > 1 && is_whole(way, k) && (!way->fast || way->ask < 2 || k / every % way->ask == 0);
+    int every = way->fast && way->every > 1 ? way->every : 1, last = (way->steps - 1) / every,
+        from = way->from < last ? way->from : last, i = k / every;
+    if (way->guidance <= 1 || !is_whole(way, k))
+        return false;
+    return !way->fast || (i >= from && (way->ask < 2 || (i - from) % way->ask == 0));
 }
 
 void pz_latentsync_way_count(const struct pz_latentsync_way *way, int *whole, int *shallow)
@@ -75,9 +87,12 @@ enum pz_status pz_latentsync_sample(const struct pz_latentsync_way *way, const s
 {
     struct pz_ddim ddim;
     struct pz_dpm dpm;
-    float *e = work, *quiet = work + n, *lead = work + 2 * n, *clean = work + 3 * n;
+    float *e = work, *quiet = work + n, *lead = work + 2 * n, *past = work + 3 * n;
     enum pz_status st = way->fast ? pz_dpm_init(&dpm, job->log, way->steps, FIRST_TIME)
                                   : pz_ddim_init(&ddim, job->log, way->steps);
+    if (st >= PZ_OK && way->fast)
+        dpm.corrects = way->corrects;
+    memset(lead, 0, n * sizeof *lead);
     for (int k = 0; k < way->steps && st >= PZ_OK; k++) {
         if (pz_job_cancelled(job))
             return PZ_ERR_CANCELLED;
@@ -85,7 +100,7 @@ enum pz_status pz_latentsync_sample(const struct pz_latentsync_way *way, const s
         if (st < PZ_OK)
             break;
         if (way->fast)
-            pz_dpm_step(&dpm, k, z, e, n, clean, z);
+            pz_dpm_step(&dpm, k, e, n, past, z);
         else
             pz_ddim_step(&ddim, k, z, e, n, z);
     }

@@ -17,22 +17,27 @@
 #define PZ_LATENTSYNC_WINDOW 16
 #define PZ_LATENTSYNC_OVERLAP 4
 #define PZ_LATENTSYNC_MAX_STEPS 100
+#define PZ_LATENTSYNC_WORK 7 /* floats a value that sampling works in */
 
 /** How latents are made. Plain. */
 struct pz_latentsync_way {
     bool fast; /**< false: DDIM, every step whole, as published. true: DPM-Solver++(2M), see every, ask */
     int steps;
     float guidance; /**< ≤ 1: the sound alone, no second branch */
+    bool corrects;  /**< fast: each step is corrected by the answer that follows it */
     int every; /**< fast: each so-manyth step computes the whole network, the others only its last layer */
-    int ask;   /**< fast: each so-manyth whole step asks without the sound too; what guidance adds is carried
-                  over to those between. 0 = 1 */
+    int from; /**< fast: the first whole step that asks without the sound too; guidance adds nothing before */
+    int ask;  /**< fast: and each so-manyth from there on; what guidance adds is carried over to those
+                 between. 0 = 1 */
 };
 
-/** exact: 20 steps, guidance 1.5. fast: 8 steps, the same guidance, asked for in the first and the fifth. */
+/** exact: 20 steps, guidance 1.5. fast: 7 corrected steps, the same guidance, asked for in the third alone.
+ */
 extern const struct pz_latentsync_way pz_latentsync_exact, pz_latentsync_fast;
 
 /** The way of that name ("exact", "fast", NULL = exact) with these steps and guidance where they are not 0
- * and not NAN. Errors: USAGE (logged: an unknown name, steps outside [1, 100], guidance outside [1, 10]). */
+ * and not NAN; fast asks for a guidance above 2 in each third step. Errors: USAGE (logged: an unknown name,
+ * steps outside [1, 100], guidance outside [1, 10]). */
 PZ_NODISCARD enum pz_status pz_latentsync_way_of(const char *name, int steps, float guidance,
                                                  struct pz_log *log, struct pz_latentsync_way *way);
 
@@ -48,7 +53,8 @@ struct pz_latentsync_net {
                               float *heard);
 };
 
-/** One window: `z` [n] noise in, latent out; `work` 4·n floats. Errors: the network's, CANCELLED. */
+/** One window: `z` [n] noise in, latent out; `work` PZ_LATENTSYNC_WORK·n floats. Errors: the network's,
+ * CANCELLED. */
 PZ_NODISCARD enum pz_status pz_latentsync_sample(const struct pz_latentsync_way *way,
                                                  const struct pz_latentsync_net *net, size_t n,
                                                  const struct pz_job *job, float *work, float *z);

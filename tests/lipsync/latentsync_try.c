@@ -85,7 +85,7 @@ static enum pz_status fill(struct window *w, const struct request *q, int cross)
     float *in = pz_calloc(n + 2 * all + heard, sizeof *in);
     w->noise = pz_calloc(all, sizeof *w->noise);
     w->z = pz_calloc(all, sizeof *w->z);
-    w->work = pz_calloc(all, 4 * sizeof *w->work);
+    w->work = pz_calloc(all, PZ_LATENTSYNC_WORK * sizeof *w->work);
     w->picture = pz_calloc(n, (size_t)F * 64 * 3 * sizeof *w->picture);
     w->mask = in;
     if (!in || !w->noise || !w->z || !w->work || !w->picture)

@@ -48,7 +48,7 @@ static enum pz_status know(void *user, double time, bool whole, const float *z, 
 
 static double solve(struct pz_latentsync_way way, struct knowing *k)
 {
-    float z[8], work[32];
+    float z[8], work[8 * PZ_LATENTSYNC_WORK];
     struct pz_latentsync_net net = {k, know};
     double worst = 0, a0 = k->table.alpha[0];
     k->whole = k->shallow = k->pairs = 0;
@@ -75,8 +75,15 @@ static void solvers_find_the_solution(void **state)
     assert_int_equal(k.pairs, 0);
     fast.steps = 40;
     double fast40 = solve(fast, &k);
-    print_message("error: DDIM 20 %.5f, DPM 10 %.5f, DPM 40 %.5f\n", exact20, fast10, fast40);
+    fast.corrects = true;
+    double better40 = solve(fast, &k);
+    fast.steps = 10;
+    double better10 = solve(fast, &k);
+    assert_int_equal(k.whole, 10); // a correction asks for nothing
+    print_message("error: DDIM 20 %.5f, DPM 10 %.5f, DPM 40 %.5f, corrected 10 %.5f, 40 %.5f\n", exact20,
+                  fast10, fast40, better10, better40);
     assert_true(exact20 < 0.15 && fast10 < 0.15 && fast40 < fast10 / 2);
+    assert_true(better10 < fast10 && better40 < fast40 && better40 < better10 / 2);
     int whole, shallow;
     struct pz_latentsync_way way = pz_latentsync_fast;
     solve(way, &k);
@@ -87,6 +94,31 @@ static void solvers_find_the_solution(void **state)
     assert_true(whole == 40 && shallow == 0);
 }
 
+/* Clean data that changes linearly with log-SNR, whatever the latent: from the second step on the corrected
+ * latents then differ by the integral itself. */
+static void corrections_are_of_second_order(void **state)
+{
+    struct pz_dpm d;
+    float x = 0.3f, past[PZ_DPM_PAST] = {0};
+    double before = 0;
+    const double a = 0.4, b = -0.25;
+    (void)state;
+    assert_int_equal(pz_dpm_init(&d, NULL, 12, 951), PZ_OK);
+    d.corrects = true;
+    for (int k = 0; k < 12; k++) {
+        double l = d.lambda[k];
+        float e = (float)((x - d.signal[k] * (a + b * l)) / d.noise[k]);
+        pz_dpm_step(&d, k, &e, 1, past, &x);
+        double now = past[2] / d.noise[k]; // the corrected latent of this step
+        if (k > 1) {
+            double from = d.lambda[k - 1],
+                   sure = exp(l) * (a + b * (l - 1)) - exp(from) * (a + b * (from - 1));
+            assert_true(fabs(now - before - sure) < 2e-5 * fmax(1, fabs(now)));
+        }
+        before = now;
+    }
+}
+
 static void options(void **state)
 {
     struct pz_latentsync_way w;
@@ -95,6 +127,17 @@ static void options(void **state)
     assert_true(!w.fast && w.steps == 20 && w.guidance == 1.5f);
     assert_int_equal(pz_latentsync_way_of("fast", 7, 2, NULL, &w), PZ_OK);
     assert_true(w.fast && w.steps == 7 && w.guidance == 2);
+    int whole, shallow;
+    pz_latentsync_way_count(&w, &whole, &shallow);
+    assert_true(whole == 8 && shallow == 0);
+    assert_int_equal(pz_latentsync_way_of("fast", 0, 3, NULL, &w), PZ_OK); // stronger: asked for more often
+    pz_latentsync_way_count(&w, &whole, &shallow);
+    assert_int_equal(whole, 9);
+    for (int steps = 1; steps < 4; steps++) { // however few: asked for once
+        assert_int_equal(pz_latentsync_way_of("fast", steps, 0, NULL, &w), PZ_OK);
+        pz_latentsync_way_count(&w, &whole, &shallow);
+        assert_int_equal(whole, steps + 1);
+    }
     assert_int_equal(pz_latentsync_way_of("best", 0, 0, NULL, &w), PZ_ERR_USAGE);
     assert_int_equal(pz_latentsync_way_of("exact", 101, 0, NULL, &w), PZ_ERR_USAGE);
     assert_int_equal(pz_latentsync_way_of("exact", 0, 0.5f, NULL, &w), PZ_ERR_USAGE);
@@ -297,7 +340,7 @@ static enum pz_status stop_after_three(void *user, double time, bool whole, cons
 
 static void guided_loop(struct small *m)
 {
-    static float z[N], work[4 * N], latent[4 * HW];
+    static float z[N], work[PZ_LATENTSYNC_WORK * N], latent[4 * HW];
     static struct stopping s;
     struct pz_latentsync_net net = {&s, stop_after_three};
     double mean = 0, var = 0;
@@ -366,7 +409,7 @@ static enum pz_status predict_trained(void *user, double time, bool whole, const
  * test_latentsync_trained.c asks how good it is. */
 static void fast_ends_near_exact(struct small *m)
 {
-    static float start[N], exact[N], fast[N], work[4 * N];
+    static float start[N], exact[N], fast[N], work[PZ_LATENTSYNC_WORK * N];
     struct pz_latentsync_way cached = pz_latentsync_fast;
     const char *seeds = getenv("PZ_SEEDS");
     cached.steps = 12;
@@ -412,6 +455,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(solvers_find_the_solution),
+        cmocka_unit_test(corrections_are_of_second_order),
         cmocka_unit_test(options),
         cmocka_unit_test(windows),
         cmocka_unit_test(noise),

@@ -2,7 +2,7 @@
  * `fast` against `exact` where it counts: on a network that is a real denoiser, on people and sounds it never
  * saw. Both are compared with what was filmed, and with the equation's own solution.
  *
- * PZ_WAYS=1 prints other ways as well, all windows.
+ * PZ_WAYS=1.5 prints other ways as well, all windows, with that guidance.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -32,7 +32,7 @@ enum { TRUTH, SOLUTION, EXACT, MADE };
 
 static void solve(struct trained *t, const struct pz_latentsync_way *way, uint64_t seed, float *out)
 {
-    static float z[TRAINED_FLOATS], work[4 * TRAINED_FLOATS];
+    static float z[TRAINED_FLOATS], work[PZ_LATENTSYNC_WORK * TRAINED_FLOATS];
     struct pz_latentsync_net net = trained_net(t);
     pz_latentsync_noise(seed, 4 * TRAINED_PLACES, z);
     for (int f = 1; f < PZ_LATENTSYNC_WINDOW; f++)
@@ -65,7 +65,7 @@ static struct trial judge(struct trained *t, const struct pz_latentsync_way *way
 
 static void say(const char *name, const struct trial *r)
 {
-    print_message("%-28s film %.2f dB %.4f, solution %.2f dB %.4f, exact %.2f dB %.4f, motion %.2f\n", name,
+    print_message("%-36s film %.2f dB %.4f, solution %.2f dB %.4f, exact %.2f dB %.4f, motion %.2f\n", name,
                   r->truth.psnr, r->truth.ssim, r->solution.psnr, r->solution.ssim, r->exact.psnr,
                   r->exact.ssim, r->motion);
 }
@@ -92,33 +92,36 @@ static void fast_is_within_the_bar_of_exact(void **state)
                 fast.solution.ssim > exact.solution.ssim - 0.01);
 }
 
-static void table(struct trained *t)
+static void table(struct trained *t, float guidance)
 {
     static const struct pz_latentsync_way ways[] = {
-        {.steps = 20, .guidance = 1.5f},
-        {.steps = 10, .guidance = 1.5f},
-        {.fast = true, .steps = 20, .guidance = 1.5f},
-        {.fast = true, .steps = 10, .guidance = 1.5f},
-        {.fast = true, .steps = 8, .guidance = 1.5f},
-        {.fast = true, .steps = 8, .guidance = 1.5f, .ask = 2},
-        {.fast = true, .steps = 8, .guidance = 1.5f, .ask = 4},
-        {.fast = true, .steps = 7, .guidance = 1.5f, .ask = 4},
-        {.fast = true, .steps = 6, .guidance = 1.5f, .ask = 4},
-        {.fast = true, .steps = 14, .guidance = 1.5f, .every = 2},
-        {.fast = true, .steps = 12, .guidance = 1.5f, .every = 2, .ask = 2},
-        {.fast = true, .steps = 10, .guidance = 1.5f, .every = 2, .ask = 2},
-        {.steps = 20, .guidance = 1},
-        {.fast = true, .steps = 8, .guidance = 1},
-        {.steps = 20, .guidance = 3},
-        {.fast = true, .steps = 8, .guidance = 3, .ask = 4},
+        {.steps = 20},
+        {.steps = 10},
+        {.fast = true, .steps = 20},
+        {.fast = true, .steps = 10},
+        {.fast = true, .steps = 8, .ask = 4},
+        {.fast = true, .steps = 7, .ask = 4},
+        {.fast = true, .steps = 6, .ask = 4},
+        {.fast = true, .corrects = true, .steps = 10},
+        {.fast = true, .corrects = true, .steps = 8, .ask = 4},
+        {.fast = true, .corrects = true, .steps = 7},
+        {.fast = true, .corrects = true, .steps = 7, .from = 2, .ask = 3},
+        {.fast = true, .corrects = true, .steps = 7, .from = 2, .ask = 8},
+        {.fast = true, .corrects = true, .steps = 7, .ask = 8},
+        {.fast = true, .corrects = true, .steps = 6, .from = 1, .ask = 3},
+        {.fast = true, .corrects = true, .steps = 6, .from = 1, .ask = 8},
+        {.fast = true, .corrects = true, .steps = 5, .from = 1, .ask = 3},
+        {.fast = true, .steps = 14, .every = 2},
     };
     enum { N = sizeof ways / sizeof *ways };
     struct trial sum[N];
     memset(sum, 0, sizeof sum);
     for (int k = 0; k < TRAINED_WINDOWS; k++) {
-        begin(t, k, 1.5f);
+        begin(t, k, guidance);
         for (int i = 0; i < N; i++) {
-            struct trial r = judge(t, &ways[i], 1247 + (uint64_t)k, i ? MADE : EXACT);
+            struct pz_latentsync_way way = ways[i];
+            way.guidance = guidance;
+            struct trial r = judge(t, &way, 1247 + (uint64_t)k, i ? MADE : EXACT);
             double *to = (double *)&sum[i], *from = (double *)&r;
             for (size_t j = 0; j < sizeof r / sizeof *to; j++)
                 to[j] += from[j] / TRAINED_WINDOWS;
@@ -126,8 +129,12 @@ static void table(struct trained *t)
     }
     for (int i = 0; i < N; i++) {
         char name[64];
-        snprintf(name, sizeof name, "%s %d every %d ask %d g %.1f", ways[i].fast ? "dpm" : "ddim",
-                 ways[i].steps, ways[i].every, ways[i].ask, (double)ways[i].guidance);
+        const struct pz_latentsync_way *w = &ways[i];
+        snprintf(name, sizeof name, "%s %d every %d from %d ask %d g %.1f",
+                 w->corrects ? "corrected"
+                 : w->fast   ? "dpm"
+                             : "ddim",
+                 w->steps, w->every, w->from, w->ask, (double)guidance);
         say(name, &sum[i]);
     }
 }
@@ -143,7 +150,7 @@ static int tear_down(void **state)
 {
     struct trained *t = *state;
     if (getenv("PZ_WAYS"))
-        table(t);
+        table(t, strtof(getenv("PZ_WAYS"), NULL));
     trained_close(&t);
     return 0;
 }
