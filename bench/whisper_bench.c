@@ -1,10 +1,12 @@
 /* Whisper's networks without words: times of made weights, and numbers to compare.
  *
- *   whisper_bench [cuda|cuda16|bf16] [STATE LAYERS] [profile]    encoder, single steps and steps at once of
- * made weights; default tiny whisper_bench [cuda|cuda16|bf16] --numbers CHECKPOINT IN.f32 OUT.f32 STEPS what
- * the encoder makes of a mel [3000][80], and the logits of STEPS tokens 50258, 50259, …
+ *   whisper_bench [cuda|cuda16|bf16] [STATE LAYERS] [tune] [profile]
+ *       encoder, single steps and steps at once of made weights; default tiny
+ *   whisper_bench [cuda|cuda16|bf16] --numbers CHECKPOINT IN.f32 OUT.f32 STEPS
+ *       what the encoder makes of a mel [3000][80], and the logits of STEPS tokens 50258, 50259, …
  *
- * Computes in F32 on this processor; cuda: in F32 on the device, cuda16: in F16 there, bf16: in BF16 here. */
+ * tune: the device's engines are timed first. profile: where the device's time went, at the end. Computes in
+ * F32 on this processor; cuda: in F32 on the device, cuda16: in F16 there, bf16: in BF16 here. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,8 +97,9 @@ static int time_made(int state, int layers, const struct pz_job *job)
     int rows[TOKENS];
     float *mel = calloc(3000 * 80, sizeof *mel);
     float *queries = calloc((size_t)TOKENS * (size_t)layers * (size_t)state, sizeof *queries);
+    float *logits = calloc((size_t)o.dims.vocab, sizeof *logits);
     double t0 = wall(), c0 = cpu();
-    if (!mel || !queries || pz_whisper_open(&o, job, &w) < PZ_OK)
+    if (!mel || !queries || !logits || pz_whisper_open(&o, job, &w) < PZ_OK)
         return 1;
     printf("ready %.2f s (CPU %.2f s), %.0f MB\n", wall() - t0, cpu() - c0, (double)pz_peak_rss() / 1e6);
     pz_rule_input(5000, -1, 1.4f, 3000 * 80, mel);
@@ -107,12 +110,15 @@ static int time_made(int state, int layers, const struct pz_job *job)
         double t2 = wall(), c2 = cpu();
         for (int i = 0; i < TOKENS; i++) {
             rows[i] = i;
-            items[i] =
-                (struct pz_whisper_item){50258 + i % 7, rows, i, i, NULL, queries + i * layers * state};
+            items[i] = (struct pz_whisper_item){50258 + i % 7, rows, i, i, logits, NULL};
             if (pz_whisper_step(w, &items[i], 1) < PZ_OK)
                 return 1;
         }
         double t3 = wall(), c3 = cpu();
+        for (int i = 0; i < TOKENS; i++) {
+            items[i].logits = NULL;
+            items[i].queries = queries + i * layers * state;
+        }
         if (pz_whisper_step(w, items, TOKENS) < PZ_OK)
             return 1;
         double t4 = wall(), c4 = cpu();
@@ -123,6 +129,7 @@ static int time_made(int state, int layers, const struct pz_job *job)
     pz_whisper_close(&w);
     free(mel);
     free(queries);
+    free(logits);
     return 0;
 }
 
@@ -137,6 +144,10 @@ int main(int argc, char **argv)
         argc--;
     }
     plan = pz_plan_default;
+    if (argc > 1 && strcmp(argv[argc - 1], "tune") == 0) {
+        plan.tune = true;
+        argc--;
+    }
     plan.threads = pz_pool_threads(pool);
     if (argc >= 2 && strncmp(argv[1], "cuda", 4) == 0) {
         plan.backend = PZ_BACKEND_CUDA;
