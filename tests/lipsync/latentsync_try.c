@@ -23,33 +23,19 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "lipsync/engine.h"
+#include "engine_try.h"
 #include "lipsync/engine_plan.h"
 #include "lipsync/latents.h"
 #include "lipsync/latentsync_model.h"
 #include "nn/param.h"
-#include "puppet.h"
-#include "tensor/cuda/cuda.h"
 
-enum { SIDE = 1080, MOST = 400, N_SPEECH = 16 * 16000, F = PZ_LATENTSYNC_WINDOW, TOKENS = 50 };
+enum { F = PZ_LATENTSYNC_WINDOW, TOKENS = 50 };
 
 struct request {
     const char *models, *device, *precision, *quality, *dir;
     int size, steps; /* 0: what the way says */
     char name[64];
 };
-
-static void say(void *user, enum pz_log_level level, const char *text)
-{
-    fprintf(stderr, "  %s\n", text);
-}
-
-static void memory(const char *when)
-{
-    size_t left, all;
-    if (pz_cuda_memory(&left, &all))
-        printf("  device memory in use %s: %.2f GB\n", when, (double)(all - left) / 1e9);
-}
 
 static FILE *open_file(const struct request *q, const char *what)
 {
@@ -187,12 +173,12 @@ static enum pz_status go(struct request *q, const char *quality, const struct pz
     PZ_TRY(pz_latentsync_run_open(files, &way, TOKENS, (int)w->width, &plan->params, job, &run));
     printf(" %s\n  ready in %.1f s, %d branches at once, work memory of the UNet %.2f GB\n", q->name,
            pz_now() - from, pz_latentsync_run_branches(run), (double)pz_latentsync_run_bytes(run) / 1e9);
-    memory("when ready");
+    engine_try_memory("when ready");
     f = again ? NULL : open_file(q, "-trace");
     PZ_TRY(one(run, decoder, batch, &way, w, f, job));
     if (again)
         PZ_TRY(one(run, decoder, batch, &way, w, NULL, job));
-    memory("at the end");
+    engine_try_memory("at the end");
     PZ_TRY(keep(q, "-latent", w->z, F * w->places * 4));
     PZ_TRY(keep(q, "-picture", w->picture, F * w->places * 192));
 fail:
@@ -216,7 +202,7 @@ static enum pz_status steps(struct request *q, const struct pz_job *job)
     PZ_TRY(pz_latentsync_find(q->models, q->size, job->log, &files));
     PZ_TRY(pz_engine_plan(&p, "latentsync", job, &plan));
     PZ_TRY(pz_latentsync_verify(files.unet, job, &c));
-    memory("before");
+    engine_try_memory("before");
     PZ_TRY(pz_latent_coder_open(files.vae, files.vae_config, true, q->size, plan.cuda ? 4 : 1, &plan.params,
                                 job, &decoder));
     PZ_TRY(fill(&w, q, c.cross));
@@ -231,186 +217,32 @@ fail:
     return st;
 }
 
-/* ---- a painted film ---- */
-
-struct stage {
-    struct pz_face face[MOST];
-    int64_t frames[MOST];
-    double times[MOST];
-    const struct pz_face *faces[MOST];
-    struct pz_picture pic;
-    float *speech;
-    int n;
-};
-
-static enum pz_status picture(void *user, int64_t i, const struct pz_picture **out)
+static enum pz_status film(const struct request *q, int frames, const struct pz_job *job)
 {
-    struct stage *s = user;
-    for (int y = 0; y < SIDE; y++)
-        for (int x = 0; x < SIDE; x++) {
-            float v = 130 + 60 * sinf(0.02f * (float)(x + y)) + 30 * sinf(0.09f * (float)(x - 2 * (int)i));
-            s->pic.plane[0][y * s->pic.stride[0] + x] = (uint8_t)v;
-            s->pic.plane[1][y / 2 * s->pic.stride[1] + x / 2] = 112;
-            s->pic.plane[2][y / 2 * s->pic.stride[2] + x / 2] = 146;
-        }
-    *out = &s->pic;
-    return PZ_OK;
-}
-
-static const struct pz_face *face(void *user, int64_t i)
-{
-    return &((struct stage *)user)->face[i];
-}
-
-static double frame_time(void *user, int64_t i)
-{
-    return (double)i / 25;
-}
-
-static enum pz_status set_stage(struct stage *s, int n)
-{
-    s->n = n;
-    s->speech = pz_calloc(N_SPEECH, sizeof *s->speech);
-    if (!s->speech)
-        return PZ_ERR_NOMEM;
-    for (int i = 0; i < N_SPEECH; i++)
-        s->speech[i] = 0.3f * sinf((float)i * (0.03f + 1e-7f * (float)i)) * sinf(0.002f * (float)i);
-    for (int i = 0; i < n; i++) {
-        struct puppet_mouth m = {0.1f, 0, 0};
-        puppet_face(&m, i, 0, 0, 0, 260, 540 + 10 * sinf(0.2f * (float)i), 420, 0.4f, &s->face[i]);
-        s->face[i].frame = i;
-        s->frames[i] = i;
-        s->times[i] = 0.2 + i / 25.0;
-        s->faces[i] = &s->face[i];
-    }
-    return pz_picture_alloc(&s->pic, SIDE, SIDE);
-}
-
-static enum pz_status draw_all(const struct pz_engine_vtable *v, void *engine, struct stage *s,
-                               const struct pz_job *job, FILE *f)
-{
-    enum pz_status st = PZ_OK;
-    void *session = NULL;
-    double from = pz_now(), first = 0, began;
-    struct pz_speech_span span = {.speech = s->speech,
-                                  .n_speech = N_SPEECH,
-                                  .n_frames = s->n,
-                                  .frame_times = s->times,
-                                  .faces = s->faces,
-                                  .topology = &puppet_topology,
-                                  .blend_s = 0.12};
-    PZ_TRY(v->begin(engine, &span, job, &session));
-    began = pz_now() - from;
-    from = pz_now();
-    for (int i = 0; i < s->n; i++) {
-        struct pz_patch p;
-        PZ_TRY(v->draw(session, i, &s->pic, &p));
-        first = i ? first : pz_now() - from;
-        size_t n = 3 * (size_t)p.rgb.width * (size_t)p.rgb.height;
-        if (f && fwrite(p.rgb.data, sizeof(float), n, f) != n)
-            st = PZ_ERR_WRITE;
-    }
-    double t = pz_now() - from;
-    printf("  begin %.3f s, first draw %.3f s, %d frames %.3f s: %.2f ms a frame, %.2f frames/s\n", began,
-           first, s->n, t, 1e3 * t / s->n, s->n / t);
-fail:
-    if (session)
-        v->end(&session);
-    return st;
-}
-
-static enum pz_status film(const struct request *q, struct stage *s, const struct pz_job *job)
-{
-    enum pz_status st = PZ_OK;
-    const struct pz_engine_vtable *v = pz_engine_find("latentsync");
-    void *engine = NULL;
-    char *art = pz_asprintf("%s/art-%s", q->dir, q->name);
-    FILE *f = open_file(q, "-patches");
-    struct pz_engine_open_params p = {.artifact_dir = art,
-                                      .models_dir = q->models,
+    char *name = pz_asprintf("%s-patches", q->name);
+    struct engine_try t = {.engine = "latentsync",
+                           .params = {.models_dir = q->models,
                                       .device = q->device,
                                       .precision = q->precision,
                                       .quality = q->quality,
-                                      .size = q->size};
-    struct pz_film shown = {.user = s,
-                            .n_frames = s->n,
-                            .frame_time = frame_time,
-                            .picture = picture,
-                            .face = face,
-                            .topology = &puppet_topology,
-                            .speech = s->speech,
-                            .n_speech = N_SPEECH,
-                            .fit_frames = s->frames,
-                            .n_fit_frames = s->n,
-                            .asked_frames = s->frames,
-                            .n_asked_frames = s->n};
-    double from = pz_now();
-    if (!art || !f) {
-        st = PZ_ERR_WRITE;
-        goto fail;
-    }
-    PZ_TRY(pz_make_dirs(job->log, art));
-    PZ_TRY(v->prepare(&shown, &p, job));
-    printf("  prepare %.2f s: %.1f ms a frame with loading\n", pz_now() - from,
-           1e3 * (pz_now() - from) / s->n);
-    from = pz_now();
-    PZ_TRY(v->open(&p, job, &engine));
-    printf("  open %.2f s\n", pz_now() - from);
-    memory("when open");
-    PZ_TRY(draw_all(v, engine, s, job, f));
-    PZ_TRY(draw_all(v, engine, s, job, NULL)); // once more, warm
-    memory("at the end");
-    printf("  peak resident %.2f GB\n", (double)pz_peak_rss() / 1e9);
-fail:
-    v->close(&engine);
-    if (f && fclose(f) != 0)
-        st = PZ_ERR_WRITE;
-    pz_free(art);
-    return st;
-}
-
-static int compare(const char *a, const char *b)
-{
-    FILE *f = fopen(a, "rb"), *g = fopen(b, "rb");
-    double sum = 0, most = 0, n = 0;
-    float x, y;
-    while (f && g && fread(&x, sizeof x, 1, f) == 1 && fread(&y, sizeof y, 1, g) == 1) {
-        double d = (double)x - (double)y;
-        sum += d * d;
-        most = fmax(most, fabs(d));
-        n++;
-    }
-    if (f)
-        fclose(f);
-    if (g)
-        fclose(g);
-    printf("%s against %s: %.0f values, PSNR %.2f dB, greatest difference %.4f\n", a, b, n,
-           n > 0 && sum > 0 ? 10 * log10(n / sum) : INFINITY, most);
-    return n > 0 ? 0 : 1;
-}
-
-static enum pz_status act_out(const struct request *q, int n, const struct pz_job *job)
-{
-    struct stage *s = pz_calloc(1, sizeof *s);
-    enum pz_status st = s ? set_stage(s, n) : PZ_ERR_NOMEM;
-    if (st >= PZ_OK)
-        st = film(q, s, job);
-    if (s) {
-        pz_picture_free(&s->pic);
-        pz_free(s->speech);
-    }
-    pz_free(s);
+                                      .size = q->size},
+                           .dir = q->dir,
+                           .name = name,
+                           .frames = frames,
+                           .drawn = frames};
+    enum pz_status st = name ? engine_try_film(&t, job) : PZ_ERR_NOMEM;
+    pz_free(name);
     return st;
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "--compare") == 0)
-        return compare(argv[2], argv[3]);
+        return engine_try_compare(argv[2], argv[3]);
     bool window = (argc == 8 || argc == 9) && strcmp(argv[1], "steps") == 0,
          played = argc == 9 && strcmp(argv[1], "film") == 0;
     int n = played ? atoi(argv[8]) : 1;
-    if ((!window && !played) || n < 1 || n > MOST) {
+    if ((!window && !played) || n < 1 || n > ENGINE_TRY_MOST) {
         fprintf(stderr, "usage: see the head of tests/lipsync/latentsync_try.c\n");
         return 1;
     }
@@ -418,13 +250,13 @@ int main(int argc, char **argv)
         argv[2], argv[4], argv[5], argv[6], argv[7], atoi(argv[3]), window && argc == 9 ? atoi(argv[8]) : 0,
         ""};
     snprintf(q.name, sizeof q.name, "%s-%s-%s", q.device, q.precision, q.quality);
-    struct pz_log *log = pz_log_create(say, NULL, PZ_LOG_INFO);
+    struct pz_log *log = pz_log_create(engine_try_say, NULL, PZ_LOG_INFO);
     struct pz_pool *pool = pz_pool_create(0);
     struct pz_job job = {.log = log, .pool = pool, .seed = 1247};
     printf("latentsync %s, %s px, %s\n", argv[1], argv[3], q.name);
     enum pz_status st = pz_make_dirs(log, q.dir);
     if (st >= PZ_OK)
-        st = window ? steps(&q, &job) : act_out(&q, n, &job);
+        st = window ? steps(&q, &job) : film(&q, n, &job);
     pz_pool_destroy(&pool);
     pz_log_destroy(&log);
     return pz_status_exit_code(st);
