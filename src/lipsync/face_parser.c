@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "tensor/profile.h"
 
 #define SIDE PZ_BISENET_SIDE
@@ -98,21 +99,36 @@ void pz_face_parser_close(struct pz_face_parser **p)
     *p = NULL;
 }
 
+struct choice {
+    const float *y;
+    uint8_t *classes;
+};
+
+/* The likeliest class of each place of a row. */
+static void choose(void *user, int row, int worker)
+{
+    const struct choice *c = user;
+    (void)worker;
+    for (size_t i = (size_t)row * SIDE; i < ((size_t)row + 1) * SIDE; i++) {
+        const float *y = c->y + i * PZ_BISENET_CLASSES;
+        int best = 0;
+        for (int k = 1; k < PZ_BISENET_CLASSES; k++)
+            if (y[k] > y[best])
+                best = k;
+        c->classes[i] = (uint8_t)best;
+    }
+}
+
 enum pz_status pz_face_parser_run(struct pz_face_parser *p, const uint8_t *picture, struct pz_pool *pool,
                                   uint8_t *classes)
 {
     static const float mean[3] = {0.485f, 0.456f, 0.406f}, deviation[3] = {0.229f, 0.224f, 0.225f};
     float *x = pz_session_input(p->session, "picture", 0).data;
-    const float *y = pz_session_output(p->session, "classes", 0).data;
     for (size_t i = 0; i < (size_t)SIDE * SIDE * 3; i++)
         x[i] = ((float)picture[i] / 255.0f - mean[i % 3]) / deviation[i % 3];
     enum pz_status st = pz_session_run(p->session, pool);
-    for (size_t i = 0; i < (size_t)SIDE * SIDE && st >= PZ_OK; i++) {
-        int best = 0;
-        for (int k = 1; k < PZ_BISENET_CLASSES; k++)
-            if (y[i * PZ_BISENET_CLASSES + (size_t)k] > y[i * PZ_BISENET_CLASSES + (size_t)best])
-                best = k;
-        classes[i] = (uint8_t)best;
-    }
+    struct choice c = {pz_session_output(p->session, "classes", 0).data, classes};
+    if (st >= PZ_OK)
+        pz_pool_run(pool, choose, &c, SIDE);
     return st;
 }

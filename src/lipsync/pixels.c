@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "image/affine.h"
-#include "image/warp.h"
+#include "image/color.h"
 
 #define LANCZOS_TAPS 8
 
@@ -20,22 +19,39 @@ static int clamp(int v, int lo, int hi)
     return v < lo ? lo : v > hi ? hi : v;
 }
 
+/* The picture's px [x0,x1) × [y0,y1) with those beside them that their chroma needs, from even px `at` on. */
+static struct pz_picture part_of(const struct pz_picture *src, int x0, int y0, int x1, int y1, int at[2])
+{
+    struct pz_picture part = *src;
+    at[0] = x0 > 2 ? (x0 - 2) & ~1 : 0;
+    at[1] = y0 > 2 ? (y0 - 2) & ~1 : 0;
+    part.width = (x1 < src->width - 2 ? x1 + 2 : src->width) - at[0];
+    part.height = (y1 < src->height - 2 ? y1 + 2 : src->height) - at[1];
+    for (int k = 0; k < 3; k++) {
+        int step = k ? 2 : 1;
+        part.plane[k] += (size_t)(at[1] / step) * (size_t)src->stride[k] + (size_t)(at[0] / step);
+    }
+    return part;
+}
+
 enum pz_status pz_pixels_region(const struct pz_picture *src, int x0, int y0, int w, int h, bool repeat,
                                 uint8_t *out)
 {
+    int at[2], left = clamp(x0, 0, src->width - 1), top = clamp(y0, 0, src->height - 1);
+    struct pz_picture part =
+        part_of(src, left, top, clamp(x0 + w, left + 1, src->width), clamp(y0 + h, top + 1, src->height), at);
     struct pz_rgb rgb;
-    enum pz_status st = pz_rgb_alloc(&rgb, w, h);
+    enum pz_status st = pz_rgb_alloc(&rgb, part.width, part.height);
     if (st < PZ_OK)
         return st;
-    struct pz_affine shift = {1, 0, (float)x0, 0, 1, (float)y0};
-    pz_warp_picture_to_rgb(src, &shift, PZ_FILTER_BILINEAR, PZ_BORDER_REPLICATE, &rgb);
-    size_t n = (size_t)w * (size_t)h;
-    for (int y = 0; y < h; y++)
-        for (int x = 0; x < w; x++) {
-            size_t i = (size_t)y * (size_t)w + (size_t)x;
-            bool inside = x0 + x >= 0 && x0 + x < src->width && y0 + y >= 0 && y0 + y < src->height;
+    pz_picture_to_rgb(&part, &rgb);
+    size_t n = (size_t)part.width * (size_t)part.height;
+    for (int y = y0; y < y0 + h; y++)
+        for (int x = x0; x < x0 + w; x++, out += 3) {
+            int i = clamp(x, 0, src->width - 1), j = clamp(y, 0, src->height - 1);
+            const float *from = rgb.data + (size_t)(j - at[1]) * (size_t)part.width + (size_t)(i - at[0]);
             for (size_t k = 0; k < 3; k++)
-                out[i * 3 + k] = inside || repeat ? round8(rgb.data[k * n + i] * 255) : 0;
+                out[k] = repeat || (i == x && j == y) ? round8(from[k * n] * 255) : 0;
         }
     pz_rgb_free(&rgb);
     return PZ_OK;

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "image/paste.h"
+#include "image/warp.h"
 #include "lipsync/engine.h"
 #include "lipsync/latents.h"
 #include "lipsync/musetalk_draw.h"
@@ -301,6 +302,47 @@ static void weights_are_the_published_ones(void **state)
     for (int i = 0; i < BW * BH; i++)
         assert_int_equal(out[i], 0);
     pz_free(mask);
+}
+
+/* Regions inside, over every edge and outside, against the whole picture; its sides are odd. */
+static void regions_are_cut(void **state)
+{
+    enum { SW = 23, SH = 17 };
+    static const int at[][4] = {{3, 5, 9, 8},   {4, 4, 6, 6},   {0, 0, SW, SH},  {-4, -3, 12, 30},
+                                {15, 9, 20, 2}, {22, 16, 1, 1}, {-30, 40, 7, 5}, {1, 1, 21, 1}};
+    const struct pz_affine same = {1, 0, 0, 0, 1, 0};
+    static uint8_t out[SW * 40 * 3];
+    struct pz_picture pic;
+    struct pz_rgb whole;
+    (void)state;
+    assert_int_equal(pz_picture_alloc(&pic, SW, SH), PZ_OK);
+    assert_int_equal(pz_rgb_alloc(&whole, SW, SH), PZ_OK);
+    for (int k = 0; k < 3; k++)
+        for (int y = 0; y < (k ? (SH + 1) / 2 : SH); y++)
+            for (int x = 0; x < (k ? (SW + 1) / 2 : SW); x++)
+                pic.plane[k][y * pic.stride[k] + x] = (uint8_t)(60 + (37 * x + 91 * y + 53 * k) % 130);
+    pz_warp_picture_to_rgb(&pic, &same, PZ_FILTER_BILINEAR, PZ_BORDER_REPLICATE, &whole);
+    for (size_t i = 0; i < 2 * sizeof at / sizeof at[0]; i++) {
+        const int *p = at[i / 2], w = p[2], h = p[3];
+        bool repeat = i % 2 == 1;
+        assert_int_equal(pz_pixels_region(&pic, p[0], p[1], w, h, repeat, out), PZ_OK);
+        for (int j = 0; j < 3 * w * h; j++) {
+            int x = p[0] + j / 3 % w, y = p[1] + j / 3 / w,
+                u = x < 0    ? 0
+                    : x < SW ? x
+                             : SW - 1,
+                v = y < 0    ? 0
+                    : y < SH ? y
+                             : SH - 1;
+            float true_value = fminf(fmaxf(whole.data[(j % 3 * SH + v) * SW + u], 0), 1) * 255;
+            if (repeat || (u == x && v == y))
+                assert_true(fabsf((float)out[j] - true_value) < 0.51f);
+            else
+                assert_int_equal(out[j], 0);
+        }
+    }
+    pz_rgb_free(&whole);
+    pz_picture_free(&pic);
 }
 
 static void pixels_are_resampled(void **state)
@@ -654,6 +696,7 @@ int main(void)
         cmocka_unit_test(boxes_are_calm_or_their_own),
         cmocka_unit_test(masks_are_the_published_ones),
         cmocka_unit_test(weights_are_the_published_ones),
+        cmocka_unit_test(regions_are_cut),
         cmocka_unit_test(pixels_are_resampled),
         cmocka_unit_test(what_flickers_is_averaged),
         cmocka_unit_test(the_store_keeps),
