@@ -257,7 +257,7 @@ struct pz_plan_params pz_musetalk_around(const struct pz_plan_params *pp)
 #define WEIGHTS 955e6
 #define DECODER_VALUES 59e6
 #define UNET_VALUES 4e6
-#define BESIDES 0.4e9
+#define BESIDES 0.6e9
 
 double pz_musetalk_need(int batch, enum pz_dtype type)
 {
