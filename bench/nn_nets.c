@@ -66,7 +66,9 @@ static void wav2lip_bend(struct pz_params *p, int batch, int size)
 {
     int flow, look, mel = input(p, "mel", 4, batch, 80, PZ_W2L_BEND_COLUMNS, 1);
     int face = input(p, "face", 4, batch, size, size, PZ_W2L_BEND_INPUTS);
-    pz_wav2lip_bend_face(p, pz_wav2lip_bend_audio(p, mel), face, &flow, &look);
+    int wish = input(p, "wish", 4, batch, 1, 1, PZ_W2L_BEND_WISH);
+    output(p, "mouth", pz_wav2lip_bend_audio(p, mel));
+    pz_wav2lip_bend_face(p, wish, face, &flow, &look);
     output(p, "flow", flow);
     output(p, "look", look);
 }

@@ -1,5 +1,7 @@
-// Engine `wav2lip:embedded`: moments of the speaker, bent by a small network as the sound says, behind the
-// engine interface. A folder it prepared holds `moments.safetensors`.
+// Engine `wav2lip:embedded`: moments of the speaker, bent by a small network into the mouths that an ear, the
+// speaker's own where there is one, hears in the sound. Behind the engine interface. A folder it prepared
+// holds `moments.safetensors`, `speaker.safetensors` and, where the ear is the speaker's own,
+// `motion.safetensors`.
 #include "lipsync/engine_wav2lip_embedded.h"
 
 #include <math.h>
@@ -12,13 +14,16 @@
 #include "lipsync/wav2lip_bend_model.h"
 #include "lipsync/wav2lip_compose.h"
 #include "lipsync/wav2lip_moments.h"
+#include "lipsync/wav2lip_speaker.h"
 
 #define MOMENTS_FILE "moments.safetensors"
 #define SIZE PZ_W2L_BEND_SIZE
+#define FARTHEST 4.0f /* a point that moves farther, in PZ_W2L_BEND_FLOW px, is none */
 
 struct bend_engine {
     struct pz_wav2lip_bend *model;
     struct pz_wav2lip_moments *moments;
+    struct pz_wav2lip_speaker *speaker;
 };
 
 struct bend_batch {
@@ -32,15 +37,17 @@ struct bend_session {
     const struct pz_face_topology *topology;
     struct pz_pool *pool;
     int n_frames, batch;
-    struct pz_affine *to_crop;   /* [n_frames] */
-    int (*chosen)[2];            /* [n_frames] moments at rest and open */
-    struct pz_affine (*turn)[2]; /* [n_frames] from the frame's crop to theirs */
-    float *embedding;            /* [n_frames][PZ_W2L_BEND_WIDTH] */
+    struct pz_affine *to_crop;             /* [n_frames] */
+    int (*chosen)[2];                      /* [n_frames] moments at rest and open */
+    struct pz_affine (*turn)[2];           /* [n_frames] from the frame's crop to theirs */
+    float (*mouth)[PZ_W2L_BEND_POINTS][2]; /* [n_frames] wished for, crop px */
+    float *wish;                           /* [n_frames][PZ_W2L_BEND_WISH] */
     struct pz_wav2lip_bend_run *run;
     struct pz_wav2lip_compose *compose;
     struct bend_batch fed, made; /* put into the network; made by its last run */
     float *pose;                 /* [3][PZ_W2L_BEND_HIDDEN][SIZE] */
     float *view[2];              /* [4][SIZE][SIZE] the moments as the frame's head is turned */
+    float *lips;                 /* [SIZE][SIZE] those wished for, marked */
     float *alpha, *large;        /* [SIZE][SIZE], [side][side] */
     struct pz_rgb patch;
 };
@@ -64,14 +71,25 @@ static enum pz_status prepare(const struct pz_film *film, const struct pz_engine
     enum pz_status st = PZ_OK;
     char *path = pz_path_join(p->artifact_dir, MOMENTS_FILE);
     struct pz_wav2lip_moments *m = NULL;
+    struct pz_wav2lip_speaker *s = NULL;
     if (!path)
         return pz_fail(job->log, PZ_ERR_NOMEM, "no memory to prepare the engine");
-    PZ_TRY(pz_wav2lip_moments_fit(film, job, &m));
+    PZ_TRY(pz_wav2lip_speaker_fit(film, job, &s));
+    PZ_TRY(pz_wav2lip_moments_fit(film, s, job, &m));
+    PZ_TRY(pz_wav2lip_speaker_save(s, p->artifact_dir, job->log));
     PZ_TRY(pz_wav2lip_moments_save(m, path, job->log));
 fail:
+    pz_wav2lip_speaker_free(&s);
     pz_wav2lip_moments_free(&m);
     pz_free(path);
     return st;
+}
+
+/* What prepare leaves behind hangs on no weights, but it was another thing once. */
+static enum pz_status stamp(const struct pz_engine_open_params *p, const struct pz_job *job, char **text)
+{
+    *text = pz_strdup("moments and speaker 2");
+    return *text ? PZ_OK : pz_fail(job->log, PZ_ERR_NOMEM, "no memory for a name");
 }
 
 static void close_engine(void **engine)
@@ -81,6 +99,7 @@ static void close_engine(void **engine)
         return;
     pz_wav2lip_bend_close(&e->model);
     pz_wav2lip_moments_free(&e->moments);
+    pz_wav2lip_speaker_free(&e->speaker);
     pz_free(e);
     *engine = NULL;
 }
@@ -99,6 +118,7 @@ static enum pz_status open_engine(const struct pz_engine_open_params *p, const s
     }
     PZ_TRY(other_weights(p->models_dir, job->log, &weights));
     PZ_TRY(pz_wav2lip_bend_open(weights, p, job, &e->model));
+    PZ_TRY(pz_wav2lip_speaker_load(p->artifact_dir, job->log, &e->speaker));
     PZ_TRY(pz_wav2lip_moments_load(path, job->log, &e->moments));
     *engine = e;
     v = NULL;
@@ -123,7 +143,9 @@ static void end(void **session)
     pz_free(s->turn);
     pz_free(s->view[0]);
     pz_free(s->view[1]);
-    pz_free(s->embedding);
+    pz_free(s->mouth);
+    pz_free(s->wish);
+    pz_free(s->lips);
     pz_free(s->pose);
     pz_free(s->alpha);
     pz_free(s->large);
@@ -141,15 +163,17 @@ static enum pz_status furnish(struct bend_session *s, const struct pz_job *job)
     s->turn = pz_calloc(n, sizeof *s->turn);
     s->view[0] = pz_calloc((size_t)4 * SIZE * SIZE, sizeof *s->view[0]);
     s->view[1] = pz_calloc((size_t)4 * SIZE * SIZE, sizeof *s->view[1]);
-    s->embedding = pz_calloc(n, PZ_W2L_BEND_WIDTH * sizeof *s->embedding);
+    s->mouth = pz_calloc(n, sizeof *s->mouth);
+    s->wish = pz_calloc(n, PZ_W2L_BEND_WISH * sizeof *s->wish);
+    s->lips = pz_calloc((size_t)SIZE * SIZE, sizeof *s->lips);
     s->fed.index = pz_calloc((size_t)s->batch, sizeof *s->fed.index);
     s->made.index = pz_calloc((size_t)s->batch, sizeof *s->made.index);
     s->pose = pz_calloc((size_t)3 * PZ_W2L_BEND_HIDDEN * SIZE, sizeof *s->pose);
     s->alpha = pz_calloc((size_t)SIZE * SIZE, sizeof *s->alpha);
     s->large = pz_calloc(side * side, sizeof *s->large);
     s->compose = pz_wav2lip_compose_create((int)side);
-    if (!s->to_crop || !s->chosen || !s->turn || !s->view[0] || !s->view[1] || !s->embedding ||
-        !s->fed.index || !s->made.index || !s->pose || !s->alpha || !s->large || !s->compose ||
+    if (!s->to_crop || !s->chosen || !s->turn || !s->view[0] || !s->view[1] || !s->mouth || !s->wish ||
+        !s->lips || !s->fed.index || !s->made.index || !s->pose || !s->alpha || !s->large || !s->compose ||
         pz_rgb_alloc(&s->patch, (int)side, (int)side) < PZ_OK)
         return pz_fail(job->log, PZ_ERR_NOMEM, "no memory for %d mouths", s->n_frames);
     memset(s->patch.data, 0, 3 * side * side * sizeof *s->patch.data);
@@ -164,7 +188,8 @@ static enum pz_status choose(struct bend_session *s, const struct pz_speech_span
     float(*anchor)[PZ_WAV2LIP_ANCHORS][2] = pz_calloc((size_t)s->n_frames + 1, sizeof *anchor);
     enum pz_status st = anchor ? PZ_OK : PZ_ERR_NOMEM;
     if (st >= PZ_OK)
-        st = pz_wav2lip_moments_choose(m, span->faces, span->n_frames, s->chosen);
+        st = pz_wav2lip_moments_choose(m, span->faces, (const float(*)[PZ_W2L_BEND_POINTS][2])s->mouth,
+                                       span->n_frames, s->chosen);
     if (st >= PZ_OK)
         st = pz_wav2lip_crop_anchors(span->topology, span->faces, span->frame_times, span->n_frames, anchor);
     for (int i = 0; st >= PZ_OK && i < s->n_frames; i++)
@@ -173,6 +198,64 @@ static enum pz_status choose(struct bend_session *s, const struct pz_speech_span
                                                  (const float(*)[2])m->anchor[k][s->chosen[i][k]]);
     pz_free(anchor);
     return st < PZ_OK ? pz_fail(job->log, st, "wav2lip:embedded cannot choose its moments") : st;
+}
+
+/* Where no mouth could be placed (a face that is none), the moment at rest stays. */
+static void stand_in(struct bend_session *s, int i)
+{
+    struct pz_affine back;
+    bool whole = true;
+    for (int k = 0; k < PZ_W2L_BEND_POINTS; k++)
+        whole = whole && isfinite(s->mouth[i][k][0]) && isfinite(s->mouth[i][k][1]);
+    if (whole || pz_affine_invert(&s->turn[i][0], &back) < PZ_OK)
+        return;
+    for (int k = 0; k < PZ_W2L_BEND_POINTS; k++) {
+        const float *p = s->engine->moments->mouth[0][s->chosen[i][0]][k];
+        pz_affine_apply(&back, p[0], p[1], &s->mouth[i][k][0], &s->mouth[i][k][1]);
+    }
+}
+
+/* One kind's part of a frame's wish: how far the mouth lies from the moment's, turned as the frame's head is.
+ */
+static void wish_from(const struct bend_session *s, int i, int kind)
+{
+    const struct pz_wav2lip_moments *m = s->engine->moments;
+    struct pz_affine back;
+    float *w = s->wish + (size_t)i * PZ_W2L_BEND_WISH, at[2];
+    if (pz_affine_invert(&s->turn[i][kind], &back) < PZ_OK)
+        back = pz_affine_identity();
+    for (int k = 0; k < PZ_W2L_BEND_POINTS; k++) {
+        const float *p = m->mouth[kind][s->chosen[i][kind]][k];
+        pz_affine_apply(&back, p[0], p[1], &at[0], &at[1]);
+        for (int a = 0; a < 2; a++) {
+            float d = (s->mouth[i][k][a] - at[a]) / PZ_W2L_BEND_FLOW;
+            w[4 * k + 2 * kind + a] = fabsf(d) < FARTHEST ? d : 0; // nor where there is none
+        }
+    }
+}
+
+/* What the sound says: a mouth for every frame. */
+static enum pz_status hear(struct bend_session *s, const struct pz_speech_span *span,
+                           const struct pz_job *job)
+{
+    enum pz_status st = PZ_OK;
+    const struct bend_engine *e = s->engine;
+    float(*head)[PZ_W2L_BEND_POINTS][3] = pz_calloc((size_t)s->n_frames + 1, sizeof *head),
+    *heard = e->speaker->space ? NULL : pz_calloc((size_t)s->n_frames + 1, PZ_W2L_BEND_MOUTH * sizeof *heard);
+    if (!head || (!heard && !e->speaker->space)) {
+        st = pz_fail(job->log, PZ_ERR_NOMEM, "no memory for %d mouths", s->n_frames);
+        goto fail;
+    }
+    if (heard)
+        PZ_TRY(pz_wav2lip_bend_hear(e->model, span->speech, span->n_speech, span->frame_times, s->n_frames,
+                                    job, heard));
+    PZ_TRY(pz_wav2lip_speaker_mouths(e->speaker, span, heard, job, head));
+    pz_wav2lip_speaker_place(e->speaker, span->faces, span->frame_times, s->n_frames,
+                             (const float(*)[PZ_W2L_BEND_POINTS][3])head, s->mouth);
+fail:
+    pz_free(heard);
+    pz_free(head);
+    return st;
 }
 
 static enum pz_status begin(void *engine, const struct pz_speech_span *span, const struct pz_job *job,
@@ -199,9 +282,13 @@ static enum pz_status begin(void *engine, const struct pz_speech_span *span, con
         pz_fail(job->log, st, "wav2lip:embedded does not know the landmarks '%s'", span->topology->name);
         goto fail;
     }
+    PZ_TRY(hear(s, span, job));
     PZ_TRY(choose(s, span, job));
-    PZ_TRY(pz_wav2lip_bend_hear(e->model, span->speech, span->n_speech, span->frame_times, span->n_frames,
-                                job, s->embedding));
+    for (int i = 0; i < s->n_frames; i++) {
+        stand_in(s, i);
+        for (int k = 0; k < 2; k++)
+            wish_from(s, i, k);
+    }
     *session = s;
     return PZ_OK;
 fail:
@@ -234,8 +321,11 @@ static enum pz_status feed(void *session, int i, const struct pz_picture *src)
             pz_warp_plane(m->view[k] + (size_t)s->chosen[i][k] * view + p * SIZE * SIZE, SIZE, SIZE,
                           &s->turn[i][k], PZ_FILTER_BILINEAR, PZ_BORDER_REPLICATE,
                           s->view[k] + p * SIZE * SIZE, SIZE, SIZE);
-    pz_wav2lip_bend_put(s->run, s->fed.n, s->embedding + (size_t)i * PZ_W2L_BEND_WIDTH, s->pose, s->view[0],
-                        s->view[1]);
+    st = pz_wav2lip_crop_mark((const float(*)[2])s->mouth[i], s->lips);
+    if (st < PZ_OK)
+        return st;
+    pz_wav2lip_bend_put(s->run, s->fed.n, s->wish + (size_t)i * PZ_W2L_BEND_WISH, s->pose, s->view[0],
+                        s->view[1], s->lips);
     s->fed.index[s->fed.n++] = i;
     return PZ_OK;
 }
@@ -304,6 +394,7 @@ const struct pz_engine_vtable pz_engine_wav2lip_embedded = {
     .draw = draw,
     .end = end,
     .runs_on = runs_on,
+    .stamp = stamp,
     .ahead = ahead,
     .feed = feed,
 };

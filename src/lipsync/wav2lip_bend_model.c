@@ -88,9 +88,9 @@ static enum pz_status make_plan(const struct pz_wav2lip_bend *m, const struct pz
             pz_graph_input(g, "mel", shape4(PZ_WAV2LIP_EAR_BATCH, PZ_WAV2LIP_BANDS, PZ_W2L_BEND_COLUMNS, 1));
         pz_graph_output(g, "embedding", pz_wav2lip_bend_audio(p, mel));
     } else {
-        int embedding = pz_graph_input(g, "embedding", shape4(m->batch, 1, 1, PZ_W2L_BEND_WIDTH)), flow, look;
+        int wish = pz_graph_input(g, "wish", shape4(m->batch, 1, 1, PZ_W2L_BEND_WISH)), flow, look;
         int face = pz_graph_input(g, "face", shape4(m->batch, SIZE, SIZE, PZ_W2L_BEND_INPUTS));
-        pz_wav2lip_bend_face(p, embedding, face, &flow, &look);
+        pz_wav2lip_bend_face(p, wish, face, &flow, &look);
         pz_graph_output(g, "flow", flow);
         pz_graph_output(g, "look", look);
     }
@@ -162,7 +162,7 @@ enum pz_status pz_wav2lip_bend_hear(const struct pz_wav2lip_bend *m, const float
                                     const double *times, int n, const struct pz_job *job, float *out)
 {
     const struct pz_wav2lip_ear ear = {m->hear, "wav2lip:embedded hear", PZ_W2L_BEND_COLUMNS,
-                                       PZ_W2L_BEND_COLUMNS / 2, PZ_W2L_BEND_WIDTH};
+                                       PZ_W2L_BEND_COLUMNS / 2, PZ_W2L_BEND_MOUTH};
     return pz_wav2lip_ear_hear(&ear, speech, n_speech, times, n, job, out);
 }
 
@@ -193,14 +193,14 @@ void pz_wav2lip_bend_run_destroy(struct pz_wav2lip_bend_run **r)
     *r = NULL;
 }
 
-void pz_wav2lip_bend_put(struct pz_wav2lip_bend_run *r, int place, const float *embedding, const float *pose,
-                         const float *rest, const float *open)
+void pz_wav2lip_bend_put(struct pz_wav2lip_bend_run *r, int place, const float *wish, const float *pose,
+                         const float *rest, const float *open, const float *lips)
 {
-    const size_t n = (size_t)SIZE * SIZE, seen = (size_t)PZ_W2L_BEND_HIDDEN * SIZE, width = PZ_W2L_BEND_WIDTH,
+    const size_t n = (size_t)SIZE * SIZE, seen = (size_t)PZ_W2L_BEND_HIDDEN * SIZE, width = PZ_W2L_BEND_WISH,
                  all = PZ_W2L_BEND_INPUTS;
     float *x = (float *)pz_session_input(r->session, "face", 0).data + (size_t)place * n * all,
-          *e = (float *)pz_session_input(r->session, "embedding", 0).data + (size_t)place * width;
-    memcpy(e, embedding, width * sizeof *e);
+          *w = (float *)pz_session_input(r->session, "wish", 0).data + (size_t)place * width;
+    memcpy(w, wish, width * sizeof *w);
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < 3; k++)
             x[i * all + k] = i < seen ? pose[k * seen + i] : 0;
@@ -208,6 +208,7 @@ void pz_wav2lip_bend_put(struct pz_wav2lip_bend_run *r, int place, const float *
             x[i * all + 3 + k] = rest[k * n + i];
             x[i * all + 7 + k] = open[k * n + i];
         }
+        x[i * all + 11] = lips[i];
     }
 }
 
@@ -221,5 +222,5 @@ void pz_wav2lip_bend_take(const struct pz_wav2lip_bend_run *r, int place, const 
 {
     size_t n = (size_t)SIZE * SIZE, b = (size_t)place;
     *flow = (const float *)pz_session_output(r->session, "flow", 0).data + b * n * 4;
-    *look = (const float *)pz_session_output(r->session, "look", 0).data + b * n * 5;
+    *look = (const float *)pz_session_output(r->session, "look", 0).data + b * n * 5; // [64][64][20]
 }

@@ -26,7 +26,8 @@ int pz_wav2lip_bend_batch(const struct pz_wav2lip_bend *m);
 /** What the weights say of their training (their file's metadata `trained_on`), or NULL. */
 const char *pz_wav2lip_bend_story(const struct pz_wav2lip_bend *m);
 
-/** Embeddings of `n` pictures shown at times[i] seconds of the sound: out [n][256]. The window of a picture
+/** Mouths of `n` pictures shown at times[i] seconds of the sound, as the shipped ear hears them: out [n][82],
+ * see nn/wav2lip_bend.h. The window of a picture
  * are the mel frames from 0.2 s before to 0.2 s behind it, moved inwards at the ends of the sound. Errors:
  * NOMEM, DEVICE. */
 PZ_NODISCARD enum pz_status pz_wav2lip_bend_hear(const struct pz_wav2lip_bend *m, const float *speech,
@@ -40,13 +41,14 @@ PZ_NODISCARD enum pz_status pz_wav2lip_bend_run_create(const struct pz_wav2lip_b
                                                        struct pz_wav2lip_bend_run **r);
 void pz_wav2lip_bend_run_destroy(struct pz_wav2lip_bend_run **r);
 
-/** Put a picture into a place: embedding [256]; `pose` the upper rows of the face to be given a mouth,
- * [3][PZ_W2L_BEND_HIDDEN][128]; `rest`, `open` the moments, [4][128][128] (R, G, B, lips). */
-void pz_wav2lip_bend_put(struct pz_wav2lip_bend_run *r, int place, const float *embedding, const float *pose,
-                         const float *rest, const float *open);
+/** Put a picture into a place: `wish` [164]; `pose` the upper rows of the face to be given a mouth,
+ * [3][PZ_W2L_BEND_HIDDEN][128]; `rest`, `open` the moments, [4][128][128] (R, G, B, lips); `lips` [128][128]
+ * the lips wished for. */
+void pz_wav2lip_bend_put(struct pz_wav2lip_bend_run *r, int place, const float *wish, const float *pose,
+                         const float *rest, const float *open, const float *lips);
 /** Make what lies in the places. Errors: DEVICE. */
 PZ_NODISCARD enum pz_status pz_wav2lip_bend_make(struct pz_wav2lip_bend_run *r);
-/** What was made last in a place, [128][128][4] and [128][128][5]; valid until the next make. */
+/** What was made last in a place, [128][128][4] and [64][64][20]; valid until the next make. */
 void pz_wav2lip_bend_take(const struct pz_wav2lip_bend_run *r, int place, const float **flow,
                           const float **look);
 

@@ -174,7 +174,10 @@ void pz_wav2lip_compose_run(struct pz_wav2lip_compose *c, const float *flow, con
             size_t i = (size_t)(y * SIZE + x);
             float *s = c->asked + i * N_ASKED;
             memcpy(s, flow + i * 4, 4 * sizeof *s);
-            memcpy(s + 4, look + i * 5, 5 * sizeof *s);
+            const float *square =
+                look + ((size_t)(y / 2) * (SIZE / 2) + (size_t)(x / 2)) * 20 + (y % 2) * 2 + x % 2;
+            for (int k = 0; k < 5; k++)
+                s[4 + k] = square[4 * k];
             s[9] = alpha[i];
             c->reached[y] |= alpha[i] > 0;
         }

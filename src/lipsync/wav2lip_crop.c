@@ -11,7 +11,6 @@
 #include "nn/wav2lip_bend.h"
 
 #define SIZE PZ_W2L_BEND_SIZE
-#define REACH_S 0.1 /* half the window of the mean */
 #define N_RIGID 14
 #define FEATHER 7.0f     /* crop px */
 #define INSET 0.06f      /* interocular distances, see image/mask.h */
@@ -34,7 +33,7 @@ static void add(struct pz_affine *sum, const struct pz_affine *m, float w)
     sum->f += w * m->f;
 }
 
-static bool map_of(const struct pz_face *face, struct pz_affine *m)
+bool pz_wav2lip_crop_map(const struct pz_face *face, struct pz_affine *m)
 {
     float from[N_RIGID][2], to[N_RIGID][2];
     for (int i = 0; i < N_RIGID; i++) {
@@ -47,6 +46,11 @@ static bool map_of(const struct pz_face *face, struct pz_affine *m)
            PZ_OK;
 }
 
+float pz_wav2lip_crop_weight(const struct pz_face *face, double apart_s)
+{
+    return (float)(1 - fabs(apart_s) / PZ_WAV2LIP_REACH_S) * (face->present == 1 ? 1 : 0.01f);
+}
+
 enum pz_status pz_wav2lip_crop_maps(const struct pz_face_topology *topo, const struct pz_face *const *faces,
                                     const double *times, int n, struct pz_affine *to_crop)
 {
@@ -57,13 +61,12 @@ enum pz_status pz_wav2lip_crop_maps(const struct pz_face_topology *topo, const s
         struct pz_affine sum = {0}, m, back;
         float all = 0;
         for (int step = -1; step <= 1; step += 2)
-            for (int k = step < 0 ? i : i + 1; k >= 0 && k < n && fabs(times[k] - times[i]) < REACH_S;
-                 k += step) {
-                if (!faces[k] || !faces[k]->present || !map_of(faces[k], &m) ||
+            for (int k = step < 0 ? i : i + 1;
+                 k >= 0 && k < n && fabs(times[k] - times[i]) < PZ_WAV2LIP_REACH_S; k += step) {
+                if (!faces[k] || !faces[k]->present || !pz_wav2lip_crop_map(faces[k], &m) ||
                     pz_affine_invert(&m, &back) < PZ_OK)
                     continue;
-                float w =
-                    (float)(1 - fabs(times[k] - times[i]) / REACH_S) * (faces[k]->present == 1 ? 1 : 0.01f);
+                float w = pz_wav2lip_crop_weight(faces[k], times[k] - times[i]);
                 add(&sum, &back, w);
                 all += w;
             }
@@ -85,7 +88,7 @@ static bool anchors_of(const struct pz_face_topology *topo, const struct pz_face
 {
     const struct pz_face_pose *p = &f->pose;
     struct pz_affine m;
-    if (!map_of(f, &m))
+    if (!pz_wav2lip_crop_map(f, &m))
         return false;
     for (int i = 0; i < PZ_WAV2LIP_ANCHORS; i++) {
         const float *x = topo->mean[anchors[i]];
@@ -107,12 +110,11 @@ enum pz_status pz_wav2lip_crop_anchors(const struct pz_face_topology *topo,
     for (int i = 0; i < n; i++) {
         float sum[PZ_WAV2LIP_ANCHORS][2] = {0}, now[PZ_WAV2LIP_ANCHORS][2], all = 0;
         for (int step = -1; step <= 1; step += 2)
-            for (int k = step < 0 ? i : i + 1; k >= 0 && k < n && fabs(times[k] - times[i]) < REACH_S;
-                 k += step) {
+            for (int k = step < 0 ? i : i + 1;
+                 k >= 0 && k < n && fabs(times[k] - times[i]) < PZ_WAV2LIP_REACH_S; k += step) {
                 if (!faces[k] || !faces[k]->present || !anchors_of(topo, faces[k], now))
                     continue;
-                float w =
-                    (float)(1 - fabs(times[k] - times[i]) / REACH_S) * (faces[k]->present == 1 ? 1 : 0.01f);
+                float w = pz_wav2lip_crop_weight(faces[k], times[k] - times[i]);
                 all += w;
                 for (int a = 0; a < PZ_WAV2LIP_ANCHORS; a++) {
                     sum[a][0] += w * now[a][0];

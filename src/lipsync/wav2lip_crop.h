@@ -14,6 +14,13 @@
 #define PZ_WAV2LIP_LIPS 40
 /** Anchors: points of the resting mean face around the mouth, laid under a face's pose. */
 #define PZ_WAV2LIP_ANCHORS 28
+/** Half the window over which crops and what lies in them are averaged, seconds. */
+#define PZ_WAV2LIP_REACH_S 0.1
+
+/** The map frame px → crop px of one face alone. False for a degenerate face. */
+bool pz_wav2lip_crop_map(const struct pz_face *face, struct pz_affine *to_crop);
+/** What a face so far away counts in a mean over ±PZ_WAV2LIP_REACH_S: a triangle, bridged faces little. */
+float pz_wav2lip_crop_weight(const struct pz_face *face, double apart_s);
 
 /**
  * Maps frame px → crop px of `n` faces: a triangular mean over ±0.1 s of the frames' own times, bridged faces

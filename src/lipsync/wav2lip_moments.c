@@ -17,6 +17,7 @@
 #define SIDE_MOST 768
 #define SHARE 5     /* a fifth of the frames is "at rest", a fifth "open": as in training */
 #define CHANGE 4.0f /* price of another moment, in (10 degrees)² */
+#define WIDTH 4.0f  /* px of the crop that lips are wider or narrower and as bad as 10 degrees */
 
 static const char *const kinds[2] = {"rest", "open"};
 
@@ -145,7 +146,8 @@ static struct pz_wav2lip_moments *create(int side, int rest, int open)
         m->pose[k] = pz_calloc(n, sizeof *m->pose[k]);
         m->gap[k] = pz_calloc(n, sizeof *m->gap[k]);
         m->anchor[k] = pz_calloc(n, sizeof *m->anchor[k]);
-        if (!m->fine[k] || !m->view[k] || !m->pose[k] || !m->gap[k] || !m->anchor[k])
+        m->mouth[k] = pz_calloc(n, sizeof *m->mouth[k]);
+        if (!m->fine[k] || !m->view[k] || !m->pose[k] || !m->gap[k] || !m->anchor[k] || !m->mouth[k])
             pz_wav2lip_moments_free(&m);
         if (!m)
             return NULL;
@@ -164,25 +166,31 @@ void pz_wav2lip_moments_free(struct pz_wav2lip_moments **mp)
         pz_free(m->pose[k]);
         pz_free(m->gap[k]);
         pz_free(m->anchor[k]);
+        pz_free(m->mouth[k]);
     }
     pz_free(m);
     *mp = NULL;
 }
 
-static enum pz_status cut(const struct pz_film *film, const struct candidate *c, struct pz_wav2lip_moments *m,
-                          int kind, int i, float *room)
+static enum pz_status cut(const struct pz_film *film, const struct pz_wav2lip_speaker *speaker,
+                          const struct candidate *c, struct pz_wav2lip_moments *m, int kind, int i,
+                          float *room)
 {
     const struct pz_picture *pic;
     size_t n = (size_t)m->side * (size_t)m->side;
-    float lips[PZ_WAV2LIP_LIPS][2], *view = m->view[kind] + (size_t)i * VIEW;
+    float(*mouth)[2] = m->mouth[kind][i], lips[PZ_WAV2LIP_LIPS][2], *view = m->view[kind] + (size_t)i * VIEW;
     uint8_t *fine = m->fine[kind] + (size_t)i * n * 4;
     enum pz_status st = film->picture(film->user, c->frame, &pic);
     if (st >= PZ_OK)
         st = pz_wav2lip_crop_cut(pic, &c->to_crop, m->side, m->side, true, room);
     if (st >= PZ_OK)
         st = pz_wav2lip_crop_cut(pic, &c->to_crop, SIZE, SIZE, false, view);
+    if (st >= PZ_OK)
+        st = pz_wav2lip_speaker_seen(speaker, film->topology, c->face, mouth);
     if (st < PZ_OK)
         return st;
+    for (int k = 0; k < PZ_W2L_BEND_POINTS; k++)
+        pz_affine_apply(&c->to_crop, mouth[k][0], mouth[k][1], &mouth[k][0], &mouth[k][1]);
     for (size_t k = 0; k < n; k++)
         for (size_t ch = 0; ch < 3; ch++)
             fine[k * 4 + ch] = (uint8_t)(fminf(fmaxf(room[ch * n + k], 0), 1) * 255 + 0.5f);
@@ -194,8 +202,8 @@ static enum pz_status cut(const struct pz_film *film, const struct candidate *c,
     return pz_wav2lip_crop_mark((const float(*)[2])lips, view + (size_t)3 * SIZE * SIZE);
 }
 
-enum pz_status pz_wav2lip_moments_fit(const struct pz_film *film, const struct pz_job *job,
-                                      struct pz_wav2lip_moments **out)
+enum pz_status pz_wav2lip_moments_fit(const struct pz_film *film, const struct pz_wav2lip_speaker *speaker,
+                                      const struct pz_job *job, struct pz_wav2lip_moments **out)
 {
     enum pz_status st = PZ_OK;
     struct candidate *list = NULL;
@@ -222,7 +230,7 @@ enum pz_status pz_wav2lip_moments_fit(const struct pz_film *film, const struct p
                 st = PZ_ERR_CANCELLED;
                 goto fail;
             }
-            PZ_TRY(cut(film, &from[k][i], m, k, i, room));
+            PZ_TRY(cut(film, speaker, &from[k][i], m, k, i, room));
             pz_job_progress(job, "fit", ++done, kept[0] + kept[1]);
         }
     *out = m;
@@ -239,11 +247,11 @@ fail:
 enum pz_status pz_wav2lip_moments_save(const struct pz_wav2lip_moments *m, const char *path,
                                        struct pz_log *log)
 {
-    enum { EACH = 5 };
+    enum { EACH = 6 };
     struct pz_stored_tensor t[2 * EACH];
     static const char *const names[2][EACH] = {
-        {"rest.fine", "rest.view", "rest.pose", "rest.gap", "rest.anchor"},
-        {"open.fine", "open.view", "open.pose", "open.gap", "open.anchor"}};
+        {"rest.fine", "rest.view", "rest.pose", "rest.gap", "rest.anchor", "rest.mouth"},
+        {"open.fine", "open.view", "open.pose", "open.gap", "open.anchor", "open.mouth"}};
     for (int k = 0; k < 2; k++) {
         int64_t n = m->n[k];
         t[EACH * k] =
@@ -254,6 +262,8 @@ enum pz_status pz_wav2lip_moments_save(const struct pz_wav2lip_moments *m, const
         t[EACH * k + 3] = (struct pz_stored_tensor){names[k][3], PZ_DTYPE_F32, 1, {n}, m->gap[k], 0};
         t[EACH * k + 4] = (struct pz_stored_tensor){
             names[k][4], PZ_DTYPE_F32, 3, {n, PZ_WAV2LIP_ANCHORS, 2}, m->anchor[k], 0};
+        t[EACH * k + 5] = (struct pz_stored_tensor){
+            names[k][5], PZ_DTYPE_F32, 3, {n, PZ_W2L_BEND_POINTS, 2}, m->mouth[k], 0};
     }
     return pz_safetensors_write(log, path, t, 2 * EACH, NULL, 0);
 }
@@ -303,6 +313,9 @@ enum pz_status pz_wav2lip_moments_load(const char *path, struct pz_log *log, str
         PZ_TRY(
             expect(log, f, k, "anchor", PZ_DTYPE_F32, 3, (const int64_t[]){n[k], PZ_WAV2LIP_ANCHORS, 2}, &t));
         PZ_TRY(pz_safetensors_read_f32(log, t, m->anchor[k][0][0], pz_stored_count(t)));
+        PZ_TRY(
+            expect(log, f, k, "mouth", PZ_DTYPE_F32, 3, (const int64_t[]){n[k], PZ_W2L_BEND_POINTS, 2}, &t));
+        PZ_TRY(pz_safetensors_read_f32(log, t, m->mouth[k][0][0], pz_stored_count(t)));
     }
     *out = m;
     m = NULL;
@@ -314,8 +327,22 @@ fail:
 
 /* ---- choosing ---- */
 
+/* Between the corners, crop px. */
+static float width_of(const float (*mouth)[2])
+{
+    return hypotf(mouth[10][0] - mouth[0][0], mouth[10][1] - mouth[0][1]);
+}
+
+static float unlike(const struct pz_wav2lip_moments *m, int kind, int j, const struct pz_face *face,
+                    const float (*mouth)[2])
+{
+    float d = (width_of((const float(*)[2])m->mouth[kind][j]) - width_of(mouth)) / WIDTH;
+    return apart(m->pose[kind][j], face->pose.yaw, face->pose.pitch) + (isfinite(d) ? d * d : 0);
+}
+
 enum pz_status pz_wav2lip_moments_choose(const struct pz_wav2lip_moments *m,
-                                         const struct pz_face *const *faces, int n, int (*chosen)[2])
+                                         const struct pz_face *const *faces,
+                                         const float (*mouth)[PZ_W2L_BEND_POINTS][2], int n, int (*chosen)[2])
 {
     enum { MOST = PZ_WAV2LIP_MOMENTS };
     uint8_t(*from)[MOST] = pz_calloc((size_t)n + 1, sizeof *from);
@@ -330,8 +357,7 @@ enum pz_status pz_wav2lip_moments_choose(const struct pz_wav2lip_moments *m,
             for (int j = 0; j < m->n[k]; j++) {
                 bool change = cost[best] + CHANGE < cost[j];
                 from[i][j] = (uint8_t)(change ? best : j);
-                next[j] = (change ? cost[best] + CHANGE : cost[j]) +
-                          apart(m->pose[k][j], faces[i]->pose.yaw, faces[i]->pose.pitch);
+                next[j] = (change ? cost[best] + CHANGE : cost[j]) + unlike(m, k, j, faces[i], mouth[i]);
             }
             memcpy(cost, next, sizeof cost);
         }

@@ -4,9 +4,11 @@
 
 #include "nn/layer.h"
 
+#define HEARD 256 /* width of what the layers are told */
+
 const char *const pz_wav2lip_bend_audio_names[] = {"audio.*", NULL};
 const char *const pz_wav2lip_bend_face_names[] = {"encoder.*", "middle.*", "decoder.*", "flow.*",
-                                                  "fine.*",    "look.*",   NULL};
+                                                  "fine.*",    "look.*",   "wish.*",    NULL};
 
 /* One convolution of the scope below `name`: k×k, stride s, then ReLU. */
 static int unit(struct pz_params *p, const char *name, int x, int out, int k, int s, bool residual)
@@ -30,7 +32,7 @@ static int numbered(struct pz_params *p, int number, int x, int out, int k, int 
     return unit(p, number < 10 ? name + 1 : name, x, out, k, s, residual);
 }
 
-/* The same with what the sound says added before the activation. */
+/* The same with what is wished for added before the activation. */
 static int told(struct pz_params *p, const char *name, int x, int embedding, int out)
 {
     struct pz_nn_conv l = {.out = out, .kernel = {3, 3}, .pad = {1, 1, 1, 1}};
@@ -59,19 +61,32 @@ int pz_wav2lip_bend_audio(struct pz_params *p, int mel)
     pz_params_push(p, "audio.body");
     for (int i = 0; i < n; i++)
         x = numbered(p, i, x, body[i].out, 3, body[i].stride, body[i].residual);
-    struct pz_nn_conv whole = {.out = PZ_W2L_BEND_WIDTH, .kernel = {5, 2}, .act = PZ_ACT_RELU};
+    struct pz_nn_conv whole = {.out = HEARD, .kernel = {5, 2}, .act = PZ_ACT_RELU};
     x = pz_nn_conv2d(p, "9.conv", x, &whole);
     whole.kernel[0] = whole.kernel[1] = 1;
     x = pz_nn_conv2d(p, "10.conv", x, &whole);
     pz_params_pop(p);
+    pz_params_push(p, "audio");
+    x = pz_nn_dense(p, "mouth", x, PZ_W2L_BEND_MOUTH, true);
+    pz_params_pop(p);
     return x;
 }
 
-void pz_wav2lip_bend_face(struct pz_params *p, int embedding, int face, int *flow, int *look)
+/* What is wished for, as every layer that is told of it takes it. */
+static int understood(struct pz_params *p, int wish)
+{
+    pz_params_push(p, "wish");
+    int x = pz_nn_unary(p, PZ_OP_RELU, pz_nn_dense(p, "0", wish, HEARD, true));
+    x = pz_nn_unary(p, PZ_OP_RELU, pz_nn_dense(p, "1", x, HEARD, true));
+    pz_params_pop(p);
+    return x;
+}
+
+void pz_wav2lip_bend_face(struct pz_params *p, int wish, int face, int *flow, int *look)
 {
     static const int wide[5] = {32, 64, 128, 192, 256}, layers[5] = {3, 3, 3, 3, 2};
     static const int back[4] = {192, 128, 64, 48};
-    int skip[5], x = face;
+    int skip[5], x = face, embedding = understood(p, wish);
     for (int b = 0; b < 5; b++) {
         pz_params_push(p, "encoder.%d", b);
         for (int i = 0; i < layers[b]; i++)
@@ -87,6 +102,6 @@ void pz_wav2lip_bend_face(struct pz_params *p, int embedding, int face, int *flo
         pz_params_pop(p);
     }
     *flow = twice(p, pz_nn_conv_same(p, "flow", x, 4, 3, 1), PZ_OP_RESIZE_BILINEAR);
-    x = unit(p, "fine", twice(p, x, PZ_OP_RESIZE_NEAREST), 16, 3, 1, false);
-    *look = pz_nn_unary(p, PZ_OP_SIGMOID, pz_nn_conv_same(p, "look", x, 5, 3, 1));
+    x = unit(p, "fine", x, 32, 3, 1, false);
+    *look = pz_nn_unary(p, PZ_OP_SIGMOID, pz_nn_conv_same(p, "look", x, 4 * 5, 3, 1));
 }

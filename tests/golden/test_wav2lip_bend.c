@@ -1,5 +1,5 @@
 /**
- * The embedded network of wav2lip:embedded against training/wav2lip/model.py: weights and inputs by the hash
+ * The embedded networks of wav2lip:embedded against training/wav2lip/model.py: weights and inputs by the hash
  * rule, values by PyTorch (norms folded away, flow in units of its head).
  */
 #include <math.h>
@@ -25,14 +25,16 @@ static void test_network(void **state)
         int mel = pz_graph_input(t.g, "mel", (struct pz_shape){.rank = 4, .dim = {B, 80, 32, 1}});
         int face =
             pz_graph_input(t.g, "face", (struct pz_shape){.rank = 4, .dim = {B, S, S, PZ_W2L_BEND_INPUTS}});
-        int embedding = pz_wav2lip_bend_audio(t.p, mel);
-        pz_wav2lip_bend_face(t.p, embedding, face, &flow, &look);
-        pz_graph_output(t.g, "embedding", embedding);
+        int wish =
+            pz_graph_input(t.g, "wish", (struct pz_shape){.rank = 4, .dim = {B, 1, 1, PZ_W2L_BEND_WISH}});
+        pz_graph_output(t.g, "mouth", pz_wav2lip_bend_audio(t.p, mel));
+        pz_wav2lip_bend_face(t.p, wish, face, &flow, &look);
         pz_graph_output(t.g, "flow", flow);
         pz_graph_output(t.g, "look", look);
-        golden_plan(&t, backend, 84, 6578937);
+        golden_plan(&t, backend, 90, 6720826);
         golden_input(&t, "mel", 1010, -4, 4, 1);
         golden_input(&t, "face", 1011, 0, 1, 1);
+        golden_input(&t, "wish", 1012, -1, 1, 0);
         float *x = pz_session_input(t.s, "face", 0).data;
         for (int b = 0; b < B; b++)
             for (int y = PZ_W2L_BEND_HIDDEN; y < S; y++)
@@ -40,29 +42,29 @@ static void test_network(void **state)
                     for (int k = 0; k < 3; k++)
                         x[((b * S + y) * S + i) * PZ_W2L_BEND_INPUTS + k] = 0;
         golden_run(&t);
-        golden_expect(
-            &t, "embedding", 1, 512,
-            &(struct golden_line){.29244498,
-                                  .39194084,
-                                  NAN,
-                                  NAN,
-                                  {{0, .53263021}, {170, .96340328}, {256, .43840879}, {511, 0}, {-1, 0}}});
+        golden_expect(&t, "mouth", 1, 164,
+                      &(struct golden_line){
+                          -.034875998,
+                          .44493667,
+                          NAN,
+                          NAN,
+                          {{0, -.41154173}, {54, .18132457}, {82, -.54604238}, {163, -.84921098}, {-1, 0}}});
         golden_expect(
             &t, "flow", 1, 131072,
             &(struct golden_line){
-                .33086496,
-                .89845602,
+                .29055187,
+                1.1936697,
                 NAN,
                 NAN,
-                {{0, .59291786}, {43690, .042168986}, {65536, .71822548}, {131071, -.64290309}, {-1, 0}}});
+                {{0, -.1217995}, {43690, .074276052}, {65536, -.18112968}, {131071, .21321887}, {-1, 0}}});
         golden_expect(
             &t, "look", 1, 163840,
             &(struct golden_line){
-                .46802704,
-                .074726958,
+                .45504775,
+                .13370648,
                 NAN,
                 NAN,
-                {{0, .56176603}, {54613, .55905342}, {81920, .54979944}, {163839, .52194446}, {-1, 0}}});
+                {{0, .61039835}, {54613, .59858304}, {81920, .58507353}, {163839, .52897906}, {-1, 0}}});
         golden_end(&t);
     }
 }

@@ -47,7 +47,8 @@ static float yaw_of(int i)
     return 12 * sinf(0.25f * (float)i);
 }
 
-/* The mean face with its lower lip and chin let down, under a weak-perspective pose. */
+/* The mean face with its lower lip and chin let down, under a weak-perspective pose: p = tx, ty + IOD (x, −y)
+ * of the head turned by roll and yaw. */
 static void make_face(int i, struct pz_face *f)
 {
     const struct pz_face_topology *t = pz_face_topology_mesh();
@@ -56,6 +57,18 @@ static void make_face(int i, struct pz_face *f)
     f->lip_gap = gap;
     f->pose.yaw = yaw_of(i);
     f->pose.scale = IOD;
+    f->pose.tx = tx;
+    f->pose.ty = 110;
+    const float r[9] = {cosf(roll) * cosf(yaw),
+                        sinf(roll),
+                        cosf(roll) * sinf(yaw),
+                        -sinf(roll) * cosf(yaw),
+                        cosf(roll),
+                        -sinf(roll) * sinf(yaw),
+                        -sinf(yaw),
+                        0,
+                        cosf(yaw)};
+    memcpy(f->pose.r, r, sizeof r);
     for (int k = 0; k < t->n_points; k++) {
         float x = t->mean[k][0], y = t->mean[k][1], z = t->mean[k][2];
         if (y < -0.76f)
@@ -63,6 +76,7 @@ static void make_face(int i, struct pz_face *f)
         float u = cosf(yaw) * x + sinf(yaw) * z;
         f->xyz[k][0] = tx + IOD * (cosf(roll) * u + sinf(roll) * y);
         f->xyz[k][1] = 110 - IOD * (cosf(roll) * y - sinf(roll) * u);
+        f->xyz[k][2] = -IOD * (cosf(yaw) * z - sinf(yaw) * x);
     }
 }
 
@@ -184,7 +198,10 @@ static void moments_are_chosen_and_kept(void **state)
     char path[300];
     int chosen[FRAMES][2], changes = 0;
     (void)state;
-    assert_int_equal(pz_wav2lip_moments_fit(&film, &job, &m), PZ_OK);
+    struct pz_wav2lip_speaker *speaker;
+    assert_int_equal(pz_wav2lip_speaker_fit(&film, &job, &speaker), PZ_OK);
+    assert_int_equal(pz_wav2lip_moments_fit(&film, speaker, &job, &m), PZ_OK);
+    pz_wav2lip_speaker_free(&speaker);
     assert_int_equal(m->n[0], PZ_WAV2LIP_MOMENTS);
     assert_int_equal(m->side, 192);
     for (int i = 0; i < m->n[0]; i++)
@@ -198,10 +215,16 @@ static void moments_are_chosen_and_kept(void **state)
         assert_int_equal(n->n[k], m->n[k]);
         assert_memory_equal(n->fine[k], m->fine[k], (size_t)m->n[k] * 192 * 192 * 4);
         assert_memory_equal(n->view[k], m->view[k], (size_t)m->n[k] * 4 * S * S * sizeof(float));
+        assert_memory_equal(n->mouth[k], m->mouth[k], (size_t)m->n[k] * sizeof *m->mouth[k]);
     }
     for (int i = 0; i < FRAMES; i++)
         faces[i] = &s->face[i];
-    assert_int_equal(pz_wav2lip_moments_choose(m, faces, FRAMES, chosen), PZ_OK);
+    static float mouth[FRAMES][PZ_W2L_BEND_POINTS][2];
+    for (int i = 0; i < FRAMES; i++) // as wide as all of them
+        memcpy(mouth[i], m->mouth[0][0], sizeof mouth[i]);
+    assert_int_equal(
+        pz_wav2lip_moments_choose(m, faces, (const float(*)[PZ_W2L_BEND_POINTS][2])mouth, FRAMES, chosen),
+        PZ_OK);
     for (int i = 0; i < FRAMES; i++) {
         assert_true(chosen[i][0] >= 0 && chosen[i][0] < m->n[0]);
         changes += i && chosen[i][0] != chosen[i - 1][0];
@@ -209,6 +232,24 @@ static void moments_are_chosen_and_kept(void **state)
         assert_true(fabsf(m->pose[0][chosen[i][0]][0] - s->face[i].pose.yaw) < 21);
     }
     assert_true(changes < 8);
+    // Of two moments turned alike the one with lips as wide as those wished for is taken, and the other for
+    // others.
+    for (int k = 0; k < 2; k++)
+        for (int wide = 0; wide < 2; wide++) {
+            for (int j = 0; j < m->n[k]; j++) {
+                memcpy(m->pose[k][j], m->pose[k][0], sizeof m->pose[k][j]);
+                memcpy(m->mouth[k][j], m->mouth[k][0], sizeof m->mouth[k][j]);
+                m->mouth[k][j][10][0] += j == 3 ? 9 : 0;
+            }
+            for (int i = 0; i < FRAMES; i++)
+                memcpy(mouth[i], m->mouth[k][wide ? 3 : 1], sizeof mouth[i]);
+            assert_int_equal(pz_wav2lip_moments_choose(m, faces, (const float(*)[PZ_W2L_BEND_POINTS][2])mouth,
+                                                       FRAMES, chosen),
+                             PZ_OK);
+            for (int i = 0; i < FRAMES; i++)
+                assert_true((chosen[i][k] == 3) == (wide == 1));
+            m->mouth[k][3][10][0] -= 9;
+        }
     // A file that lies about itself.
     float one = 1;
     struct pz_stored_tensor t = {.name = "rest.fine", .dtype = PZ_DTYPE_F32, .data = &one};
@@ -219,6 +260,13 @@ static void moments_are_chosen_and_kept(void **state)
     pz_wav2lip_moments_free(&m);
     pz_picture_free(&s->pic);
     pz_free(s);
+}
+
+/* Channel k of pixel i of what the network says of looks. */
+static float *look_at(float *look, int i, int k)
+{
+    int x = i % S, y = i / S;
+    return &look[((y / 2) * (S / 2) + x / 2) * 20 + 4 * k + (y % 2) * 2 + x % 2];
 }
 
 static void patches_are_the_films_own_pixels(void **state)
@@ -251,7 +299,7 @@ static void patches_are_the_films_own_pixels(void **state)
          i++) { // fetched from 4 crop px to the right and 2 above, a quarter of the other
         flow[4 * i] = 4.0f / PZ_W2L_BEND_FLOW;
         flow[4 * i + 1] = -2.0f / PZ_W2L_BEND_FLOW;
-        look[5 * i] = 0.25f;
+        *look_at(look, i, 0) = 0.25f;
     }
     pz_wav2lip_compose_run(c, flow, look, turn, both, alpha, NULL, rgb, large);
     int at = 120 * P + 90;
@@ -262,8 +310,8 @@ static void patches_are_the_films_own_pixels(void **state)
     pz_wav2lip_compose_run(c, flow, look, turn, both, alpha, NULL, rgb, large);
     assert_true(fabsf(rgb[at] * 255 - 0.75f * 100.5f) < 0.05f);
     for (int i = 0; i < S * S; i++) { // opaque paint, and numbers that are none
-        look[5 * i + 1] = 1;
-        look[5 * i + 2] = 0.5f;
+        *look_at(look, i, 1) = 1;
+        *look_at(look, i, 2) = 0.5f;
         flow[4 * i] = i % 3 ? NAN : 1e30f;
     }
     pz_wav2lip_compose_run(c, flow, look, turn, both, alpha, NULL, rgb, large);

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from model import BANDS, COLUMNS, EYES, SCALE, SIZE
+from model import BANDS, COLUMNS, EYES, FLOW, MOUTH, POINTS, SCALE, SIZE
 
 RATE, HOP, FFT = 16000, 200, 800
 # Points that do not move with speech, and where they lie on a frontal face in interocular distances from the middle
@@ -26,6 +26,10 @@ RIGID = {
 }
 OUTER = [61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146]
 INNER = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95]
+CHIN = 152
+MOUTH_POINTS = OUTER + INNER + [CHIN]
+# The same points seen in a mirror: rings begin at the subject's right corner and have 20 points.
+MIRRORED = [(10 - i) % 20 for i in range(20)] + [20 + (10 - i) % 20 for i in range(20)] + [40]
 EYE_CORNERS = (33, 263)
 GAP = (13, 14)
 
@@ -185,6 +189,29 @@ class Speech:
         return self.mel[:, col].permute(1, 0, 2)
 
 
+# ---- mouths ----
+
+
+def frontal(points, pose):
+    """Points [N,P,3] px and their pose [N,7] to [N,P,2] on the head seen from the front, x to the subject's left, y up,
+    in interocular distances from the mean of the points that do not move."""
+    q = pose[:, :4] / pose[:, :4].norm(dim=1, keepdim=True).clamp_min(1e-6)
+    w, x, y, z = q.unbind(1)
+    r = torch.stack(
+        [
+            1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y), 2 * (x * y + w * z),
+            1 - 2 * (x * x + z * z), 2 * (y * z - w * x), 2 * (x * z - w * y), 2 * (y * z + w * x),
+            1 - 2 * (x * x + y * y),
+        ],
+        1,
+    ).reshape(-1, 3, 3)
+    camera = points * torch.tensor([1.0, -1.0, -1.0], device=points.device)
+    head = torch.einsum("nji,npj->npi", r, camera)
+    scale = (head[:, EYE_CORNERS[0]] - head[:, EYE_CORNERS[1]]).norm(dim=1).clamp_min(1e-3)
+    head = head - head[:, place(RIGID, points.device)].mean(1, keepdim=True)
+    return (head / scale[:, None, None])[:, place(MOUTH_POINTS, points.device), :2]
+
+
 # ---- pictures ----
 
 
@@ -224,6 +251,7 @@ class Clips:
         self.points = torch.empty(room, 478, 2, device=device)
         self.gap = torch.empty(room, device=device)
         self.weights = torch.empty(room, 53, device=device)
+        self.mouth = torch.empty(room, MOUTH, device=device)
         self.second = torch.empty(room, dtype=torch.float64, device=device)
         self.entry = torch.empty(room, dtype=torch.long, device=device)
         # Two tables of clips, training and held out: first frame, frames, 16 closed and 16 open ones each.
@@ -257,6 +285,9 @@ class Clips:
         self.entry[a : a + n] = int(np.ravel(t["speech"])[0])
         order = torch.argsort(gap)
         k = max(2, n // 5)
+        xyz = torch.from_numpy(t["landmarks"][:, :478].astype(np.float32).copy()).to(self.device)
+        mouth = frontal(xyz, torch.from_numpy(t["pose"].astype(np.float32).copy()).to(self.device))
+        self.mouth[a : a + n] = ((mouth - mouth[order[:k]].mean(0, keepdim=True)) * 16).flatten(1)
         some = torch.linspace(0, k - 1, 16, device=self.device).round().long()
         row = torch.cat([torch.tensor([a, n], device=self.device), a + order[:k][some], a + order[-k:][some]])
         h = int(int(np.ravel(t["person"])[0]) % 16 == 0)
@@ -405,12 +436,27 @@ class Batcher:
             lips.append(self.lips(pts))
         out["seen"], out["rest"], out["open"] = crops
         out["rest_lips"], out["open_lips"] = lips
+        out["wish"], out["wish_lips"] = self.wish(out, flip, 1.0 if disturb else 0.0)
         w = self.speech.windows(self.clips.entry[target], self.clips.second[target])
         w = disturb_mel(w)[:, :, 16:] if disturb else w[:, :, 16:]
         out["mel"] = w[:, None]
         out["weights"] = self.clips.weights[target]
-        out["gap"] = self.clips.gap[target]
+        out["mouth"] = self.clips.mouth[target]
         return out
+
+    def wish(self, x, flip, much):
+        """The mouth wished for, as the product would know it: from points that are a little wrong, each set in a way of
+        its own, and the plane that marks its lips."""
+        sets = []
+        for name in ("target_points", "rest_points", "open_points"):
+            p = x[name][:, place(MOUTH_POINTS, self.device)]
+            p = torch.where(flip[:, None, None], p[:, place(MIRRORED, self.device)], p)
+            wide = 1 + much * 0.03 * self.randn(p.shape[0], 1, 2)
+            p = (p - p.mean(1, keepdim=True)) * wide + p.mean(1, keepdim=True)
+            sets.append(p + much * (0.2 * self.randn(*p.shape) + 0.4 * self.randn(p.shape[0], 1, 2)))
+        told = torch.cat([sets[0] - sets[1], sets[0] - sets[2]], 2).flatten(1) / FLOW
+        lips = 0.5 * (polygon(sets[0][:, :20]) + polygon(sets[0][:, 20:40]))
+        return told, lips
 
 
 def soften(x, sigma):

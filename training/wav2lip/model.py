@@ -1,8 +1,12 @@
-"""The embedded network of the `wav2lip:embedded` engine.
+"""The embedded networks of the `wav2lip:embedded` engine.
 
-What it is told: the face to be given a mouth with its lower half hidden, two moments of the same speaker as reference
-(lips at rest, lips open) with their lips marked, and 0.4 s of sound around the picture. What it answers: how the two
-moments must be bent (two flow fields), how much of each is shown where, and a little paint for what neither shows.
+`Audio`, the ear: 0.4 s of sound around a picture to a mouth: where the 40 points of the lips and the chin go from where
+they rest, on the head seen from the front. An ear that knows the speaker (fitted at `prepare`) can take its place.
+
+`Network.draw`, the hand. What it is told: the face to be given a mouth with its lower half hidden, two moments of the
+same speaker as reference (lips at rest, lips open) with their lips marked, and the mouth that is wished for: marked in
+a plane, and how its points lie from those of both moments. What it answers: how the two moments must be bent (two flow
+fields), how much of each is shown where, and a little paint for what neither shows.
 The picture is put together from the speaker's own pixels (`compose`); in the product that happens at the film's own
 resolution (src/lipsync/wav2lip_compose.c), here at the network's.
 """
@@ -16,7 +20,10 @@ SCALE = 64  # px per interocular distance
 EYES = 20  # row of the line through the eyes
 HIDDEN = 52  # first hidden row of the picture that gets a mouth
 BANDS, COLUMNS = 80, 32  # of mel
-CHANNELS = 11  # hidden face 3, rest 3 + lips 1, open 3 + lips 1
+CHANNELS = 12  # hidden face 3, rest 3 + lips 1, open 3 + lips 1, lips wished for 1
+POINTS = 41  # of a mouth: outer lips 20, inner lips 20, chin
+MOUTH = 2 * POINTS  # of the ear: x (to the subject's left), y (up) of every point, in a sixteenth of an interocular distance
+WISH = 4 * POINTS  # of the hand: x, y from the moment at rest, x, y from the open one, of every point, in FLOW px
 FLOW = 16.0  # px of the crop per unit of the flow head
 
 
@@ -40,7 +47,7 @@ class Unit(nn.Module):
 
 
 class Audio(nn.Module):
-    """Mel window [B,1,80,32] to an embedding [B,256]."""
+    """Mel window [B,1,80,32] to an embedding [B,256]; `mouth` makes points of it."""
 
     def __init__(self, out=256):
         super().__init__()
@@ -59,6 +66,7 @@ class Audio(nn.Module):
                 Unit(out, out, k=1, pad=0),
             ]
         )
+        self.mouth = nn.Linear(out, MOUTH)
 
     def forward(self, mel):
         x = mel
@@ -70,7 +78,8 @@ class Audio(nn.Module):
 class Network(nn.Module):
     def __init__(self, heard=256):
         super().__init__()
-        self.audio = Audio(heard)
+        self.audio = Audio(256)
+        self.wish = nn.ModuleList([nn.Linear(WISH, heard), nn.Linear(heard, heard)])
         e = [(CHANNELS, 32, 5, 2), (32, 64, 2, 2), (64, 128, 2, 2), (128, 192, 2, 2), (192, 256, 1, 1)]
         self.encoder = nn.ModuleList()
         for i, (cin, cout, _, n) in enumerate(e):
@@ -82,16 +91,18 @@ class Network(nn.Module):
             nn.ModuleList([Unit(a, b, heard=heard), Unit(b, b, residual=True)]) for a, b in d
         )
         self.flow = nn.Conv2d(48, 4, 3, 1, 1)
-        self.fine = Unit(48, 16)
-        self.look = nn.Conv2d(16, 5, 3, 1, 1)  # share of the open moment, paint's opacity, paint
+        self.fine = Unit(48, 32)
+        # Share of the open moment, paint's opacity, paint; of the four pixels of a square.
+        self.look = nn.Conv2d(32, 5 * 4, 3, 1, 1)
         for head in (self.flow, self.look):
             nn.init.zeros_(head.bias)
             nn.init.normal_(head.weight, std=0.01)
         with torch.no_grad():
-            self.look.bias[1] = -3.0
+            self.look.bias[4:8] = -3.0
 
-    def draw(self, face, e):
+    def draw(self, face, wish):
         """flow [B,4,128,128] in px of the crop (rest x, y, open x, y), look [B,5,128,128] in [0,1]"""
+        e = F.relu(self.wish[1](F.relu(self.wish[0](wish))))
         skips, x = [], face
         for block in self.encoder:
             for unit in block:
@@ -103,11 +114,10 @@ class Network(nn.Module):
             x = torch.cat([x, skip], 1)
             x = block[1](block[0](x, e))
         flow = F.interpolate(self.flow(x), scale_factor=2, mode="bilinear", align_corners=False) * FLOW
-        x = self.fine(F.interpolate(x, scale_factor=2, mode="nearest"))
-        return flow, torch.sigmoid(self.look(x))
+        return flow, torch.sigmoid(F.pixel_shuffle(self.look(self.fine(x)), 2))
 
-    def forward(self, face, mel):
-        return self.draw(face, self.audio(mel))
+    def forward(self, face, wish):
+        return self.draw(face, wish)
 
 
 def bend(picture, flow):
