@@ -106,6 +106,7 @@ static enum pz_status say_flite(const struct speaker *sp, const char *text, stru
         : strcmp(sp->voice, "rms") == 0 ? register_cmu_us_rms(NULL)
         : strcmp(sp->voice, "awb") == 0 ? register_cmu_us_awb(NULL)
                                         : register_cmu_us_kal16(NULL);
+    feat_set_float(v->features, "duration_stretch", (float)sp->pace);
     srand(1); // its noise
     u = flite_synth_text(text, v);
     w = u ? utt_wave(u) : NULL;
@@ -247,8 +248,9 @@ static void add_pink(struct said *s, float *d, uint64_t seed)
 /** Six people at once, none of them saying what films say. */
 static enum pz_status add_babble(struct said *s, float *d, uint64_t seed)
 {
-    static const struct speaker by[6] = {{"", "slt", 0.9},  {"", "rms", 1.12}, {"", "awb", 1.15},
-                                         {"", "slt", 1.17}, {"", "rms", 0.85}, {"", "awb", 0.88}};
+    static const struct speaker by[6] = {{"", "slt", 0.9, 1.0},  {"", "rms", 1.12, 1.0},
+                                         {"", "awb", 1.15, 1.0}, {"", "slt", 1.17, 1.0},
+                                         {"", "rms", 0.85, 1.0}, {"", "awb", 0.88, 1.0}};
     static const char *const talk[3] = {
         "There was an old mill beside the water where nobody worked any more.",
         "They talked about weather and prices until the lamps were lit in the long room.",

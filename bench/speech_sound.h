@@ -24,10 +24,11 @@ struct said {
     bool timed;                  /**< false: word times are not known (espeak-ng) */
 };
 
-/** A speaker: a voice, and the size of its head as a factor on all times (and 1/factor on all pitches). */
+/** A speaker: a voice, the size of its head as a factor on all times (and 1/factor on all pitches), and a
+ * factor on the times alone (voices with known times only). */
 struct speaker {
     const char *name, *voice; /**< "slt", "rms", "awb", "kal16", "espeak:NAME" */
-    double size;
+    double size, pace;
 };
 
 /** Say sentences one after the other with pauses between. Errors: INTERNAL, NOMEM, those of the voice. */
