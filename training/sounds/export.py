@@ -1,12 +1,42 @@
-"""The file src/speech/sounds_net.bin: export.py NET.npz DATA.npz FOLDER ENDS.txt OUT.bin (FOLDER: what sounds_make wrote;
-ENDS: lengths before a pause of one more voice, lines "PHONE_NUMBER FRAMES")"""
+"""The file src/speech/sounds_net.bin: export.py NET.npz FOLDER ENDS.txt OUT.bin (FOLDER: what sounds_say wrote; ENDS: lengths
+before a pause of one more voice, lines "PHONE_NUMBER FRAMES")"""
 import glob
 import sys
 
 import numpy as np
 
-PHONES, AH, AX = 41, 3, 6
+PHONES, AH, AX, BLOCKS = 41, 3, 6, 7
 VOWELS = {1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 18, 19, 26, 27, 34, 35}
+net = np.load(sys.argv[1])
+width = len(net['first.bias'])
+out = bytearray(np.uint32(width).tobytes())
+
+
+def layer(w, bias):
+    """[out, in] as bytes with a scale a row."""
+    w = w.astype(np.float32)
+    scale = np.maximum(np.abs(w).max(1), 1e-12) / 127
+    return (scale.astype('<f4').tobytes() + bias.astype('<f4').tobytes() +
+            np.round(w / scale[:, None]).astype(np.int8).tobytes())
+
+
+def normed(name):
+    """Factor and bias of a norm as it is used."""
+    factor = net[name + '.weight'] / np.sqrt(net[name + '.running_var'] + 1e-5)
+    return factor, net[name + '.bias'] - net[name + '.running_mean'] * factor
+
+
+out += layer(net['first.weight'].transpose(0, 2, 1).reshape(width, -1), net['first.bias'])
+out += layer(net['level.weight'], net['level.bias'])
+for i in range(BLOCKS):
+    b = f'blocks.{i}.'
+    factor, bias = normed(b + 'norm')
+    out += layer(net[b + 'around.weight'][:, 0] * factor[:, None], net[b + 'around.bias'] * factor + bias)
+    for part in ('up', 'down'):
+        out += layer(net[b + part + '.weight'][:, :, 0], net[b + part + '.bias'])
+factor, bias = normed('last')
+out += factor.astype('<f4').tobytes() + bias.astype('<f4').tobytes()
+out += layer(net['heads.weight'][:, :, 0], net['heads.bias'])
 
 
 def runs(label):
@@ -14,25 +44,18 @@ def runs(label):
     return zip(np.r_[0, cut], np.r_[cut, len(label)])
 
 
-net, data = np.load(sys.argv[1]), np.load(sys.argv[2])
-out = bytearray(np.uint32(net['a.weight'].shape[0]).tobytes())
-for k in 'abc':
-    w = net[k + '.weight'].astype(np.float32)
-    scale = np.abs(w).max(1) / 127
-    out += scale.astype('<f4').tobytes() + net[k + '.bias'].astype('<f4').tobytes()
-    out += np.round(w / scale[:, None]).astype(np.int8).tobytes()
-inside, ends, others = {}, {}, {}
-for at, n in data['off']:
-    label = data['lab'][at:at + n].astype(int)
+inside, ends, others, often = {}, {}, {}, np.zeros(128)
+for path in sorted(glob.glob(sys.argv[2] + '/*.lab')):
+    label = np.fromfile(path, np.int8).astype(int)
+    often += np.bincount(label[label >= 0], minlength=128)
     for a, b in runs(label):
-        if label[a] > 0 and b < n and label[b] > 0:
+        if label[a] <= 0 or b == len(label) or label[b] < 0:
+            continue
+        if label[b] > 0:
             inside.setdefault(label[a], []).append(np.log(b - a))
-for path in glob.glob(sys.argv[3] + '/rms_*.lab'):
-    label, size = np.fromfile(path, np.int8).astype(int), float(path.split('_')[-1][:-4])
-    for a, b in runs(label):
-        if label[a] > 0 and b < len(label) and label[b] == 0:
-            ends.setdefault(label[a], []).append(np.log((b - a) / size))
-for line in open(sys.argv[4]):
+        elif 'rms' in path:  # kal16 ends sentences too abruptly
+            ends.setdefault(label[a], []).append(np.log(b - a))
+for line in open(sys.argv[3]):
     phone, frames = line.split()
     others.setdefault(int(phone), []).append(np.log(float(frames)))
 usual = np.zeros((PHONES, 2), np.float32)
@@ -44,8 +67,8 @@ for p in range(1, PHONES):
     second = (np.sum(others.get(p, [])) + 4 * (first + gap)) / (len(others.get(p, [])) + 4)
     usual[p, 1] = (first + second) / 2
 usual[AX] = usual[AH]
-often = np.bincount(data['lab'].astype(int), minlength=PHONES) / len(data['lab'])
+often = often[:PHONES] / often[:PHONES].sum()
 often[AX] = often[AH]
 out += usual.astype('<f4').tobytes() + np.log(np.maximum(often, 1e-4)).astype('<f4').tobytes()
-open(sys.argv[5], 'wb').write(out)
+open(sys.argv[4], 'wb').write(out)
 print(len(out), 'bytes')

@@ -1,130 +1,349 @@
-"""Teach the network of src/speech/sounds.c: train.py DATA.npz SECONDS OUT_FOLDER. Noise, music, other voices and echo are
-added to the powers of the bands, anew for every batch."""
+"""Teach the network of src/speech/sounds.c: train.py SECONDS OUT.npz VOICES.npz FOLDER (FOLDER: what sounds_say wrote)
+
+Everything but the films is made anew for every batch, on the device: size of the head and pitch (resampling), formants
+(bands warped), microphones and rooms (one smooth filter and a tail of echoes), noises of all colours, music, other people."""
+import glob
+import multiprocessing
+import os
 import sys
 import time
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-BANDS, AROUND, STEP, FRAMES, BATCH, HIDDEN = 24, 7, 2, 1200, 64, 128
+BANDS, FRAMES, HOP, FFT, WINDOW, WIDTH, PHONES = 32, 1200, 80, 512, 400, 128, 41
+DILATIONS, TAPS, FIRST = (1, 2, 4, 8, 16, 4, 1), 7, 5
+SPAN, SPREAD, UNKNOWN, LOSE = 30, 1.0, 126, 0.15
+BATCH = int(os.environ.get('BATCH', 32))
+RATE, SAMPLES, CROWDS = 16000, FRAMES * HOP, max(1, BATCH // 4)
 torch.manual_seed(1)
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
 dev = 'cuda' if torch.cuda.is_available() else 'cpu'
-data = np.load(sys.argv[1])
 
 
-def unpack(q):
-    return torch.exp(torch.from_numpy(q.astype(np.float32) * float(np.log(10) / 10) - 23).to(dev))
+def music(seed):
+    """12 s: chords, tunes and basses of harmonics that die away or stay, with vibrato, and drums."""
+    rng = np.random.default_rng(seed)
+    n = RATE * 12
+    y, beat = np.zeros(n), int(RATE * rng.uniform(0.18, 0.7))
+    for _ in range(rng.integers(1, 6)):
+        base, tilt, decay = rng.uniform(60, 700), rng.uniform(0.8, 2.5), np.exp(rng.uniform(np.log(1500), np.log(60000)))
+        hold, wobble, loud, at = rng.integers(1, 5), rng.uniform(0, 0.006) * (rng.random() < 0.4), rng.uniform(0.3, 1), 0
+        while at < n:
+            length = min(beat * int(rng.integers(1, hold + 1)), n - at)
+            t = np.arange(length)
+            envelope = np.minimum(t / rng.uniform(20, 800), 1) * (np.exp(-t / decay) + rng.uniform(0, 0.3))
+            hz = base * 2 ** (rng.choice([0, 2, 4, 5, 7, 9, 11, 12, 14, 16]) / 12)
+            turn = 2 * np.pi * np.cumsum(hz * (1 + wobble * np.sin(2 * np.pi * 5.5 * t / RATE))) / RATE
+            for h in range(1, 13):
+                if hz * h < 7800:
+                    y[at:at + length] += loud * envelope * np.sin(h * turn + rng.uniform(0, 6)) / h**tilt
+            at += length
+    drum = rng.uniform(0, 4) * (rng.random() < 0.7)
+    for q in range(0, n - 4000, max(1, beat // int(rng.integers(1, 3)))):
+        if rng.random() < 0.8:
+            hit = rng.standard_normal(4000) * np.exp(-np.arange(4000) / rng.uniform(100, 900))
+            if rng.random() < 0.5:
+                hit = np.convolve(hit, np.ones(20) / 5, 'same')
+            y[q:q + 4000] += drum * hit
+    return (y / np.sqrt((y**2).mean() + 1e-9)).astype(np.float32)
 
 
-power, white, music = unpack(data['q']), unpack(data['white']), unpack(data['mus'])
-label = torch.from_numpy(data['lab'].astype(np.int64)).to(dev)
-films = torch.from_numpy(data['off'].astype(np.int64)).to(dev)
-centre = torch.from_numpy(data['cf'].astype(np.float32)).to(dev)
-held = torch.arange(0, len(films), 25, device=dev)
-taught = torch.tensor([i for i in range(len(films)) if i % 25], device=dev)
-ramp = torch.arange(FRAMES, device=dev)
-taps = (ramp[:, None] + torch.arange(-AROUND, AROUND + 1, device=dev)[None] * STEP).clamp(0, FRAMES - 1)
+def load(npz, folder):
+    """Sound as float16 [samples], labels, films (first frame, frames, voice)."""
+    d = np.load(npz)
+    v = d['sound'].astype(np.float32) / 127.5 - 1
+    sounds = [(np.sign(v) * np.expm1(np.abs(v) * np.log(256)) / 255).astype(np.float16)]
+    labels, films, names = [d['label']], [d['films']], [str(n) for n in d['names']]
+    at = len(d['label'])
+    for path in sorted(glob.glob(folder + '/*.pcm')):
+        x, label = np.fromfile(path, np.int16), np.fromfile(path[:-4] + '.lab', np.int8)
+        ends, label = np.flatnonzero(label == -1), label[label != -1]
+        ends = ends - np.arange(len(ends))
+        starts = np.r_[0, ends[:-1]]
+        sounds.append((x[:len(label) * HOP].astype(np.float32) / 32768).astype(np.float16))
+        labels.append(label)
+        films.append(np.stack([at + starts, ends - starts, np.full(len(ends), len(names))], 1))
+        names.append(os.path.basename(path)[:-4])
+        at += len(label)
+    return np.concatenate(sounds), np.concatenate(labels), np.concatenate(films), names
 
 
-def uniform(lo, hi):
-    return lo + (hi - lo) * torch.rand(BATCH, device=dev)
+def uniform(lo, hi, *shape):
+    return lo + (hi - lo) * torch.rand(*(shape or (BATCH,)), device=dev)
 
 
-def places(film, start):
-    return films[film, 0][:, None] + (ramp[None] + start[:, None]) % films[film, 1][:, None]
+def mel(hz):
+    return 1127 * torch.log(1 + hz / 700)
 
 
-def curve(points, spread):
-    """A smooth random course over the bands, natural logarithm."""
+LOW, HIGH = 1127 * np.log(1 + 60 / 700), 1127 * np.log(1 + 7600 / 700)
+BINS = torch.arange(FFT // 2 + 1, device=dev) * (RATE / FFT)
+HANN = 0.5 - 0.5 * torch.cos(2 * np.pi * (torch.arange(WINDOW, device=dev) + 0.5) / WINDOW)
+ramp, samples = torch.arange(FRAMES, device=dev), torch.arange(SAMPLES, device=dev)
+
+
+def bank(warps):
+    """[B, BANDS, bins] for formants that are moved by a factor below 1.5 kHz and another above."""
+    n = warps.shape[0]
+    low, high = warps[:, :1], warps[:, 1:]
+    knee = 1500.0
+    hz = torch.where(BINS < knee, BINS * low, knee * low + (BINS - knee) * high)
+    at = (mel(hz.clamp(max=8000)) - LOW) / ((HIGH - LOW) / (BANDS + 1))
+    d = at[:, None] - torch.arange(BANDS, device=dev)[None, :, None]
+    return torch.minimum(d, 2 - d).clamp(min=0).reshape(n, BANDS, -1)
+
+
+def spoken(pick, speed):
+    """Films `pick` [B] from a random place on, read `speed` times as fast: sound [B, SAMPLES], labels [B, FRAMES]."""
+    first, length = films[pick, 0], films[pick, 1]
+    start = (torch.rand(len(pick), device=dev) * length).long()
+    pos = samples[None] * speed[:, None]
+    whole = pos.long()
+    frac = pos - whole
+    base = (start * HOP)[:, None] + whole
+    total = (length * HOP)[:, None]
+
+    def tap(k):
+        return sound[(first * HOP)[:, None] + (base + k) % total].float()
+
+    a, b, c, d = tap(-1), tap(0), tap(1), tap(2)
+    x = b + 0.5 * frac * (c - a + frac * (2 * a - 5 * b + 4 * c - d + frac * (3 * (b - c) + d - a)))
+    frames = start[:, None] + (ramp[None] * speed[:, None] + 0.5)
+    return x, label[first[:, None] + frames.long() % length[:, None]].long()
+
+
+def power(x):
+    """Power of the loud half."""
+    p = (x.reshape(x.shape[0], -1, 320)**2).mean(2)
+    on = p > 0.1 * p.mean(1, keepdim=True)
+    return (p * on).sum(1) / on.sum(1).clamp(min=1) + 1e-12
+
+
+def smooth(points, spread, bins):
+    """Natural logarithm of a gain over `bins`, a smooth random course over the bands: [B, bins]."""
     z = torch.randn(BATCH, 1, points, device=dev) * spread
-    return torch.nn.functional.interpolate(z, size=BANDS, mode='linear', align_corners=True)
+    at = ((mel(torch.linspace(0, 8000, bins, device=dev)) / mel(torch.tensor(8000.0, device=dev))) * 2 - 1)
+    grid = torch.stack([at, torch.zeros_like(at)], 1)[None, None].expand(BATCH, 1, -1, -1)
+    return F.grid_sample(z[:, :, None], grid, align_corners=True)[:, 0, 0]
 
 
-def add(x, noise, loud, snr):
-    noise = noise * (loud / noise.sum(2).mean(1) * 10 ** (-snr / 10))[:, None, None]
-    return x + noise + 2 * torch.sqrt((x * noise).clamp(min=0)) * (0.3 * torch.randn_like(x)).clamp(-0.6, 0.6)
+def filtered(x, gain):
+    return torch.fft.irfft(torch.fft.rfft(x, dim=1) * torch.exp(gain), n=x.shape[1], dim=1)
 
 
-def echo(s):
-    t = torch.arange(256, device=dev) * 0.005
-    rt, ratio = uniform(0.25, 0.8), uniform(6, 25)
-    h = torch.exp(-13.8 * t[None] / rt[:, None]) * (t[None] < 1.2 * rt[:, None])
-    h[:, 0] = 0
-    h = h / h.sum(1, keepdim=True)
-    late = torch.fft.irfft(torch.fft.rfft(s, n=2048, dim=1) * torch.fft.rfft(h, n=2048, dim=1)[:, :, None], n=2048, dim=1)
-    late = late[:, :FRAMES].clamp(min=0) * 10 ** (-ratio / 10)[:, None, None]
-    return late * torch._standard_gamma(torch.full(late.shape, 3.0, device=dev)) / 3
+def coloured():
+    """Noise: white, pink, of rooms and streets, or of any smooth colour; half of it comes and goes."""
+    bins = SAMPLES // 2 + 1
+    hz = torch.linspace(0, 8000, bins, device=dev)
+    kind = torch.randint(5, (BATCH, 1), device=dev)
+    room = 0.5 * torch.log(1 / (1 + (hz / 600)**2) + 0.003)
+    gain = torch.where(kind == 0, torch.zeros_like(hz), torch.where(kind == 1, -0.5 * torch.log(hz + 30), torch.where(
+        kind == 2, room, smooth(6, 1.2, bins))))
+    x = filtered(torch.randn(BATCH, SAMPLES, device=dev), gain)
+    slow = F.interpolate(torch.randn(BATCH, 1, 40, device=dev) * uniform(0, 0.8)[:, None, None], size=SAMPLES,
+                         mode='linear')[:, 0]
+    return x * torch.where(torch.rand(BATCH, 1, device=dev) < 0.5, torch.exp(slow), torch.ones_like(slow))
 
 
-def hiss():
-    kind = torch.randint(4, (BATCH, 1, 1), device=dev)
-    room = 1 / (1 + (centre / 600) ** 2) + 0.003
-    shape = torch.where(kind == 0, torch.ones_like(centre), torch.where(kind == 1, 1 / centre, torch.where(
-        kind == 2, room, torch.exp(curve(5, 1.5)))))
-    return white[(torch.randint(len(white), (BATCH, 1), device=dev) + ramp[None]) % len(white)] * shape
+def babble(many):
+    n = len(many)
+    x = torch.zeros(n, SAMPLES, device=dev)
+    for k in range(6):
+        y, _ = spoken(chosen()[:n], torch.exp(uniform(-0.22, 0.2, n)))
+        y = y / torch.sqrt(power(y))[:, None]
+        on = (k < many).float() * torch.exp(0.35 * torch.randn(n, device=dev))
+        x = x + y * on[:, None]
+    return x
 
 
-def babble(like):
-    out = torch.zeros_like(like)
-    for k in range(7):
-        film = taught[torch.randint(len(taught), (BATCH,), device=dev)]
-        on = (torch.rand(BATCH, device=dev) < (1 if k < 2 else 0.6)).float() * torch.exp(0.4 * torch.randn(BATCH, device=dev))
-        out += power[places(film, (torch.rand(BATCH, device=dev) * films[film, 1]).long())] * on[:, None, None]
-    return out
+def echo(x):
+    """The room's late sound alone."""
+    n = int(0.9 * RATE)
+    t = torch.arange(n, device=dev) / RATE
+    rt = uniform(0.2, 0.9)
+    h = torch.randn(BATCH, n, device=dev) * torch.exp(-6.9 * t / rt[:, None])
+    h = h * (torch.rand(BATCH, n, device=dev) < torch.exp(uniform(-4, 0))[:, None])  # few echoes or many
+    h = h * (t > uniform(0.003, 0.02)[:, None])
+    size = 1 << 17
+    y = torch.fft.irfft(torch.fft.rfft(x, n=size) * torch.fft.rfft(h, n=size), n=size)[:, :SAMPLES]
+    return y
 
 
-def batch(pool):
-    film = pool[torch.randint(len(pool), (BATCH,), device=dev)]
-    at = places(film, torch.zeros(BATCH, dtype=torch.long, device=dev))
-    s, y = power[at], label[at]
-    level = s.sum(2)
-    spoken = level > 0.1 * level.mean(1, keepdim=True)
-    loud = (level * spoken).sum(1) / spoken.sum(1).clamp(min=1)
-    kind = torch.randint(8, (BATCH,), device=dev)  # quiet, three of noise, babble, music, two of echo
-    x = s + echo(s) * (kind >= 6)[:, None, None]
-    lo = torch.tensor([35, 4, 4, 4, 35, 35, 18, 18.], device=dev)[kind]
-    hi = torch.tensor([60, 35, 35, 35, 55, 55, 45, 45.], device=dev)[kind]
-    x = add(x, hiss(), loud, lo + (hi - lo) * torch.rand(BATCH, device=dev))
-    piece = torch.randint(len(music), (BATCH, 1), device=dev)
-    start = torch.randint(music.shape[1], (BATCH, 1), device=dev)
-    other = torch.where((kind == 4)[:, None, None], babble(s), music[piece, (start + ramp[None]) % music.shape[1]])
-    x = torch.where(((kind == 4) | (kind == 5))[:, None, None], add(x, other, loud, uniform(5, 30)), x)
-    x = x * torch.exp(curve(4, 0.5))  # the microphone
-    logs = torch.log(x.clamp(min=1e-9))
+def at_ratio(x, other, loud, db):
+    return x + other * torch.sqrt(loud / ((other**2).mean(1) + 1e-12) * 10 ** (-db / 10))[:, None]
+
+
+def chosen():
+    return torch.multinomial(weight, BATCH, replacement=True)
+
+
+def batch():
+    speed, pick = torch.exp(uniform(-0.27, 0.23)), chosen()
+    x, y = spoken(pick, speed)
+    kind = torch.randint(10, (BATCH,), device=dev)  # 0, 1 quiet; 2-4 noise; 5 babble; 6, 7 music; 8, 9 echo
+    loud = power(x)
+    tail = echo(x)
+    x = torch.where((kind >= 8)[:, None], at_ratio(x, tail, loud, uniform(5, 22)), x)
+    bins = SAMPLES // 2 + 1
+    x = filtered(x, smooth(7, 0.45, bins))  # the microphone
+    loud = power(x)
+    lo = torch.tensor([35, 40, 2, 5, 5, 30, 30, 30, 15, 15.], device=dev)[kind]
+    hi = torch.tensor([60, 60, 20, 30, 30, 55, 55, 55, 35, 50.], device=dev)[kind]
+    piece = tunes[torch.randint(len(tunes), (BATCH,), device=dev)]
+    shift = torch.randint(piece.shape[1], (BATCH,), device=dev)
+    piece = piece.gather(1, (samples[None] + shift[:, None]) % piece.shape[1])
+    crowd = babble(torch.randint(2, 7, (CROWDS,), device=dev))
+    other = torch.where((kind == 5)[:, None], crowd[torch.arange(BATCH, device=dev) % CROWDS], piece)
+    x = torch.where(((kind >= 5) & (kind <= 7))[:, None], at_ratio(x, other, loud, uniform(4, 28)), x)
+    x = at_ratio(x, coloured(), loud, lo + (hi - lo) * torch.rand(BATCH, device=dev))
+    return x, y, kind, exact[pick]
+
+
+def features(x, warps):
+    """[B, BANDS, T] and what holds for the whole stretch, [B, 2 BANDS]."""
+    v = F.pad(x, (WINDOW // 2, WINDOW // 2)).unfold(1, WINDOW, HOP)[:, :x.shape[1] // HOP] * HANN
+    p = torch.fft.rfft(v, n=FFT).abs()**2
+    logs = torch.log((p @ bank(warps).transpose(1, 2)).clamp(min=1e-12))
     top = torch.quantile(logs.amax(2), 0.95, dim=1)
     logs = ((logs - top[:, None, None]) / 4).clamp(min=-4)
-    floor = torch.quantile(logs[:, ::4], 0.1, dim=1)
-    f = torch.cat([logs[:, taps].reshape(BATCH, FRAMES, -1), floor[:, None].expand(BATCH, FRAMES, BANDS)], 2)
-    return f.reshape(BATCH * FRAMES, -1), y.reshape(-1)
+    level = torch.quantile(logs[:, ::3], torch.tensor([0.1, 0.9], device=dev), dim=1)
+    return logs.transpose(1, 2), torch.cat([level[0], level[1]], 1)
+
+
+def disguise(f, level):
+    """Another throat, ear or line: contrast, a smooth course over the bands, bands that are missing."""
+    f, level = f.clone(), level.reshape(BATCH, 2, BANDS)
+    contrast = uniform(0.85, 1.15)[:, None, None]
+    course = F.interpolate(0.12 * torch.randn(BATCH, 1, 9, device=dev), size=BANDS, mode='linear', align_corners=True)
+    f, level = f * contrast + course.transpose(1, 2), level * contrast + course
+    for _ in range(2):
+        first, width = torch.randint(BANDS, (BATCH, 1), device=dev), torch.randint(7, (BATCH, 1), device=dev)
+        band = torch.arange(BANDS, device=dev)[None]
+        gone = (band >= first) & (band < first + width) & (torch.rand(BATCH, 1, device=dev) < 0.5)
+        f, level = f.masked_fill(gone[:, :, None], -2.5), level.masked_fill(gone[:, None], -2.5)
+    return f.clamp(min=-4), level.reshape(BATCH, -1).clamp(min=-4)
+
+
+class Block(torch.nn.Module):
+    def __init__(self, dilation):
+        super().__init__()
+        self.around = torch.nn.Conv1d(WIDTH, WIDTH, TAPS, dilation=dilation, padding=dilation * (TAPS // 2), groups=WIDTH)
+        self.norm = torch.nn.BatchNorm1d(WIDTH)
+        self.up = torch.nn.Conv1d(WIDTH, 2 * WIDTH, 1)
+        self.down = torch.nn.Conv1d(2 * WIDTH, WIDTH, 1)
+        torch.nn.init.normal_(self.down.weight, std=0.02)
+
+    def forward(self, x):
+        return x + self.down(F.dropout(torch.relu(self.up(self.norm(self.around(x)))), LOSE, self.training))
 
 
 class Net(torch.nn.Module):
+    """Phones, and how likely each ends, and starts, between a frame and the one before it (not normalised)."""
+
     def __init__(self):
         super().__init__()
-        self.a = torch.nn.Linear(BANDS * (2 * AROUND + 1) + BANDS, HIDDEN)
-        self.b = torch.nn.Linear(HIDDEN, HIDDEN)
-        self.c = torch.nn.Linear(HIDDEN, 41)
+        self.first = torch.nn.Conv1d(BANDS, WIDTH, FIRST, padding=FIRST // 2)
+        self.level = torch.nn.Linear(2 * BANDS, WIDTH)
+        self.blocks = torch.nn.ModuleList(Block(d) for d in DILATIONS)
+        self.last = torch.nn.BatchNorm1d(WIDTH)
+        self.heads = torch.nn.Conv1d(WIDTH, 3 * PHONES, 1)
 
-    def forward(self, x):
-        return self.c(torch.relu(self.b(torch.relu(self.a(x)))))
+    def forward(self, x, level):
+        x = torch.relu(self.first(x) + self.level(level)[:, :, None])
+        for b in self.blocks:
+            x = b(x)
+        return self.heads(F.dropout(torch.relu(self.last(x)), LOSE, self.training))
 
 
-net, seconds, start, step = Net().to(dev), float(sys.argv[2]), time.time(), 0
-optimiser = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-3)
-while time.time() - start < seconds:
-    for group in optimiser.param_groups:
-        group['lr'] = 2e-3 * max(0.02, 1 - (time.time() - start) / seconds)
+OFFSETS = torch.arange(-SPAN, SPAN + 1, device=dev)
+
+
+def edges(y):
+    """Places of edges between known phones whose surroundings are all there."""
+    change = (y[:, 1:] != y[:, :-1]) & (y[:, 1:] < PHONES) & (y[:, :-1] < PHONES)
+    b, t = torch.nonzero(change, as_tuple=True)
+    t = t + 1
+    inside = (t > 2 * SPAN) & (t < FRAMES - 2 * SPAN)
+    return b[inside], t[inside]
+
+
+def scores(o, y, b, t, off):
+    """Of the places around each edge, moved by `off`: [edges, 2 SPAN + 1]."""
+    at = (t + off)[:, None] + OFFSETS
+    left, right = y[b, t - 1], y[b, t]
+    return o[b[:, None], PHONES + left[:, None], at] + o[b[:, None], 2 * PHONES + right[:, None], at]
+
+
+def judge(o, y, trust):
+    """Loss; share of frames right; distances of edges in frames."""
+    known = y < PHONES
+    phones = F.cross_entropy(o[:, :PHONES], torch.where(known, y, torch.full_like(y, -100)), label_smoothing=0.05)
+    b, t = edges(y)
+    off = torch.randint(-SPAN // 2, SPAN // 2 + 1, t.shape, device=dev)
+    s = torch.log_softmax(scores(o, y, b, t, off), 1)
+    q = torch.softmax(-0.5 * ((OFFSETS[None] + off[:, None]) / SPREAD)**2, 1)
+    placed = -((q * s).sum(1) * trust[b]).sum() / trust[b].sum()
     with torch.no_grad():
-        x, y = batch(taught)
-    o = net(x)
-    loss = torch.nn.functional.cross_entropy(o, y, label_smoothing=0.02)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    step += 1
-    if step % 200 == 0:
-        print(step, f'loss {loss.item():.3f}, right {(o.argmax(1) == y).float().mean().item():.3f}', flush=True)
-with torch.no_grad():
-    right = [(net(x).argmax(1) == y).float().mean().item() for x, y in (batch(held) for _ in range(10))]
-print('steps', step, 'right on films held out', np.mean(right))
-np.savez(f'{sys.argv[3]}/net.npz', **{k: v.cpu().numpy() for k, v in net.state_dict().items()})
+        right = ((o[:, :PHONES].argmax(1) == y) & known).float().sum() / known.sum()
+        away = (s.argmax(1) - SPAN + off).abs()
+    return phones + 0.5 * placed, right, away, b
+
+
+def main():
+    global sound, label, films, weight, exact, tunes
+    seconds, start, step = float(sys.argv[1]), time.time(), 0
+    with multiprocessing.get_context('fork').Pool() as pool:
+        made = pool.map(music, range(int(os.environ.get('TUNES', 96))))
+    raw, lab, cut, names = load(sys.argv[3], sys.argv[4])
+    kinds = [n.split('_')[0] if n.startswith(('rms', 'kal16')) else n for n in names]
+    same = {k: sum(n for _, n, v in cut if kinds[v] == k) for k in set(kinds)}
+    share = {k: 0.6 if k.startswith('es_') else 0.9 for k in kinds} | {'rms': 7.0, 'kal16': 4.0, 'ked_diphone': 5.0}
+    total = np.array([share[kinds[v]] / same[kinds[v]] * n for _, n, v in cut])
+    sure = np.array([0.25 if kinds[v].startswith('es_') else 1.0 for _, _, v in cut])  # the aligner's edges
+    print(len(names), 'sources,', len(cut), 'films,', len(lab) / 200 / 3600, 'h', time.time() - start, 's', flush=True)
+    sound, label = torch.from_numpy(raw).to(dev), torch.from_numpy(lab).to(dev)
+    films, weight = torch.from_numpy(cut.astype(np.int64)).to(dev), torch.from_numpy(total.astype(np.float32)).to(dev)
+    exact = torch.from_numpy(sure.astype(np.float32)).to(dev)
+    tunes = torch.from_numpy(np.stack(made)).to(dev)
+    net = Net().to(dev)
+    slow = Net().to(dev)
+    slow.load_state_dict(net.state_dict())
+    optimiser = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=2e-2)
+    seen = []
+    while time.time() - start < seconds:
+        gone = (time.time() - start) / seconds
+        for group in optimiser.param_groups:
+            group['lr'] = 3e-3 * min(1, (step + 1) / 300) * max(0.005, 0.5 * (1 + np.cos(np.pi * gone)))
+        with torch.no_grad():
+            x, y, kind, trust = batch()
+            warp = torch.exp(0.12 * torch.randn(BATCH, 1, device=dev).clamp(-2.2, 2.2))
+            warps = warp * torch.exp(0.07 * torch.randn(BATCH, 2, device=dev).clamp(-2, 2))
+            f, level = disguise(*features(x, warps))
+        with torch.autocast(dev, torch.bfloat16, enabled=dev == 'cuda'):
+            o = net(f, level)
+        loss, right, away, b = judge(o.float(), y, trust)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        step += 1
+        with torch.no_grad():
+            keep = min(0.9993, step / (step + 50))
+            for p, q in zip(slow.state_dict().values(), net.state_dict().values()):
+                if p.is_floating_point():
+                    p.lerp_(q, 1 - keep)
+        if step % 100 == 0:
+            quiet, loud = away[kind[b] < 2].float(), away[kind[b] >= 2].float()
+            seen.append((step, time.time() - start, loss.item(), right.item()))
+            print(step, f'{time.time() - start:.0f} s loss {loss.item():.3f} right {right.item():.3f} edges beyond 10 frames: '
+                  f'quiet {(quiet > 10).float().mean().item():.3f}, else {(loud > 10).float().mean().item():.3f}', flush=True)
+        if step % 1000 == 0 or (step % 10 == 0 and os.environ.get('OFTEN')):
+            np.savez(sys.argv[2], seen=np.array(seen), **{k: v.cpu().numpy() for k, v in slow.state_dict().items()})
+    np.savez(sys.argv[2], seen=np.array(seen), **{k: v.cpu().numpy() for k, v in slow.state_dict().items()})
+    print('steps', step, 'in', time.time() - start, 's; numbers', sum(p.numel() for p in net.parameters()))
+
+
+if __name__ == '__main__':
+    main()
