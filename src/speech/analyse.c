@@ -35,11 +35,13 @@ static enum pz_status hear_all(struct pz_ears *ears, const struct pz_tap *sound,
 {
     enum pz_status st = PZ_OK;
     struct pz_chunks all = {0};
-    float *buf = pz_calloc(PZ_CHUNK_MAX, sizeof *buf);
+    float *buf = pz_calloc(PZ_CHUNK_MAX, sizeof *buf), *raw = pz_calloc(PZ_CHUNK_MAX, sizeof *raw);
     double snr;
 
-    if (!buf)
-        return PZ_ERR_NOMEM;
+    if (!buf || !raw) {
+        st = PZ_ERR_NOMEM;
+        goto fail;
+    }
     for (int64_t at = 0, n; at < total; at += n) {
         PZ_TRY(pz_chunk_read(sound, total, at, buf, &n));
         PZ_TRY(pz_quiet(buf, n, &snr));
@@ -49,14 +51,19 @@ static enum pz_status hear_all(struct pz_ears *ears, const struct pz_tap *sound,
     PZ_TRY(pz_hear_decide(&all, wanted, n_wanted));
     for (int i = 0; i < all.n; i++) {
         int64_t at, n = pz_chunk_span(&all, i, &at);
+        int first_word = heard->words.n, first_phone = heard->phones.n;
 
-        PZ_TRY(pz_tap_read_speech(sound, at, buf, n));
+        PZ_TRY(pz_tap_read_speech(sound, at, raw, n));
+        memcpy(buf, raw, (size_t)n * sizeof *buf);
         PZ_TRY(pz_quiet(buf, n, &snr));
         PZ_TRY(pz_hear_settle(ears, buf, pz_chunk_get(&all, i), job, heard));
+        if (heard->words.n > first_word && !pz_ears_hears_foreign(ears))
+            PZ_TRY(pz_sounds_settle(raw, n, at, snr, &heard->phones, first_phone, &heard->words, first_word));
     }
 fail:
     pz_chunks_free(&all);
     pz_free(buf);
+    pz_free(raw);
     return st;
 }
 

@@ -36,28 +36,22 @@ static int phone_at(const struct pz_phone_line *l, int64_t t, int side)
 #define OUTWARD 2400  /* of the pause */
 #define FLOOR_AT 1600 /* the pause's own level is measured from 100 ms off the edge on */
 #define FLOOR_LEAST 960
-#define REACH 128     /* 8 ms: how far an edge between two words may move */
-#define START_LATE 80 /* 5 ms: by so much the aligner begins words late (tuning voices, every room) */
-#define FINE 48       /* 3 ms: zero crossing search */
-#define STEP 40       /* 2.5 ms */
-#define WIN 320       /* 20 ms */
+#define REACH 128 /* 8 ms: how far an edge between two words may move */
+#define FINE 48   /* 3 ms: zero crossing search */
+#define STEP 40   /* 2.5 ms */
+#define WIN 320   /* 20 ms */
 #define FFT 512
 #define BANDS 5
 #define CLEAN_DB 32.0f      /* how far a pause must lie below the word for this */
 #define BELOW_PEAK_DB 28.0f /* what is quieter than that is not the word any more */
 #define OVER_FLOOR_DB 3.0f  /* over the 90th percentile of the pause */
-#define STEADY_DB 2.0f      /* spread of a hiss in the top band; music has 3 and more */
-#define FADE_DB 21.0f       /* vowel over hiss from which on its end is heard early (tuning voices) */
-#define FADE_MOST_DB 8.0f
-#define FADE_PER_DB 80.0f /* 5 ms a dB */
-#define GAP 28            /* steps (70 ms) of quiet inside a word: a stop's closure */
+#define GAP 28              /* steps (70 ms) of quiet inside a word: a stop's closure */
 
 /** Sound around one edge: the word on its left in [0, mid), the pause behind (a word's start is mirrored). */
 struct look {
     struct pz_fft *fft;
     float x[INWARD + OUTWARD + 16000];
     int64_t n, mid, word_from; /* word_from: the last phone begins there */
-    bool fades;                /* the word ends in a vowel */
 };
 
 static void band_levels(const struct look *k, int64_t centre, float db[BANDS])
@@ -88,9 +82,8 @@ static int by_value(const void *a, const void *b)
     return p < q ? -1 : p > q;
 }
 
-/** What the pause itself sounds like: 90th percentile of each band. `*steady`: hiss, neither music nor
- * speech. False when the pause is too short. */
-static bool pause_floor(const struct look *k, float floor_db[BANDS], bool *steady)
+/** What the pause itself sounds like: 90th percentile of each band. False when the pause is too short. */
+static bool pause_floor(const struct look *k, float floor_db[BANDS])
 {
     enum { MOST = 128 };
     float all[BANDS][MOST], db[BANDS];
@@ -108,7 +101,6 @@ static bool pause_floor(const struct look *k, float floor_db[BANDS], bool *stead
         qsort(all[b], (size_t)n, sizeof all[b][0], by_value);
         floor_db[b] = all[b][n * 9 / 10];
     }
-    *steady = n > 0 && all[BANDS - 1][n * 9 / 10] - all[BANDS - 1][n / 2] < STEADY_DB;
     return n > 5;
 }
 
@@ -118,9 +110,8 @@ static int64_t last_sound(const struct look *k)
     float floor_db[BANDS], db[BANDS], peak = -90.0f, noise = -90.0f;
     int64_t from = k->word_from, to = k->mid + OUTWARD < k->n ? k->mid + OUTWARD : k->n, last = -1;
     int quiet = 0, loud = 0;
-    bool steady;
 
-    if (!pause_floor(k, floor_db, &steady))
+    if (!pause_floor(k, floor_db))
         return k->mid;
     for (int64_t c = WIN / 2; c < k->mid; c += 2 * STEP) {
         float p = 0.0f;
@@ -132,13 +123,8 @@ static int64_t last_sound(const struct look *k)
     }
     for (int b = 0; b < BANDS; b++)
         noise = fmaxf(noise, floor_db[b]);
-    if (noise >
-        peak - CLEAN_DB) { // the end of the word drowns: the aligner, which knows its phones, is better
-        float drowned = fminf(fmaxf(FADE_DB - (peak - noise), 0.0f), FADE_MOST_DB);
-
-        // Of a vowel that dies away in hiss it hears what stands out, and less of it the more there is.
-        return k->mid + (steady && k->fades ? lrintf(FADE_PER_DB * drowned) : 0);
-    }
+    if (noise > peak - CLEAN_DB) // the end of the word drowns: what knows its phones is better
+        return k->mid;
     for (int64_t c = from; c < to; c += STEP) {
         bool sound = false;
 
@@ -153,15 +139,6 @@ static int64_t last_sound(const struct look *k)
             break;
     }
     return last < 0 || last >= to - STEP ? k->mid : last;
-}
-
-static bool is_vowel(int phone)
-{
-    static const uint8_t vowels[] = {PZ_PH_AA, PZ_PH_AE, PZ_PH_AH, PZ_PH_AX, PZ_PH_AO, PZ_PH_AW,
-                                     PZ_PH_AY, PZ_PH_EH, PZ_PH_ER, PZ_PH_EY, PZ_PH_IH, PZ_PH_IY,
-                                     PZ_PH_OW, PZ_PH_OY, PZ_PH_UH, PZ_PH_UW};
-
-    return memchr(vowels, phone, sizeof vowels) != NULL;
 }
 
 /** An edge at a pause: the aligner's place is the beginning, the sound's own end decides. */
@@ -184,7 +161,6 @@ static enum pz_status refine_pause(const struct pz_tap *sound, const struct pz_a
     k->mid = INWARD;
     k->n = k->mid + outward;
     k->word_from = k->mid - inward;
-    k->fades = !start && is_vowel(word->id);
     from = start ? edge - outward : edge - k->mid;
     PZ_TRY(pz_tap_read_speech(sound, from, k->x, k->n));
     if (start)
@@ -258,8 +234,6 @@ static enum pz_status refine(const struct pz_tap *sound, struct pz_analysis *a, 
 
     if (at_pause && !(start && is_stop(word->id)))
         PZ_TRY(refine_pause(sound, a, *edge, word, pause, start, &to));
-    if (start && !at_pause)
-        to -= START_LATE;
     PZ_TRY(to_crossing(sound, at_pause ? 0 : REACH, &to));
     if (l && to <= l->start)
         to = l->start + 1;

@@ -1,6 +1,7 @@
-// The network of sounds.h: log powers of 24 bands around a frame and the floor of each band over the whole
-// stretch go through two hidden layers to phones. Its weights, 8 bits each with a scale a row, are part of
-// the program (sounds_net.bin, made by training/sounds). Edges are sounds_settle.c's.
+// The network of sounds.h: log powers of 32 bands and their floor and top over the whole stretch go through a
+// convolution over time, seven blocks (a filter a channel, farther and farther apart, then two dense layers,
+// added to what came in) and one dense layer. Its weights, 8 bits each with a scale a row, are part of the
+// program (sounds_net.bin, made by training/sounds). Edges are sounds_settle.c's.
 #include "speech/sounds.h"
 
 #include <math.h>
@@ -11,11 +12,11 @@
 #include "base/mem.h"
 #include "speech/sounds_net.h"
 
-#define BANDS 24
-#define AROUND 7 /* frames on each side, */
-#define STEP 2   /* so far apart */
-#define TAPS (2 * AROUND + 1)
-#define INPUTS (BANDS * TAPS + BANDS)
+#define BANDS 32
+#define FIRST 5 /* frames the first layer hears */
+#define TAPS 7  /* of a block's filters */
+#define BLOCKS 7
+#define HEADS (3 * PZ_PH_COUNT)
 #define WINDOW 400
 #define FFT 512
 #define LOW_HZ 60.0
@@ -23,12 +24,27 @@
 #define LEAST (-4.0f) /* after scaling: 70 dB below the loudest */
 #define SCALE 0.25f
 #define LOUD 0.95  /* quantile of the loudest band: what levels are measured from */
-#define FLOOR 0.10 /* quantile of a band over the stretch */
+#define FLOOR 0.10 /* quantiles of a band over the stretch */
+#define TOP 0.90
+#define TILE 16 /* outputs and */
+#define ROWS 4  /* frames at once */
 
-/** Weights as numbers, the transposed matrix [in][out] so that sums run over `out`. */
+static const int dilations[BLOCKS] = {1, 2, 4, 8, 16, 4, 1};
+
+/** Weights as numbers, [in][stride]: the transposed matrix, so that sums run over outputs. */
 struct layer {
-    int in, out;
+    int in, out, stride;
     float *w, *bias;
+};
+
+struct block {
+    struct layer around, up, down;
+};
+
+struct net {
+    int width;
+    struct layer first, level, last, heads; /* last: a factor and a bias a channel */
+    struct block blocks[BLOCKS];
 };
 
 static int by_value(const void *a, const void *b)
@@ -102,8 +118,8 @@ static enum pz_status band_logs(const float *x, int64_t n, int64_t frames, float
     return PZ_OK;
 }
 
-/** Levels measured from the loud parts, and the floor of every band. `column` [frames]: room to sort in. */
-static void level(float *logs, int64_t frames, float *column, float floors[BANDS])
+/** Levels measured from the loud parts; floor and top of every band. `column` [frames]: room to sort in. */
+static void level(float *logs, int64_t frames, float *column, float levels[2 * BANDS])
 {
     float top;
 
@@ -118,121 +134,228 @@ static void level(float *logs, int64_t frames, float *column, float floors[BANDS
     for (int b = 0; b < BANDS; b++) {
         for (int64_t t = 0; t < frames; t++)
             column[t] = logs[t * BANDS + b];
-        floors[b] = quantile(column, frames, FLOOR);
+        levels[b] = quantile(column, frames, FLOOR);
+        levels[BANDS + b] = quantile(column, frames, TOP);
     }
 }
 
-/** Unpack one layer: scales [out], biases [out], weights [out][in] as bytes. Returns what follows. */
-static const unsigned char *unpack(const unsigned char *p, int in, int out, struct layer *l)
+/* --- weights --- */
+
+static void layer_free(struct layer *l)
 {
-    *l = (struct layer){.in = in, .out = out};
-    l->w = pz_calloc((size_t)in * (size_t)out, sizeof *l->w);
-    l->bias = pz_calloc((size_t)out, sizeof *l->bias);
+    pz_free(l->w);
+    pz_free(l->bias);
+}
+
+static void net_free(struct net *n)
+{
+    layer_free(&n->first);
+    layer_free(&n->level);
+    layer_free(&n->last);
+    layer_free(&n->heads);
+    for (int i = 0; i < BLOCKS; i++) {
+        layer_free(&n->blocks[i].around);
+        layer_free(&n->blocks[i].up);
+        layer_free(&n->blocks[i].down);
+    }
+}
+
+/** Unpack one layer: scales [out], biases [out], weights [out][in] as bytes; `in` 0: the scales are the
+ * weights. Moves
+ * `*p` behind it. */
+static enum pz_status unpack(const unsigned char **p, int in, int out, struct layer *l)
+{
+    const unsigned char *scales = *p, *biases = scales + sizeof(float) * (size_t)out;
+    const signed char *bytes = (const signed char *)(biases + sizeof(float) * (size_t)out);
+
+    *l = (struct layer){.in = in, .out = out, .stride = (out + TILE - 1) / TILE * TILE};
+    l->w = pz_calloc((size_t)(in ? in : 1) * (size_t)l->stride, sizeof *l->w);
+    l->bias = pz_calloc((size_t)l->stride, sizeof *l->bias);
     if (!l->w || !l->bias)
-        return NULL;
-    memcpy(l->bias, p + sizeof(float) * (size_t)out, sizeof(float) * (size_t)out);
+        return PZ_ERR_NOMEM;
+    memcpy(l->bias, biases, sizeof(float) * (size_t)out);
+    if (in == 0)
+        memcpy(l->w, scales, sizeof(float) * (size_t)out);
     for (int o = 0; o < out; o++) {
-        const signed char *row =
-            (const signed char *)p + 2 * sizeof(float) * (size_t)out + (size_t)o * (size_t)in;
         float scale;
 
-        memcpy(&scale, p + sizeof scale * (size_t)o, sizeof scale);
+        memcpy(&scale, scales + sizeof scale * (size_t)o, sizeof scale);
         for (int i = 0; i < in; i++)
-            l->w[(size_t)i * (size_t)out + (size_t)o] = scale * (float)row[i];
+            l->w[(size_t)i * (size_t)l->stride + (size_t)o] =
+                scale * (float)bytes[(size_t)o * (size_t)in + (size_t)i];
     }
-    return p + (2 * sizeof(float) + (size_t)in) * (size_t)out;
+    *p = (const unsigned char *)(bytes + (size_t)in * (size_t)out);
+    return PZ_OK;
 }
 
-/** y = W x + bias, negative values to 0 when `relu`. */
-static void apply(const struct layer *l, const float *x, bool relu, float *restrict y)
+static enum pz_status net_unpack(struct net *n)
+{
+    const unsigned char *p = pz_sounds_weights();
+    const int w = n->width = pz_sounds_width();
+    enum pz_status st;
+
+    PZ_TRY(unpack(&p, FIRST * BANDS, w, &n->first));
+    PZ_TRY(unpack(&p, 2 * BANDS, w, &n->level));
+    for (int i = 0; i < BLOCKS; i++) {
+        PZ_TRY(unpack(&p, TAPS, w, &n->blocks[i].around));
+        PZ_TRY(unpack(&p, w, 2 * w, &n->blocks[i].up));
+        PZ_TRY(unpack(&p, 2 * w, w, &n->blocks[i].down));
+    }
+    PZ_TRY(unpack(&p, 0, w, &n->last));
+    PZ_TRY(unpack(&p, w, HEADS, &n->heads));
+fail:
+    return st;
+}
+
+/* --- layers --- */
+
+/** y[t] (+)= W x[t] + bias for `rows` (at most ROWS) rows that lie `step` floats apart; y [rows][out]. */
+static void product(const struct layer *l, const float *x, int64_t step, int rows, bool add, bool relu,
+                    float *y)
+{
+    for (int o = 0; o < l->stride; o += TILE) {
+        float sum[ROWS][TILE];
+        int n = l->out - o < TILE ? l->out - o : TILE;
+
+        for (int r = 0; r < ROWS; r++)
+            memcpy(sum[r], l->bias + o, sizeof sum[r]);
+        for (int i = 0; i < l->in; i++) {
+            const float *restrict w = l->w + (size_t)i * (size_t)l->stride + (size_t)o;
+
+            for (int r = 0; r < ROWS; r++) {
+                float v = x[(r < rows ? r : 0) * step + i];
+
+                for (int k = 0; k < TILE; k++)
+                    sum[r][k] += v * w[k];
+            }
+        }
+        for (int r = 0; r < rows; r++)
+            for (int k = 0; k < n; k++) {
+                float v = relu ? fmaxf(sum[r][k], 0.0f) : sum[r][k];
+                float *to = y + (size_t)r * (size_t)l->out + (size_t)(o + k);
+
+                *to = add ? *to + v : v;
+            }
+    }
+}
+
+/** A filter a channel: y[t] = bias + sum of w[k] x[t + (k - TAPS / 2) dilation], nothing beyond the ends. */
+static void filter(const struct layer *l, const float *x, int64_t frames, int64_t t, int dilation,
+                   float *restrict y)
 {
     memcpy(y, l->bias, (size_t)l->out * sizeof *y);
-    for (int i = 0; i < l->in; i++) {
-        const float *restrict w = l->w + (size_t)i * (size_t)l->out;
-        float v = x[i];
+    for (int k = 0; k < TAPS; k++) {
+        int64_t at = t + (int64_t)(k - TAPS / 2) * dilation;
 
-        if (v == 0.0f) // half of what a layer with relu gives
+        if (at < 0 || at >= frames)
             continue;
-        for (int o = 0; o < l->out; o++)
-            y[o] += v * w[o];
+        const float *restrict w = l->w + (size_t)k * (size_t)l->stride, *from = x + at * l->out;
+
+        for (int c = 0; c < l->out; c++)
+            y[c] += w[c] * from[c];
     }
-    for (int o = 0; relu && o < l->out; o++)
-        y[o] = fmaxf(y[o], 0.0f);
 }
 
-static void log_softmax(const float *y, float *out)
+/** One block: x [frames][width] into y. `room` [ROWS][3 width]. */
+static void run_block(const struct block *b, const float *x, int64_t frames, int dilation, float *room,
+                      float *y)
 {
-    float most = y[0];
+    const int w = b->around.out;
+    float *up = room + (size_t)ROWS * (size_t)w;
+
+    memcpy(y, x, (size_t)frames * (size_t)w * sizeof *y);
+    for (int64_t t = 0; t < frames; t += ROWS) {
+        int rows = frames - t < ROWS ? (int)(frames - t) : ROWS;
+
+        for (int r = 0; r < rows; r++)
+            filter(&b->around, x, frames, t + r, dilation, room + (size_t)r * (size_t)w);
+        product(&b->up, room, w, rows, false, true, up);
+        product(&b->down, up, 2 * (int64_t)w, rows, true, false, y + t * w);
+    }
+}
+
+/** logs [frames + FIRST - 1][BANDS], padded; out [frames][HEADS]. x, y [frames][width], room [ROWS][3 width].
+ */
+static void run_net(struct net *n, const float *logs, int64_t frames, const float levels[2 * BANDS], float *x,
+                    float *y, float *room, float *out)
+{
+    const int w = n->width;
+
+    product(&n->level, levels, 0, 1, false, false, room);
+    for (int c = 0; c < w; c++) // the same for every frame
+        n->first.bias[c] += room[c];
+    for (int64_t t = 0; t < frames; t += ROWS)
+        product(&n->first, logs + t * BANDS, BANDS, frames - t < ROWS ? (int)(frames - t) : ROWS, false, true,
+                x + t * w);
+    for (int i = 0; i < BLOCKS; i++) {
+        float *swap = x;
+
+        run_block(&n->blocks[i], x, frames, dilations[i], room, y);
+        x = y;
+        y = swap;
+    }
+    for (int64_t t = 0; t < frames; t++)
+        for (int c = 0; c < w; c++)
+            x[t * w + c] = fmaxf(x[t * w + c] * n->last.w[c] + n->last.bias[c], 0.0f);
+    for (int64_t t = 0; t < frames; t += ROWS)
+        product(&n->heads, x + t * w, w, frames - t < ROWS ? (int)(frames - t) : ROWS, false, false,
+                out + t * HEADS);
+}
+
+/** Logarithms of probabilities out of the first head, all heads given to AX as well; x [HEADS] in place. */
+static void log_softmax(float *x)
+{
+    float most = x[0];
     double sum = 0.0;
 
     for (int i = 1; i < PZ_PH_COUNT; i++)
-        most = fmaxf(most, y[i]);
+        most = i == PZ_PH_AX ? most : fmaxf(most, x[i]);
     for (int i = 0; i < PZ_PH_COUNT; i++)
-        sum += exp((double)(y[i] - most));
+        sum += i == PZ_PH_AX ? 0.0 : exp((double)(x[i] - most));
     for (int i = 0; i < PZ_PH_COUNT; i++)
-        out[i] = y[i] - most - (float)log(sum);
-    out[PZ_PH_AX] = out[PZ_PH_AH];
+        x[i] -= most + (float)log(sum);
+    for (int h = 0; h < 3; h++)
+        x[h * PZ_PH_COUNT + PZ_PH_AX] = x[h * PZ_PH_COUNT + PZ_PH_AH];
 }
 
-/** The inputs of one frame. */
-static void gather(const float *logs, int64_t frames, int64_t t, const float floors[BANDS], float x[INPUTS])
+void pz_sounds_free(struct pz_sounds *s)
 {
-    for (int k = 0; k < TAPS; k++) {
-        int64_t at = t + (int64_t)(k - AROUND) * STEP;
-
-        at = at < 0 ? 0 : at >= frames ? frames - 1 : at;
-        memcpy(x + k * BANDS, logs + at * BANDS, BANDS * sizeof *x);
-    }
-    memcpy(x + TAPS * BANDS, floors, BANDS * sizeof *x);
+    pz_free(s->values);
+    *s = (struct pz_sounds){0};
 }
 
-enum pz_status pz_sounds_listen(const float *samples, int64_t n, float **logp, int64_t *frames)
+enum pz_status pz_sounds_listen(const float *samples, int64_t n, struct pz_sounds *out)
 {
     enum pz_status st = PZ_ERR_NOMEM;
-    const int hidden = pz_sounds_hidden(), sizes[4] = {INPUTS, hidden, hidden, PZ_PH_COUNT};
-    struct layer l[3] = {{0}};
-    const unsigned char *p = pz_sounds_weights();
-    float floors[BANDS], x[INPUTS], *logs, *column, *h;
-    int64_t f = n / PZ_SOUNDS_HOP;
+    struct net net = {0};
+    float levels[2 * BANDS], *logs = NULL, *x = NULL, *y = NULL, *room = NULL;
+    const size_t f = (size_t)(n / PZ_SOUNDS_HOP);
 
-    *logp = NULL;
-    *frames = f;
-    logs = pz_calloc((size_t)f * BANDS + 1, sizeof *logs);
-    column = pz_calloc((size_t)f + 1, sizeof *column);
-    h = pz_calloc((size_t)hidden * 2 + PZ_PH_COUNT, sizeof *h);
-    *logp = pz_calloc((size_t)f * PZ_PH_COUNT + 1, sizeof **logp);
-    if (!logs || !column || !h || !*logp)
+    *out = (struct pz_sounds){.frames = (int64_t)f};
+    PZ_TRY(net_unpack(&net));
+    st = PZ_ERR_NOMEM;
+    logs = pz_calloc((f + FIRST + ROWS) * BANDS, sizeof *logs);
+    x = pz_calloc(f * (size_t)net.width + 1, sizeof *x);
+    y = pz_calloc(f * (size_t)net.width + 1, sizeof *y);
+    room = pz_calloc(ROWS * 3 * (size_t)net.width, sizeof *room);
+    out->values = pz_calloc(f * HEADS + 1, sizeof *out->values);
+    if (!logs || !x || !y || !room || !out->values)
         goto fail;
-    for (int i = 0; i < 3; i++) {
-        p = unpack(p, sizes[i], sizes[i + 1], &l[i]);
-        if (!p)
-            goto fail;
-    }
     st = PZ_OK;
     if (f == 0)
         goto fail;
-    PZ_TRY(band_logs(samples, n, f, logs));
-    level(logs, f, column, floors);
-    for (int64_t t = 0; t < f; t++) {
-        float *second = h + hidden, *last = second + hidden;
-
-        gather(logs, f, t, floors, x);
-        apply(&l[0], x, true, h);
-        apply(&l[1], h, true, second);
-        apply(&l[2], second, false, last);
-        log_softmax(last, *logp + t * PZ_PH_COUNT);
-    }
+    PZ_TRY(band_logs(samples, n, (int64_t)f, logs + FIRST / 2 * BANDS));
+    level(logs + FIRST / 2 * BANDS, (int64_t)f, x, levels);
+    run_net(&net, logs, (int64_t)f, levels, x, y, room, out->values);
+    for (size_t t = 0; t < f; t++)
+        log_softmax(out->values + t * HEADS);
 fail:
-    for (int i = 0; i < 3; i++) {
-        pz_free(l[i].w);
-        pz_free(l[i].bias);
-    }
+    net_free(&net);
     pz_free(logs);
-    pz_free(column);
-    pz_free(h);
-    if (st < PZ_OK) {
-        pz_free(*logp);
-        *logp = NULL;
-    }
+    pz_free(x);
+    pz_free(y);
+    pz_free(room);
+    if (st < PZ_OK)
+        pz_sounds_free(out);
     return st;
 }

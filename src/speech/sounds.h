@@ -1,8 +1,8 @@
 /**
- * What every 5 ms of sound is: a small network of our own that knows the 39 phones and silence in noise,
- * music, echo and among other voices (training/sounds says how it was taught), and edges moved to where it
- * and the usual lengths of phones agree. Words are not its business: which phones there are, and in what
- * order, the aligner has found. Private to src/speech.
+ * What every 5 ms of sound is, and where phones meet: a small network of our own that knows the 39 phones and
+ * silence in noise, music, echo and among other voices (training/sounds says how it was taught), and edges
+ * moved to where it and the usual lengths of phones agree. Words are not its business: which phones there
+ * are, and in what order, the aligner has found. Private to src/speech.
  */
 #ifndef PZ_SPEECH_SOUNDS_H
 #define PZ_SPEECH_SOUNDS_H
@@ -12,10 +12,24 @@
 /** Samples between two frames; frame t stands for the sound around sample t · PZ_SOUNDS_HOP. */
 #define PZ_SOUNDS_HOP 80
 
-/** Natural logarithms of the probabilities of all phones, at `*logp` [frames][PZ_PH_COUNT] (free with
- * pz_free(); PZ_PH_AX has AH's), frames = n / PZ_SOUNDS_HOP. Mono PZ_SPEECH_RATE sound, noise and all, of one
- * speaker at one level. Errors: NOMEM. */
-PZ_NODISCARD enum pz_status pz_sounds_listen(const float *samples, int64_t n, float **logp, int64_t *frames);
+/** What was heard. Plain owned: pz_sounds_free(). PZ_PH_AX has AH's values. */
+struct pz_sounds {
+    int64_t frames;
+    float *values; /**< [frames][3][PZ_PH_COUNT]: natural logarithms of the probabilities of all phones; how
+                      likely each ends, and each starts, just before the frame (natural logarithms without a
+                      common level: to be compared between frames, for one pair of phones) */
+};
+
+/** Row `head` (0 phones, 1 ends, 2 starts) of a frame. */
+static inline const float *pz_sounds_at(const struct pz_sounds *s, int64_t frame, int head)
+{
+    return s->values + (frame * 3 + head) * PZ_PH_COUNT;
+}
+
+/** Listen to mono PZ_SPEECH_RATE sound, noise and all, of one speaker at one level: n / PZ_SOUNDS_HOP frames.
+ * Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_sounds_listen(const float *samples, int64_t n, struct pz_sounds *out);
+void pz_sounds_free(struct pz_sounds *s);
 
 /** Move the edges of phones [first_phone, end) and words [first_word, end) of a stretch of sound (`samples`
  * [n], sample 0 at film time `at`) that the aligner has placed; `snr_db` as pz_quiet() says. Pauses may

@@ -1,6 +1,6 @@
 /**
- * The file sounds_net.bin as the program has it (little-endian): uint32 width of the hidden layers; three
- * layers, each scales [out] and biases [out] as F32 and weights [out][in] as int8; F32 usual lengths
+ * The file sounds_net.bin as the program has it (little-endian): uint32 width; the layers of sounds.c in
+ * order, each scales [out] and biases [out] as F32 and weights [out][in] as int8; F32 usual lengths
  * [phones][2] (logarithm of frames of 5 ms; inside speech, before a pause) and F32 log-probabilities [phones]
  * of the sound it was taught with. Made by training/sounds/export.py. Private to src/speech.
  */
@@ -17,8 +17,8 @@
 extern const unsigned char pz_sounds_data[]; /* the build makes it of the file */
 extern const size_t pz_sounds_bytes;
 
-/** Width of the hidden layers. */
-static inline int pz_sounds_hidden(void)
+/** Channels inside the network. */
+static inline int pz_sounds_width(void)
 {
     uint32_t v;
 

@@ -1,7 +1,7 @@
-// Edges between known phones: the places that make the sounds' own probabilities, the usual lengths of the
-// phones at this speaker's pace, and (a little) the aligner's places likeliest together. One search over all
-// edges of a stretch, each within SPAN of where the aligner put it; a pause may appear or vanish between any
-// two words.
+// Edges between known phones: the places where the network hears the one end and the other start, and that
+// make the sounds' own probabilities, the usual lengths of the phones at this speaker's pace, and (a little)
+// the aligner's places likeliest together. One search over all edges of a stretch, each within SPAN of where
+// the aligner put it; a pause may appear or vanish between any two words.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,21 +10,23 @@
 #include "speech/sounds.h"
 #include "speech/sounds_net.h"
 
-#define SPAN 30 /* frames of 5 ms to each side: a place further off is another word, not a better edge */
+#define SPAN 60  /* frames of 5 ms to each side */
+#define ROUNDS 2 /* each starts where the one before ended: noise takes the aligner further away than SPAN   \
+                  */
 #define PLACES (2 * SPAN + 1)
 #define LEAST_PHONE 3
 #define LONGEST 400 /* frames; what is longer is no likelier */
 #define LEAST_PAUSE 6
-#define BELIEF                                                                                               \
-    0.2f /* neighbouring frames hear nearly the same sound: their probabilities count for so much */
-#define PAUSE_ENTER 2.0f  /* nats that a pause costs */
-#define PAUSE_DEARER 0.1f /* nats a frame: silence is what the network says when it hears little */
-#define LENGTH_WEIGHT 2.0f
+/* Weights, set on slt saying the tuning half's sentences. */
+#define EDGE_WEIGHT 1.2f   /* of what the network says of the edge itself, */
+#define BELIEF 0.06f       /* and of the phones between: neighbouring frames hear nearly the same sound */
+#define PAUSE_DEARER 0.06f /* nats a frame: silence is what the network says when it hears little */
+#define LENGTH_WEIGHT 2.5f
 #define LENGTH_SPREAD 0.35f /* of the logarithm of a phone's length */
-#define PLACE_WEIGHT 0.05f  /* nats a frame away from the aligner's place */
+#define PLACE_WEIGHT 0.1f   /* nats a frame away from the place before */
 #define DROWNED_DB 26.0f    /* speech over noise below which what ends before a pause is heard too short, */
 #define DROWNED_FOR_DB 8.0f
-#define DROWNED_MOST 0.7f /* and so far below how much its usual length counts */
+#define DROWNED_MOST 0.3f /* and so far below how much its usual length counts */
 #define PACE_MOST 0.5f
 #define EARLY (PZ_SOUNDS_HOP / 2) /* an edge lies between the middles of two frames */
 #define NEVER (-1e30f)
@@ -41,11 +43,14 @@ struct piece {
 struct search {
     struct piece *pieces;
     int n;
-    int64_t frames;
+    struct pz_sounds heard;
+    float *meet;   /**< [n][PLACES]: log-probability of the edge in front of a piece lying there */
+    float *skip;   /**< [n][PLACES]: of the edge behind a pause, were the pause not there */
     double *sums;  /**< [phones][frames + 1]: log-probabilities summed up */
     float *cost;   /**< [2][PLACES] */
     int16_t *back; /**< [n][PLACES] */
     int *edges;    /**< [n + 1] result */
+    float *room;   /**< [n] */
     float log_of[LONGEST];
 };
 
@@ -59,7 +64,7 @@ static int by_value(const void *a, const void *b)
 /** First and one past last frame that edge `i` (in front of piece i) may lie at. */
 static void reach(const struct search *s, int i, int *lo, int *hi)
 {
-    int last = (int)s->frames;
+    int last = (int)s->heard.frames;
 
     if (i == 0 || i == s->n) {
         *lo = i == 0 ? 0 : last;
@@ -71,14 +76,45 @@ static void reach(const struct search *s, int i, int *lo, int *hi)
     *hi = *lo + PLACES < last + 1 ? *lo + PLACES : last + 1;
 }
 
+/** Log-probabilities of the places of edge `i` between two phones, weighted. */
+static void weigh_edge(const struct search *s, int i, int left, int right, float out[PLACES])
+{
+    int lo, hi;
+    float most = NEVER;
+    double sum = 0.0;
+
+    reach(s, i, &lo, &hi);
+    for (int b = lo; b < hi; b++) {
+        int64_t t = b < s->heard.frames ? b : s->heard.frames - 1;
+
+        out[b - lo] = pz_sounds_at(&s->heard, t, 1)[left] + pz_sounds_at(&s->heard, t, 2)[right];
+        most = fmaxf(most, out[b - lo]);
+    }
+    for (int b = lo; b < hi; b++)
+        sum += exp((double)(out[b - lo] - most));
+    for (int b = lo; b < hi; b++)
+        out[b - lo] = EDGE_WEIGHT * (out[b - lo] - most - (float)log(sum));
+}
+
+static void weigh_edges(struct search *s)
+{
+    for (int i = 1; i < s->n; i++) {
+        weigh_edge(s, i, s->pieces[i - 1].phone, s->pieces[i].phone, s->meet + (size_t)i * PLACES);
+        if (s->pieces[i].phone == PZ_PH_SIL && i + 1 < s->n)
+            weigh_edge(s, i + 1, s->pieces[i - 1].phone, s->pieces[i + 1].phone,
+                       s->skip + (size_t)i * PLACES);
+    }
+}
+
+/** Piece i at frames [a, b). */
 static float score(const struct search *s, const struct piece *p, int a, int b)
 {
-    const double *sum = s->sums + (size_t)p->phone * (size_t)(s->frames + 1);
+    const double *sum = s->sums + (size_t)p->phone * (size_t)(s->heard.frames + 1);
     int n = b - a;
     float v = BELIEF * (float)(sum[b] - sum[a]), d;
 
     if (p->phone == PZ_PH_SIL)
-        return n == 0 ? 0.0f : n < LEAST_PAUSE ? NEVER : v - PAUSE_ENTER - PAUSE_DEARER * (float)n;
+        return n == 0 ? 0.0f : n < LEAST_PAUSE ? NEVER : v - PAUSE_DEARER * (float)n;
     if (n < LEAST_PHONE)
         return NEVER;
     d = (s->log_of[n < LONGEST ? n : LONGEST - 1] - p->usual) / LENGTH_SPREAD;
@@ -103,12 +139,21 @@ static bool best_edges(struct search *s)
             for (int a = lo; a < hi && a <= b; a++) {
                 float v = now[a - lo] > NEVER ? now[a - lo] + score(s, &s->pieces[i], a, b) : NEVER;
 
+                if (a == b && i > 0 && i + 1 < s->n) // no pause: the phones around it meet
+                    v += s->skip[(size_t)i * PLACES + (size_t)(b - to_lo)] -
+                         s->meet[(size_t)i * PLACES + (size_t)(a - lo)] -
+                         s->meet[(size_t)(i + 1) * PLACES + (size_t)(b - to_lo)];
+
                 if (v > best) {
                     best = v;
                     from = a - lo;
                 }
             }
-            next[b - to_lo] = best > NEVER ? best - away : NEVER;
+            next[b - to_lo] =
+                best > NEVER
+                    ? best - away +
+                          (i + 1 < s->n ? s->meet[(size_t)(i + 1) * PLACES + (size_t)(b - to_lo)] : 0.0f)
+                    : NEVER;
             s->back[(size_t)i * PLACES + (size_t)(b - to_lo)] = (int16_t)from;
         }
         float *swap = now;
@@ -118,7 +163,7 @@ static bool best_edges(struct search *s)
     if (now[0] <= NEVER / 2)
         return false;
     at = 0;
-    s->edges[s->n] = (int)s->frames;
+    s->edges[s->n] = (int)s->heard.frames;
     for (int i = s->n; i > 0; i--) {
         at = s->back[(size_t)(i - 1) * PLACES + (size_t)at];
         reach(s, i - 1, &lo, &hi);
@@ -145,27 +190,27 @@ static void cut(struct search *s, const struct pz_phone_line *l, int first, cons
     }
 }
 
-/** Usual lengths, at the pace that the aligner's lengths tell. `room` [n]. */
-static void set_lengths(struct search *s, float *room)
+/** Usual lengths, at the pace that the lengths so far tell. */
+static void set_lengths(struct search *s)
 {
     float pace;
     int n = 0;
 
     for (int i = 0; i < s->n; i++) {
         struct piece *p = &s->pieces[i];
-        int to = i + 1 < s->n ? s->pieces[i + 1].from : (int)s->frames;
+        int to = i + 1 < s->n ? s->pieces[i + 1].from : (int)s->heard.frames;
         bool last = i + 1 == s->n || s->pieces[i + 1].phone == PZ_PH_SIL;
 
         if (p->phone == PZ_PH_SIL)
             continue;
         p->usual = pz_sounds_length(p->phone, last);
         if (to > p->from)
-            room[n++] = logf((float)(to - p->from)) - p->usual;
+            s->room[n++] = logf((float)(to - p->from)) - p->usual;
     }
     if (n == 0)
         return;
-    qsort(room, (size_t)n, sizeof *room, by_value);
-    pace = fmaxf(-PACE_MOST, fminf(PACE_MOST, room[n / 2]));
+    qsort(s->room, (size_t)n, sizeof *s->room, by_value);
+    pace = fmaxf(-PACE_MOST, fminf(PACE_MOST, s->room[n / 2]));
     for (int i = 0; i < s->n; i++)
         s->pieces[i].usual += pace;
 }
@@ -218,41 +263,79 @@ fail:
     return st;
 }
 
+/** The next round starts here; pauses that vanished are gone. */
+static void keep_edges(struct search *s)
+{
+    int n = 0;
+
+    for (int i = 0; i < s->n; i++) {
+        if (s->edges[i] == s->edges[i + 1])
+            continue;
+        s->pieces[n] = s->pieces[i];
+        s->pieces[n].from = s->edges[n] = s->edges[i];
+        n++;
+    }
+    s->edges[n] = s->edges[s->n];
+    s->n = n;
+}
+
+static void search_free(struct search *s)
+{
+    pz_sounds_free(&s->heard);
+    pz_free(s->meet);
+    pz_free(s->skip);
+    pz_free(s->room);
+    pz_free(s->pieces);
+    pz_free(s->sums);
+    pz_free(s->cost);
+    pz_free(s->back);
+    pz_free(s->edges);
+}
+
+/** Room for `most` pieces; what was heard is there. */
+static enum pz_status search_make(struct search *s, size_t most)
+{
+    s->pieces = pz_calloc(most, sizeof *s->pieces);
+    s->sums = pz_calloc((size_t)(s->heard.frames + 1) * PZ_PH_COUNT, sizeof *s->sums);
+    s->meet = pz_calloc(most * PLACES, sizeof *s->meet);
+    s->skip = pz_calloc(most * PLACES, sizeof *s->skip);
+    s->cost = pz_calloc(2 * PLACES, sizeof *s->cost);
+    s->back = pz_calloc(most * PLACES, sizeof *s->back);
+    s->edges = pz_calloc(most + 1, sizeof *s->edges);
+    s->room = pz_calloc(most, sizeof *s->room);
+    if (!s->pieces || !s->meet || !s->skip || !s->sums || !s->cost || !s->back || !s->edges || !s->room)
+        return PZ_ERR_NOMEM;
+    for (int p = 0; p < PZ_PH_COUNT; p++) {
+        double *sum = s->sums + (size_t)p * (size_t)(s->heard.frames + 1);
+
+        for (int64_t t = 0; t < s->heard.frames; t++)
+            sum[t + 1] = sum[t] + (double)(pz_sounds_at(&s->heard, t, 0)[p] - pz_sounds_prior(p));
+    }
+    for (int i = 1; i < LONGEST; i++)
+        s->log_of[i] = logf((float)i);
+    return PZ_OK;
+}
+
 enum pz_status pz_sounds_settle(const float *samples, int64_t n, int64_t at, double snr_db,
                                 struct pz_phone_line *phones, int first_phone, struct pz_words *words,
                                 int first_word)
 {
-    enum pz_status st = PZ_ERR_NOMEM;
+    enum pz_status st;
     struct pz_phone_line line = {0};
     struct search s = {0};
-    float *logp = NULL, *room = NULL;
-    size_t most = (size_t)(phones->n - first_phone) + 1;
 
     if (phones->n <= first_phone)
         return PZ_OK;
-    PZ_TRY(pz_sounds_listen(samples, n, &logp, &s.frames));
-    st = PZ_ERR_NOMEM;
-    s.pieces = pz_calloc(most, sizeof *s.pieces);
-    s.sums = pz_calloc((size_t)(s.frames + 1) * PZ_PH_COUNT, sizeof *s.sums);
-    s.cost = pz_calloc(2 * PLACES, sizeof *s.cost);
-    s.back = pz_calloc(most * PLACES, sizeof *s.back);
-    s.edges = pz_calloc(most + 1, sizeof *s.edges);
-    room = pz_calloc(most, sizeof *room);
-    if (!s.pieces || !s.sums || !s.cost || !s.back || !s.edges || !room)
-        goto fail;
-    for (int p = 0; p < PZ_PH_COUNT; p++) {
-        double *sum = s.sums + (size_t)p * (size_t)(s.frames + 1);
-
-        for (int64_t t = 0; t < s.frames; t++)
-            sum[t + 1] = sum[t] + (double)(logp[t * PZ_PH_COUNT + p] - pz_sounds_prior(p));
-    }
-    for (int i = 1; i < LONGEST; i++)
-        s.log_of[i] = logf((float)i);
+    PZ_TRY(pz_sounds_listen(samples, n, &s.heard));
+    PZ_TRY(search_make(&s, (size_t)(phones->n - first_phone) + 1));
     cut(&s, phones, first_phone, words, first_word, at);
-    set_lengths(&s, room);
-    st = PZ_OK;
-    if (!best_edges(&s))
-        goto fail;
+    for (int round = 0; round < ROUNDS; round++) {
+        set_lengths(&s);
+        weigh_edges(&s);
+        if (!best_edges(&s))
+            goto fail;
+        keep_edges(&s);
+    }
     lengthen_ends(&s, snr_db);
     PZ_TRY(take(&s, at, n, phones, words, first_phone, &line));
     phones->n = first_phone;
@@ -260,12 +343,6 @@ enum pz_status pz_sounds_settle(const float *samples, int64_t n, int64_t at, dou
         PZ_TRY(pz_phone_line_add(phones, line.items[i]));
 fail:
     pz_phone_line_free(&line);
-    pz_free(logp);
-    pz_free(room);
-    pz_free(s.pieces);
-    pz_free(s.sums);
-    pz_free(s.cost);
-    pz_free(s.back);
-    pz_free(s.edges);
+    search_free(&s);
     return st;
 }
