@@ -45,7 +45,7 @@ struct bend_session {
     struct pz_wav2lip_bend_run *run;
     struct pz_wav2lip_compose *compose;
     struct bend_batch fed, made; /* put into the network; made by its last run */
-    float *pose;                 /* [3][PZ_W2L_BEND_HIDDEN][SIZE] */
+    float *pose, *strip;         /* [3][PZ_W2L_BEND_HIDDEN][SIZE]; its strips, each of three planes */
     float *view[2];              /* [4][SIZE][SIZE] the moments as the frame's head is turned */
     float *lips;                 /* [SIZE][SIZE] those wished for, marked */
     float *alpha, *large;        /* [SIZE][SIZE], [side][side] */
@@ -147,6 +147,7 @@ static void end(void **session)
     pz_free(s->wish);
     pz_free(s->lips);
     pz_free(s->pose);
+    pz_free(s->strip);
     pz_free(s->alpha);
     pz_free(s->large);
     pz_rgb_free(&s->patch);
@@ -169,12 +170,13 @@ static enum pz_status furnish(struct bend_session *s, const struct pz_job *job)
     s->fed.index = pz_calloc((size_t)s->batch, sizeof *s->fed.index);
     s->made.index = pz_calloc((size_t)s->batch, sizeof *s->made.index);
     s->pose = pz_calloc((size_t)3 * PZ_W2L_BEND_HIDDEN * SIZE, sizeof *s->pose);
+    s->strip = pz_calloc((size_t)3 * PZ_W2L_BEND_HIDDEN * SIZE, sizeof *s->strip);
     s->alpha = pz_calloc((size_t)SIZE * SIZE, sizeof *s->alpha);
     s->large = pz_calloc(side * side, sizeof *s->large);
     s->compose = pz_wav2lip_compose_create((int)side);
     if (!s->to_crop || !s->chosen || !s->turn || !s->view[0] || !s->view[1] || !s->mouth || !s->wish ||
-        !s->lips || !s->fed.index || !s->made.index || !s->pose || !s->alpha || !s->large || !s->compose ||
-        pz_rgb_alloc(&s->patch, (int)side, (int)side) < PZ_OK)
+        !s->lips || !s->fed.index || !s->made.index || !s->pose || !s->strip || !s->alpha || !s->large ||
+        !s->compose || pz_rgb_alloc(&s->patch, (int)side, (int)side) < PZ_OK)
         return pz_fail(job->log, PZ_ERR_NOMEM, "no memory for %d mouths", s->n_frames);
     memset(s->patch.data, 0, 3 * side * side * sizeof *s->patch.data);
     return pz_wav2lip_bend_run_create(s->engine->model, job, &s->run);
@@ -304,24 +306,62 @@ static int place_of(const struct bend_batch *b, int i)
     return -1;
 }
 
+/* What the network is shown of a frame, in parts that threads make side by side: strips of the face to be
+ * given a mouth, the planes of both moments turned as its head is, the lips wished for. */
+enum { STRIPS = 4, N_LOOKS = STRIPS + 8 + 1 };
+
+struct bend_look {
+    struct bend_session *session;
+    const struct pz_picture *src;
+    int i;
+    enum pz_status st[N_LOOKS];
+};
+
+/* Rows [first, first + rows) of the crop. */
+static enum pz_status look_strip(struct bend_session *s, const struct pz_picture *src, int i, int strip)
+{
+    enum { ROWS = PZ_W2L_BEND_HIDDEN / STRIPS, N = ROWS * SIZE };
+    _Static_assert(ROWS * STRIPS == PZ_W2L_BEND_HIDDEN, "strips cover what is seen");
+    struct pz_affine map = s->to_crop[i];
+    float *rgb = s->strip + (size_t)strip * 3 * N;
+    map.f -= (float)(strip * ROWS);
+    enum pz_status st = pz_wav2lip_crop_cut(src, &map, SIZE, ROWS, false, rgb);
+    for (size_t k = 0; st >= PZ_OK && k < 3; k++)
+        memcpy(s->pose + k * PZ_W2L_BEND_HIDDEN * SIZE + (size_t)strip * N, rgb + k * N, N * sizeof *rgb);
+    return st;
+}
+
+static void look_task(void *user, int index, int worker)
+{
+    struct bend_look *l = user;
+    struct bend_session *s = l->session;
+    const struct pz_wav2lip_moments *m = s->engine->moments;
+    const size_t plane = (size_t)SIZE * SIZE;
+    (void)worker;
+    if (index < STRIPS) {
+        l->st[index] = look_strip(s, l->src, l->i, index);
+    } else if (index < STRIPS + 8) {
+        size_t k = (size_t)(index - STRIPS) / 4, p = (size_t)(index - STRIPS) % 4;
+        pz_warp_plane(m->view[k] + ((size_t)s->chosen[l->i][k] * 4 + p) * plane, SIZE, SIZE,
+                      &s->turn[l->i][k], PZ_FILTER_BILINEAR, PZ_BORDER_REPLICATE, s->view[k] + p * plane,
+                      SIZE, SIZE);
+    } else {
+        l->st[index] = pz_wav2lip_crop_mark((const float(*)[2])s->mouth[l->i], s->lips);
+    }
+}
+
 static enum pz_status feed(void *session, int i, const struct pz_picture *src)
 {
     struct bend_session *s = session;
-    const struct pz_wav2lip_moments *m = s->engine->moments;
-    const size_t view = (size_t)4 * SIZE * SIZE;
+    struct bend_look look = {.session = s, .src = src, .i = i};
+    enum pz_status st = PZ_OK;
     if (i < 0 || i >= s->n_frames)
         return PZ_ERR_USAGE;
     if (s->fed.n == s->batch) // nobody drew these
         s->fed.n = 0;
-    enum pz_status st = pz_wav2lip_crop_cut(src, &s->to_crop[i], SIZE, PZ_W2L_BEND_HIDDEN, false, s->pose);
-    if (st < PZ_OK)
-        return st;
-    for (int k = 0; k < 2; k++)
-        for (size_t p = 0; p < 4; p++)
-            pz_warp_plane(m->view[k] + (size_t)s->chosen[i][k] * view + p * SIZE * SIZE, SIZE, SIZE,
-                          &s->turn[i][k], PZ_FILTER_BILINEAR, PZ_BORDER_REPLICATE,
-                          s->view[k] + p * SIZE * SIZE, SIZE, SIZE);
-    st = pz_wav2lip_crop_mark((const float(*)[2])s->mouth[i], s->lips);
+    pz_pool_run(s->pool, look_task, &look, N_LOOKS);
+    for (int k = 0; k < N_LOOKS; k++)
+        st = look.st[k] < PZ_OK ? look.st[k] : st;
     if (st < PZ_OK)
         return st;
     pz_wav2lip_bend_put(s->run, s->fed.n, s->wish + (size_t)i * PZ_W2L_BEND_WISH, s->pose, s->view[0],

@@ -3,6 +3,7 @@
 Shards come from training/synth (synth_talk): safetensors files of one clip each. See README.md for the names used here.
 """
 
+import contextlib
 import glob
 import json
 import os
@@ -261,6 +262,7 @@ class Clips:
         self.used, self.seen, self.stop = 0, set(), False
         self.template = torch.from_numpy(template()).to(device)
         self.lock = threading.Lock()
+        self.stream = torch.cuda.Stream() if torch.device(device).type == "cuda" else None
 
     def add(self, path):
         try:
@@ -273,6 +275,28 @@ class Clips:
             self.stop = True
             return False
         a = self.used
+        with self.aside():
+            row, h = self.copy(t, a, n)
+        if self.stream is not None:
+            row.record_stream(torch.cuda.current_stream())
+        self.table[h, self.n[h]] = row
+        self.n[h] += 1
+        self.count[h] = self.n[h]
+        self.used += n
+        return True
+
+    @contextlib.contextmanager
+    def aside(self):
+        """What is copied here does not queue behind the steps of training; it is there when the block is left."""
+        if self.stream is None:
+            yield
+            return
+        with torch.cuda.stream(self.stream):
+            yield
+        self.stream.synchronize()
+
+    def copy(self, t, a, n):
+        """A clip's tensors to frames a … a + n; its row of the table, and which table."""
         self.image[a : a + n] = torch.from_numpy(t["image"].copy()).to(self.device)
         p = torch.from_numpy(t["landmarks"][:, :478, :2].astype(np.float32).copy()).to(self.device)
         self.points[a : a + n] = p
@@ -290,12 +314,7 @@ class Clips:
         self.mouth[a : a + n] = ((mouth - mouth[order[:k]].mean(0, keepdim=True)) * 16).flatten(1)
         some = torch.linspace(0, k - 1, 16, device=self.device).round().long()
         row = torch.cat([torch.tensor([a, n], device=self.device), a + order[:k][some], a + order[-k:][some]])
-        h = int(int(np.ravel(t["person"])[0]) % 16 == 0)
-        self.table[h, self.n[h]] = row
-        self.n[h] += 1
-        self.count[h] = self.n[h]
-        self.used += n
-        return True
+        return row, int(int(np.ravel(t["person"])[0]) % 16 == 0)
 
     def poll(self):
         for path in sorted(glob.glob(os.path.join(self.folder, "*.safetensors"))):
