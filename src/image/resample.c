@@ -114,9 +114,14 @@ void pz_resample_run(const struct pz_resample *r, const float *src, float *scrat
     for (size_t row = 0; row < (size_t)y->in; row++)
         for (size_t i = 0; i < dw; i++) {
             const float *w = x->weight + i * (size_t)x->taps, *from = src + row * sw;
+            int first = x->first[i];
             float sum = 0;
-            for (int k = 0; k < x->taps; k++)
-                sum += w[k] * from[clamp(x->first[i] + k, x->in)];
+            if (first >= 0 && first + x->taps <= x->in)
+                for (int k = 0; k < x->taps; k++)
+                    sum += w[k] * from[first + k];
+            else
+                for (int k = 0; k < x->taps; k++)
+                    sum += w[k] * from[clamp(first + k, x->in)];
             scratch[row * dw + i] = sum;
         }
     for (size_t row = 0; row < (size_t)y->out; row++) {

@@ -461,8 +461,8 @@ static enum pz_status draw(void *session, int i, const struct pz_picture *src, s
         return st;
     if (pz_latentsync_to_frame(&s->to_crop[i], &to_frame) < PZ_OK)
         return pz_fail(s->job->log, PZ_ERR_UNUSABLE, "the face of picture %d has no place", i);
-    pz_latentsync_cut(s->cutter, src, &s->to_crop[i], s->seen);
-    pz_latentsync_unsquash(s->cutter, made, s->seen, &s->patch);
+    pz_latentsync_cut(s->cutter, src, &s->to_crop[i], s->job->pool, s->seen);
+    pz_latentsync_unsquash(s->cutter, made, s->seen, s->job->pool, &s->patch);
     // How far the lips are open nobody asked the network: it was told a sound.
     *out = (struct pz_patch){
         .rgb = s->patch, .alpha = pz_latentsync_alpha(s->cutter), .to_frame = to_frame, .lip_gap = NAN};

@@ -68,7 +68,7 @@ enum pz_status pz_latentsync_eye_look(struct pz_latentsync_eye *e, const struct 
     enum pz_status st = PZ_OK;
     size_t values = 3 * e->px, floats = pz_latent_coder_floats(e->coder);
     float *whole = e->pictures + values;
-    pz_latentsync_cut(e->cutter, pic, to_crop, whole);
+    pz_latentsync_cut(e->cutter, pic, to_crop, e->pool, whole);
     for (size_t i = 0; i < values; i++)
         e->pictures[i] = whole[i] * e->keep[i / 3]; // as published: behind the normalisation, so grey
     for (int k = 0; k < 2 && st >= PZ_OK; k += e->batch)

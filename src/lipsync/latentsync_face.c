@@ -8,11 +8,17 @@
 #include "image/resample.h"
 #include "image/warp.h"
 
+#define BAND 35 /* rows of the crop that a task warps */
+#define MAX_BANDS 40
+
 struct pz_latentsync_cutter {
     int size, w, h;
     struct pz_resample *squash, *unsquash;
     struct pz_rgb crop; /* [3][h][w] */
-    float *plane, *scratch, *keep, *alpha;
+    struct pz_rgb band[MAX_BANDS];
+    int n_bands;
+    size_t room;                           /* floats of the larger of both pictures */
+    float *plane, *scratch, *keep, *alpha; /* [3][room], [3][2·room] */
 };
 
 /* Places on the mean face (head space): brows as 68-point sets mark them, ridge and base of the nose. */
@@ -247,13 +253,17 @@ struct pz_latentsync_cutter *pz_latentsync_cutter_create(int size, const struct 
     c->size = size;
     pz_latentsync_crop_size(size, &c->w, &c->h);
     size_t n = (size_t)size * (size_t)size, room = (size_t)c->w * (size_t)c->h;
+    bool ok = true;
+    c->room = n > room ? n : room;
     c->squash = pz_resample_create(PZ_RESAMPLE_LANCZOS4, c->w, c->h, size, size);
     c->unsquash = pz_resample_create(PZ_RESAMPLE_BICUBIC, size, size, c->w, c->h);
-    c->plane = pz_calloc(n > room ? n : room, sizeof *c->plane);
-    c->scratch = pz_calloc(2 * (n > room ? n : room), sizeof *c->scratch);
+    for (int y = 0; y < c->h && ok; y += BAND)
+        ok = pz_rgb_alloc(&c->band[c->n_bands++], c->w, c->h - y < BAND ? c->h - y : BAND) >= PZ_OK;
+    c->plane = pz_calloc(c->room, 3 * sizeof *c->plane);
+    c->scratch = pz_calloc(c->room, 6 * sizeof *c->scratch);
     c->keep = pz_calloc(n, sizeof *c->keep);
     c->alpha = pz_calloc(room, sizeof *c->alpha);
-    if (!c->squash || !c->unsquash || !c->plane || !c->scratch || !c->keep || !c->alpha ||
+    if (!ok || !c->squash || !c->unsquash || !c->plane || !c->scratch || !c->keep || !c->alpha ||
         pz_rgb_alloc(&c->crop, c->w, c->h) < PZ_OK || !make_mask(c, mask)) {
         pz_latentsync_cutter_destroy(&c);
         return NULL;
@@ -269,6 +279,8 @@ void pz_latentsync_cutter_destroy(struct pz_latentsync_cutter **c)
     pz_resample_destroy(&(*c)->squash);
     pz_resample_destroy(&(*c)->unsquash);
     pz_rgb_free(&(*c)->crop);
+    for (int i = 0; i < (*c)->n_bands; i++)
+        pz_rgb_free(&(*c)->band[i]);
     pz_free((*c)->plane);
     pz_free((*c)->scratch);
     pz_free((*c)->keep);
@@ -280,45 +292,98 @@ void pz_latentsync_cutter_destroy(struct pz_latentsync_cutter **c)
 /* Share of a bilinear sample at `x` (published px) that lies inside [0, n). */
 static float inside(float x, int n)
 {
-    return fminf(fmaxf(fminf(x + 1, (float)n - x), 0), 1);
+    float share = x + 1 < (float)n - x ? x + 1 : (float)n - x;
+    return share < 0 ? 0 : share > 1 ? 1 : share;
+}
+
+/* v to a whole number in [0, 255]. */
+static float to_byte(float v)
+{
+    float r = (float)lrintf(v);
+    return r < 0 ? 0 : r > 255 ? 255 : r;
+}
+
+struct cutting {
+    struct pz_latentsync_cutter *c;
+    const struct pz_picture *src;
+    struct pz_affine back; /* crop px → frame px */
+    const float *made, *seen;
+    float *out;
+};
+
+/* A band of the crop's rows: warped, 127 where the picture ends, cut off to 8 bits. */
+static void cut_band(void *user, int index, int worker)
+{
+    const struct cutting *t = user;
+    struct pz_latentsync_cutter *c = t->c;
+    struct pz_rgb *band = &c->band[index];
+    size_t plane = (size_t)c->w * (size_t)c->h, n = (size_t)band->width * (size_t)band->height;
+    size_t at = (size_t)index * BAND * (size_t)c->w;
+    struct pz_affine back = t->back;
+    (void)worker;
+    back.c += back.b * (float)(index * BAND);
+    back.f += back.e * (float)(index * BAND);
+    pz_warp_picture_to_rgb(t->src, &back, PZ_FILTER_BILINEAR, PZ_BORDER_ZERO, band);
+    for (size_t i = 0; i < n; i++) {
+        float x, y;
+        pz_affine_apply(&back, (float)(i % (size_t)c->w) + 0.5f, (float)(i / (size_t)c->w) + 0.5f, &x, &y);
+        float dark = 127 * (1 - inside(x - 0.5f, t->src->width) * inside(y - 0.5f, t->src->height));
+        for (size_t k = 0; k < 3; k++) {
+            // A hair above whole numbers, so that a flat picture does not fall to the value below.
+            float v = band->data[k * n + i] * 255 + dark;
+            c->crop.data[k * plane + at + i] = (float)(int)((v < 0 ? 0 : v > 255 ? 255 : v) + 1e-3f);
+        }
+    }
+}
+
+/* One colour of the crop to the network's square. */
+static void squash_plane(void *user, int k, int worker)
+{
+    const struct cutting *t = user;
+    struct pz_latentsync_cutter *c = t->c;
+    size_t n = (size_t)c->size * (size_t)c->size, plane = (size_t)c->w * (size_t)c->h;
+    float *to = c->plane + (size_t)k * c->room;
+    (void)worker;
+    pz_resample_run(c->squash, c->crop.data + (size_t)k * plane, c->scratch + 2 * (size_t)k * c->room, to);
+    for (size_t i = 0; i < n; i++)
+        t->out[i * 3 + (size_t)k] = to_byte(to[i]) / 127.5f - 1;
 }
 
 void pz_latentsync_cut(struct pz_latentsync_cutter *c, const struct pz_picture *src,
-                       const struct pz_affine *to_crop, float *out)
+                       const struct pz_affine *to_crop, struct pz_pool *pool, float *out)
 {
-    struct pz_affine back;
-    size_t n = (size_t)c->size * (size_t)c->size, plane = (size_t)c->w * (size_t)c->h;
-    if (pz_latentsync_to_frame(to_crop, &back) < PZ_OK) {
+    struct cutting t = {.c = c, .src = src, .out = out};
+    size_t n = (size_t)c->size * (size_t)c->size;
+    if (pz_latentsync_to_frame(to_crop, &t.back) < PZ_OK) {
         memset(out, 0, 3 * n * sizeof *out);
         return;
     }
-    pz_warp_picture_to_rgb(src, &back, PZ_FILTER_BILINEAR, PZ_BORDER_ZERO, &c->crop);
-    for (size_t i = 0; i < plane; i++) {
-        float x, y, lit;
-        pz_affine_apply(&back, (float)(i % (size_t)c->w) + 0.5f, (float)(i / (size_t)c->w) + 0.5f, &x, &y);
-        lit = inside(x - 0.5f, src->width) * inside(y - 0.5f, src->height);
-        for (size_t k = 0; k < 3; k++) {
-            float v = c->crop.data[k * plane + i] * 255 + (1 - lit) * 127;
-            // A hair above whole numbers, so that a flat picture does not fall to the value below.
-            c->crop.data[k * plane + i] = floorf(fminf(fmaxf(v, 0), 255) + 1e-3f);
-        }
+    pz_pool_run(pool, cut_band, &t, c->n_bands);
+    pz_pool_run(pool, squash_plane, &t, 3);
+}
+
+/* One colour of the square back to the crop. */
+static void unsquash_plane(void *user, int k, int worker)
+{
+    const struct cutting *t = user;
+    struct pz_latentsync_cutter *c = t->c;
+    size_t n = (size_t)c->size * (size_t)c->size, plane = (size_t)c->w * (size_t)c->h;
+    float *from = c->plane + (size_t)k * c->room, *to = t->out + (size_t)k * plane;
+    (void)worker;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = i * 3 + (size_t)k;
+        from[i] = t->seen[at] * c->keep[i] + t->made[at] * (1 - c->keep[i]);
     }
-    for (size_t k = 0; k < 3; k++) {
-        pz_resample_run(c->squash, c->crop.data + k * plane, c->scratch, c->plane);
-        for (size_t i = 0; i < n; i++)
-            out[i * 3 + k] = fminf(fmaxf(rintf(c->plane[i]), 0), 255) / 127.5f - 1;
+    pz_resample_run(c->unsquash, from, c->scratch + 2 * (size_t)k * c->room, to);
+    for (size_t i = 0; i < plane; i++) {
+        float v = to[i] * 0.5f + 0.5f;
+        to[i] = v < 0 ? 0 : v > 1 ? 1 : v;
     }
 }
 
 void pz_latentsync_unsquash(struct pz_latentsync_cutter *c, const float *made, const float *seen,
-                            struct pz_rgb *rgb)
+                            struct pz_pool *pool, struct pz_rgb *rgb)
 {
-    size_t n = (size_t)c->size * (size_t)c->size, plane = (size_t)c->w * (size_t)c->h;
-    for (size_t k = 0; k < 3; k++) {
-        for (size_t i = 0; i < n; i++)
-            c->plane[i] = seen[i * 3 + k] * c->keep[i] + made[i * 3 + k] * (1 - c->keep[i]);
-        pz_resample_run(c->unsquash, c->plane, c->scratch, rgb->data + k * plane);
-        for (size_t i = 0; i < plane; i++)
-            rgb->data[k * plane + i] = fminf(fmaxf(rgb->data[k * plane + i] * 0.5f + 0.5f, 0), 1);
-    }
+    struct cutting t = {.c = c, .made = made, .seen = seen, .out = rgb->data};
+    pz_pool_run(pool, unsquash_plane, &t, 3);
 }

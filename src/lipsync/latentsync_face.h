@@ -8,6 +8,7 @@
 #ifndef PZ_LIPSYNC_LATENTSYNC_FACE_H
 #define PZ_LIPSYNC_LATENTSYNC_FACE_H
 
+#include "base/pool.h"
 #include "face/face.h"
 
 #define PZ_LATENTSYNC_POINTS 19
@@ -69,7 +70,7 @@ void pz_latentsync_cutter_destroy(struct pz_latentsync_cutter **c);
  * skipped. out [size][size][3] in [−1, 1].
  */
 void pz_latentsync_cut(struct pz_latentsync_cutter *c, const struct pz_picture *src,
-                       const struct pz_affine *to_crop, float *out);
+                       const struct pz_affine *to_crop, struct pz_pool *pool, float *out);
 
 /** The mask, 1 = kept: [size][size] (`keep` may be NULL), and its samples at latent size [size/8][size/8].
  * Without the published file it is drawn from the shape the fact sheet gives, each row within a pixel or two
@@ -81,7 +82,7 @@ void pz_latentsync_mask(struct pz_latentsync_cutter *c, float *keep, float *smal
  * own proportions with the published filter, clipped to [0,1]. `rgb` has the crop's size.
  */
 void pz_latentsync_unsquash(struct pz_latentsync_cutter *c, const float *made, const float *seen,
-                            struct pz_rgb *rgb);
+                            struct pz_pool *pool, struct pz_rgb *rgb);
 
 /** Opacity of patches: [h][w]. Never above 0 where the mask keeps; eroded and blurred as the published paste
  * is, and inside the mask's own border by a quarter of that. */

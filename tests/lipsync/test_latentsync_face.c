@@ -84,6 +84,27 @@ static void paint(struct pz_picture *p)
                 p->plane[k][y * p->stride[k] + x] = (uint8_t)(128 + 20 * sin((x + y) / 30.0) * (k - 1.5));
 }
 
+/* However many threads do it. */
+static void the_same_by_many(struct pz_latentsync_cutter *c, const struct pz_picture *pic,
+                             const struct pz_affine *m, const float *seen, const struct pz_rgb *patch)
+{
+    struct pz_pool *pool = pz_pool_create(3);
+    size_t plane = (size_t)patch->width * (size_t)patch->height,
+           side = 512 * (size_t)patch->width / 420; // of the square
+    struct pz_rgb again;
+    float *other = pz_calloc(3 * side, side * sizeof *other);
+    assert_non_null(pool);
+    assert_non_null(other);
+    assert_int_equal(pz_rgb_alloc(&again, patch->width, patch->height), PZ_OK);
+    pz_latentsync_cut(c, pic, m, pool, other);
+    pz_latentsync_unsquash(c, other, other, pool, &again);
+    assert_memory_equal(other, seen, 3 * side * side * sizeof *other);
+    assert_memory_equal(again.data, patch->data, 3 * plane * sizeof *again.data);
+    pz_rgb_free(&again);
+    pz_free(other);
+    pz_pool_destroy(&pool);
+}
+
 /* Cut, unsquash without a network, and look the patch up in the frame. */
 static void there_and_back(void **state)
 {
@@ -107,8 +128,9 @@ static void there_and_back(void **state)
         assert_int_equal(pz_picture_alloc(&pic, 480, 480), PZ_OK);
         assert_int_equal(pz_rgb_alloc(&patch, w, h), PZ_OK);
         paint(&pic);
-        pz_latentsync_cut(c, &pic, &m, seen);
-        pz_latentsync_unsquash(c, seen, seen, &patch);
+        pz_latentsync_cut(c, &pic, &m, NULL, seen);
+        pz_latentsync_unsquash(c, seen, seen, NULL, &patch);
+        the_same_by_many(c, &pic, &m, seen, &patch);
         assert_int_equal(pz_latentsync_to_frame(&m, &to_frame), PZ_OK);
         for (int y = 4; y < h - 4; y++)
             for (int x = 4; x < w - 4; x++) {
@@ -130,11 +152,11 @@ static void there_and_back(void **state)
         assert_true(sqrt(sum / count) < 1.2);
         // Far outside the picture there is the published grey.
         m.c -= 5000;
-        pz_latentsync_cut(c, &pic, &m, seen);
+        pz_latentsync_cut(c, &pic, &m, NULL, seen);
         for (int i = 0; i < 3 * size * size; i++)
             assert_true(fabsf(seen[i] - (127 / 127.5f - 1)) < 1e-4f);
         grey = patch;
-        pz_latentsync_unsquash(c, seen, seen, &grey);
+        pz_latentsync_unsquash(c, seen, seen, NULL, &grey);
         assert_true(fabsf(grey.data[w * h / 2] - 127 / 255.0f) < 1e-4f);
         pz_latentsync_cutter_destroy(&c);
         pz_picture_free(&pic);
