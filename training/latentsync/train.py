@@ -4,7 +4,7 @@ hidden by the mask, another moment of the same film as reference, the sound left
 sampler: a network whose trajectories are those of a real diffusion model.
 
   train.py WINDOWS.npz OUT_DIR [SECONDS [WEIGHTS.npz]]    weights.npz, curve.csv; goes on from WEIGHTS; needs bench/nn_torch.py (its modules) and,
-                                                          to be of use, a GPU"""
+                                                          to be of use, a GPU. EAGER=1: no CUDA graph of a step"""
 import math, os, sys, time
 import numpy as np
 import torch
@@ -170,7 +170,7 @@ def main():
     # Seconds count while it runs: a pause of the process (SIGSTOP, to leave a machine to others) is no training.
     steps, gone, last, curve = 0, 0.0, time.time(), []
     run = step
-    if dev == "cuda":
+    if dev == "cuda" and not os.environ.get("EAGER"):
         side = torch.cuda.Stream()
         with torch.cuda.stream(side):
             for _ in range(4):
