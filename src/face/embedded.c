@@ -163,8 +163,9 @@ void pz_face_parts_destroy(struct pz_face_parts **p)
     *p = NULL;
 }
 
-enum pz_status pz_face_parts_run(struct pz_face_parts *p, const struct pz_picture *pic, const float (*xyz)[3],
-                                 struct pz_pool *pool, uint8_t map[96][96], struct pz_face_rect *roi)
+/* Logits [96·96][PZ_EMBEDDED_CLASSES] of the face with these points. */
+static enum pz_status parse(struct pz_face_parts *p, const struct pz_picture *pic, const float (*xyz)[3],
+                            struct pz_pool *pool, struct pz_face_rect *roi, const float **logits)
 {
     *roi = pz_embedded_roi_from_points(xyz);
     enum pz_status st =
@@ -173,12 +174,35 @@ enum pz_status pz_face_parts_run(struct pz_face_parts *p, const struct pz_pictur
     if (st < PZ_OK)
         return pz_fail(p->log, st, "no memory to crop a face");
     pz_session_run(p->session, pool);
-    const float *v = pz_session_output(p->session, "parts", 0).data;
-    for (int i = 0; i < 96 * 96; i++, v += PZ_EMBEDDED_CLASSES) {
+    *logits = pz_session_output(p->session, "parts", 0).data;
+    return PZ_OK;
+}
+
+enum pz_status pz_face_parts_run(struct pz_face_parts *p, const struct pz_picture *pic, const float (*xyz)[3],
+                                 struct pz_pool *pool, uint8_t map[96][96], struct pz_face_rect *roi)
+{
+    const float *v;
+    enum pz_status st = parse(p, pic, xyz, pool, roi, &v);
+    for (int i = 0; st == PZ_OK && i < 96 * 96; i++, v += PZ_EMBEDDED_CLASSES) {
         int best = 0;
         for (int c = 1; c < PZ_EMBEDDED_CLASSES; c++)
             best = v[c] > v[best] ? c : best;
         map[i / 96][i % 96] = (uint8_t)best;
     }
-    return PZ_OK;
+    return st;
+}
+
+enum pz_status pz_face_parts_share(struct pz_face_parts *p, const struct pz_picture *pic,
+                                   const float (*xyz)[3], enum pz_face_part part, struct pz_pool *pool,
+                                   float share[96][96], struct pz_face_rect *roi)
+{
+    const float *v;
+    enum pz_status st = parse(p, pic, xyz, pool, roi, &v);
+    for (int i = 0; st == PZ_OK && i < 96 * 96; i++, v += PZ_EMBEDDED_CLASSES) {
+        float sum = 0;
+        for (int c = 0; c < PZ_EMBEDDED_CLASSES; c++)
+            sum += expf(fminf(v[c] - v[part], 60));
+        share[i / 96][i % 96] = 1 / sum;
+    }
+    return st;
 }

@@ -68,4 +68,10 @@ PZ_NODISCARD enum pz_status pz_face_parts_run(struct pz_face_parts *p, const str
                                               const float (*xyz)[3], struct pz_pool *pool,
                                               uint8_t map[96][96], struct pz_face_rect *roi);
 
+/** The same, but the probability of one part in [0,1] (softmax). Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_face_parts_share(struct pz_face_parts *p, const struct pz_picture *pic,
+                                                const float (*xyz)[3], enum pz_face_part part,
+                                                struct pz_pool *pool, float share[96][96],
+                                                struct pz_face_rect *roi);
+
 #endif

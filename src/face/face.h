@@ -36,7 +36,7 @@ struct pz_face {
     float interocular; /**< px, outer eye corners, corrected for yaw (= pose.scale) */
     float lip_gap;     /**< inner-lip opening over interocular distance, ≥ 0 */
     float sharpness;   /**< variance of the Laplacian of luma in the mouth box */
-    float covered;     /**< share of the skin around the mouth that looks unusual: something before it */
+    float covered;     /**< share of the mouth or of the skin around it that something stands before */
     float residual;    /**< rms reprojection of the rigid points, px over interocular */
     int32_t n_points;
     float xyz[PZ_FACE_MAX_POINTS][3]; /**< px */

@@ -3,9 +3,11 @@
  *
  * 1. Mean shape in head space: first with axes from eyes, forehead and chin, then twice by Procrustes on the
  * rigid points; frontal frames count more.
- * 2. Poses against that shape, smoothed by local quadratic regression over ±3 frames; what exceeds three
+ * 2. Where the landmarker is our own: every point's depth is moved to where its motion in the picture says it
+ * lies (depth.c), in turns with shape and pose.
+ * 3. Poses against that shape, smoothed by local quadratic regression over ±3 frames; what exceeds three
  * times the usual deviation is motion, not noise, and is put back.
- * 3. Points in head space, averaged over ±2 frames with weights that fall with the distance between the
+ * 4. Points in head space, averaged over ±2 frames with weights that fall with the distance between the
  * frames' points: a resting point is averaged, a moving one (a lip that closes) is left as measured. Then
  * projected with the smooth pose. Memory: 64 bytes a frame for poses, five records for the window. Records
  * stream from file to file.
@@ -15,6 +17,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "face/depth.h"
 #include "face/pose.h"
 #include "face/topology.h"
 #include "face/track_impl.h"
@@ -24,10 +27,13 @@
 #define WINDOW 2           /* frames of the point average on either side */
 #define POINT_NOISE 0.004f /* head units: network jitter of resting points (docs/notes/face.md) */
 #define LIP_GAP_PAIRS 3
+#define DEPTH_TURNS 2
 
 struct entry {
     int64_t frame;
     int32_t run;
+    float covered;
+    float size; /* px of a head unit when depth was judged */
     struct pz_head_fit raw, smooth;
 };
 
@@ -45,16 +51,27 @@ struct solver {
     struct point_set *head;  /* the same, head space */
     struct point_set *mean, *sum;
     bool is_lip[N];
+    struct pz_depth *judge;
+    float depth[N]; /* head units that are added to a point's depth */
     struct pz_face *out, *last;
     struct pz_face_usual *usual;
     struct point_set *now, *before; /* filtered head points of this and the previous output frame */
 };
 
-static enum pz_status read_at(struct solver *s, int64_t i, struct pz_raw_face *r)
+static enum pz_status read_raw(struct solver *s, int64_t i, struct pz_raw_face *r)
 {
     if (fseeko(s->raw, (off_t)i * (off_t)sizeof *r, SEEK_SET) != 0 || fread(r, sizeof *r, 1, s->raw) != 1)
         return pz_fail(s->job->log, PZ_ERR_WRITE, "the temporary file of face records cannot be read back");
     return PZ_OK;
+}
+
+/* A record with the depth that was found for its points. */
+static enum pz_status read_at(struct solver *s, int64_t i, struct pz_raw_face *r)
+{
+    enum pz_status st = read_raw(s, i, r);
+    for (int p = 0; st == PZ_OK && p < N; p++)
+        r->points.xyz[p][2] -= s->depth[p] * s->e[i].size;
+    return st;
 }
 
 /* Bring a shape to head-space conventions: eyes' outer corners one apart, origin between them. */
@@ -136,10 +153,30 @@ static enum pz_status pose_pass(struct solver *s)
         struct entry *e = &s->e[i];
         e->frame = s->rec[0].frame;
         e->run = s->rec[0].run;
+        e->covered = s->rec[0].covered;
         pz_head_fit_points((const float(*)[3])s->mean->p, (const float(*)[3])s->rec[0].points.xyz,
                            s->topo->rigid, weights_of(s, &s->rec[0], w), s->topo->n_rigid, &e->raw);
     }
     return PZ_OK;
+}
+
+/* Depth from motion, then shape and poses that go with it. */
+static enum pz_status depth_turn(struct solver *s)
+{
+    enum pz_status st = PZ_OK;
+    pz_depth_begin(s->judge);
+    for (int64_t i = 0; i < s->n; i++) {
+        PZ_TRY(read_raw(s, i, &s->rec[0]));
+        if (!s->rec[0].measures)
+            return PZ_OK;
+        pz_depth_add(s->judge, &s->e[i].raw, (const float(*)[3])s->rec[0].points.xyz);
+        s->e[i].size = s->e[i].raw.scale;
+    }
+    pz_depth_solve(s->judge, s->depth);
+    PZ_TRY(mean_pass(s, false));
+    PZ_TRY(pose_pass(s));
+fail:
+    return st;
 }
 
 /* The eight numbers of a fit that are smoothed; scale as a logarithm. */
@@ -358,6 +395,17 @@ static enum pz_status bridge(struct solver *s, int64_t i, const struct pz_raw_fa
     return PZ_OK;
 }
 
+/* How much of the mouth is covered: by the skin's colours, or by the parser. It was asked about every
+ * PZ_TRACK_ASK-th record; between two answers the smaller one holds. */
+static float covered(const struct solver *s, int64_t i, const struct pz_raw_face *r)
+{
+    int64_t next = (i + PZ_TRACK_ASK - 1) / PZ_TRACK_ASK * PZ_TRACK_ASK;
+    float seen = s->e[i].covered;
+    if (next < s->n && s->e[next].run == s->e[i].run)
+        seen = fminf(seen, s->e[next].covered);
+    return fmaxf(pz_face_usual_covered(s->usual, &r->look), seen);
+}
+
 /* What the skin around the mouth usually looks like. */
 static enum pz_status look_pass(struct solver *s)
 {
@@ -387,7 +435,7 @@ static enum pz_status point_pass(struct solver *s, FILE *out, int64_t *written)
                                    .present = 1,
                                    .score = r->points.presence,
                                    .sharpness = r->sharpness,
-                                   .covered = pz_face_usual_covered(s->usual, &r->look)};
+                                   .covered = covered(s, i, r)};
         compose(s, s->now, &s->e[i].smooth, r, s->out);
         int64_t gap = i > 0 ? s->e[i].frame - s->e[i - 1].frame - 1 : 0;
         if (gap > 0 && gap <= PZ_TRACK_BRIDGE && s->e[i].run == s->e[i - 1].run)
@@ -414,7 +462,8 @@ enum pz_status pz_face_solve(FILE *raw, int64_t n, const struct pz_job *job, FIL
     s.head = pz_calloc(2 * WINDOW + 1, sizeof *s.head);
     s.out = pz_calloc(2, sizeof *s.out);
     s.usual = pz_face_usual_create();
-    if (!sets || !s.usual || !s.e || !s.rec || !s.head || !s.out) {
+    s.judge = pz_depth_create();
+    if (!sets || !s.usual || !s.judge || !s.e || !s.rec || !s.head || !s.out) {
         st = pz_fail(s.job->log, PZ_ERR_NOMEM, "no memory to solve %lld frames of a face", (long long)n);
         goto fail;
     }
@@ -431,11 +480,14 @@ enum pz_status pz_face_solve(FILE *raw, int64_t n, const struct pz_job *job, FIL
     PZ_TRY(mean_pass(&s, false));
     PZ_TRY(mean_pass(&s, false));
     PZ_TRY(pose_pass(&s));
+    for (int k = 0; k < DEPTH_TURNS; k++)
+        PZ_TRY(depth_turn(&s));
     PZ_TRY(smooth_poses(&s));
     PZ_TRY(look_pass(&s));
     PZ_TRY(point_pass(&s, out, written));
 fail:
     pz_face_usual_destroy(&s.usual);
+    pz_depth_destroy(&s.judge);
     pz_free(s.out);
     pz_free(s.head);
     pz_free(s.rec);

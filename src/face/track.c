@@ -23,7 +23,8 @@
 #define MISSING_RISKY 0.02f
 #define MISSING_UNUSABLE 0.25f
 #define COVERED_RISKY 0.05f
-#define COVERED_UNUSABLE 0.5f
+#define HIDDEN 0.7f /* covered so far, nothing worth drawing is seen of a mouth */
+#define HIDDEN_UNUSABLE 0.5f
 #define JUDGED_MAX 4096
 
 struct pz_face_track {
@@ -140,7 +141,7 @@ static void worsen(struct pz_face_verdict *v, enum pz_face_grade grade, const ch
 
 /* What is looked at of each frame; at most JUDGED_MAX frames, evenly taken. */
 struct sums {
-    int n, covered;
+    int n, covered, hidden;
     double yaw, pitch, roll;
     float size[JUDGED_MAX], turn[JUDGED_MAX], sharp[JUDGED_MAX];
 };
@@ -156,6 +157,7 @@ static void gather(const struct pz_face_track *t, int64_t a, int64_t b, struct s
         s->pitch += (double)f->pose.pitch;
         s->roll += (double)f->pose.roll;
         s->covered += f->covered >= PZ_FACE_COVERED;
+        s->hidden += f->covered >= HIDDEN;
         s->size[s->n] = f->interocular;
         s->turn[s->n] = fabsf(f->pose.yaw);
         s->sharp[s->n++] = f->sharpness;
@@ -201,7 +203,7 @@ struct pz_face_verdict pz_face_track_verdict(const struct pz_face_track *t, int6
     v.interocular = s->size[s->n / 2];
     float turn = s->turn[s->n * 9 / 10], sharp = s->sharp[s->n / 2],
           missing = missing_share(t, a, b, first, last);
-    float covered = (float)s->covered / (float)s->n;
+    float covered = (float)s->covered / (float)s->n, hidden = (float)s->hidden / (float)s->n;
     v.occluded = covered > COVERED_RISKY;
     if (missing > MISSING_UNUSABLE)
         worsen(&v, PZ_FACE_UNUSABLE, "the face is missing in %.0f %% of the frames", (double)(100 * missing));
@@ -210,9 +212,8 @@ struct pz_face_verdict pz_face_track_verdict(const struct pz_face_track *t, int6
     if (v.interocular < SMALL_UNUSABLE)
         worsen(&v, PZ_FACE_UNUSABLE, "the face is too small: %.0f px between the eyes",
                (double)v.interocular);
-    if (covered > COVERED_UNUSABLE)
-        worsen(&v, PZ_FACE_UNUSABLE, "something is before the mouth in %.0f %% of the frames",
-               (double)(100 * covered));
+    if (hidden > HIDDEN_UNUSABLE)
+        worsen(&v, PZ_FACE_UNUSABLE, "the mouth is hidden in %.0f %% of the frames", (double)(100 * hidden));
     if (v.occluded)
         worsen(&v, PZ_FACE_RISKY, "something is before the mouth in %.0f %% of the frames",
                (double)(100 * covered));

@@ -10,6 +10,7 @@
 
 #define PZ_TRACK_MAGIC "PZFACE02"
 #define PZ_TRACK_BRIDGE 5 /**< longest gap, in frames, that is filled */
+#define PZ_TRACK_ASK 5    /**< frames from one question about what covers the mouth to the next */
 
 /** Start of a track file; records follow at once, ascending by frame. */
 struct pz_track_header {
@@ -25,6 +26,7 @@ struct pz_raw_face {
     int32_t run;   /**< counts the jumps before this frame: gaps are bridged within one run only */
     bool measures; /**< points.sigma is the network's own word */
     float sharpness;
+    float covered; /**< pz_face_occluder_share() of this frame or of the last one that was asked about */
     struct pz_face_look look;
     struct pz_face_points points;
 };

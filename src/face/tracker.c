@@ -22,6 +22,8 @@ static enum pz_status load_models(struct pz_face_tracker *t, const struct pz_fac
     enum pz_status st = pz_face_detector_create(p->kind, p->models_dir, t->job.log, &t->detector);
     if (st == PZ_OK)
         st = pz_landmarker_create(p->kind, p->models_dir, PZ_TRACK_LIVE, t->job.log, &t->landmarker);
+    if (st == PZ_OK && pz_landmarker_measures(t->landmarker)) /* our own */
+        st = pz_face_occluder_create(p->models_dir, t->job.log, &t->occluder);
     if (st == PZ_OK)
         st = pz_face_detector_profile(t->detector, t->job.profile);
     if (st == PZ_OK)
@@ -57,6 +59,7 @@ void pz_face_tracker_destroy(struct pz_face_tracker **tp)
     }
     pz_face_detector_destroy(&t->detector);
     pz_landmarker_destroy(&t->landmarker);
+    pz_face_occluder_destroy(&t->occluder);
     pz_crop_scratch_free(&t->scratch);
     pz_free(t);
     *tp = NULL;
@@ -99,6 +102,13 @@ static enum pz_status store(struct pz_face_tracker *t, struct pz_person *p, int6
     p->rec.measures = pz_landmarker_measures(t->landmarker);
     p->rec.sharpness = mouth_sharpness(pic, xyz);
     pz_face_look_take(pic, xyz, &p->rec.look);
+    if (t->occluder && (p->n % PZ_TRACK_ASK == 0 || p->asked_run != t->run)) {
+        enum pz_status st = pz_face_occluder_share(t->occluder, pic, xyz, t->job.pool, &p->covered);
+        if (st < PZ_OK)
+            return st;
+        p->asked_run = t->run;
+    }
+    p->rec.covered = p->covered;
     if (p->n == p->cap) {
         int64_t want = p->cap ? 2 * p->cap : 256;
         struct pz_tick *q = pz_regrow(p->ticks, (size_t)p->n, (size_t)want, sizeof *q);

@@ -6,6 +6,7 @@
 #include "face/detector.h"
 #include "face/landmarker.h"
 #include "face/likeness.h"
+#include "face/occluder.h"
 #include "face/steady.h"
 #include "face/track.h"
 #include "face/track_impl.h"
@@ -31,6 +32,8 @@ struct pz_person {
     struct pz_album album;
     struct pz_likeness look; /* of the last record */
     bool has_look;
+    float covered; /* when last asked, in asked_run */
+    int32_t asked_run;
     /* of the frame at hand */
     struct pz_raw_face rec;
     enum pz_status st;
@@ -40,6 +43,7 @@ struct pz_face_tracker {
     struct pz_job job;
     struct pz_face_detector *detector;
     struct pz_landmarker *landmarker;
+    struct pz_face_occluder *occluder; /* NULL where the networks are not our own */
     struct pz_person persons[PZ_TRACK_PERSONS];
     struct pz_raw_face guest; /* a face nobody knows yet */
     int n_persons;

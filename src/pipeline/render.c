@@ -272,6 +272,21 @@ fail:
     return st;
 }
 
+/* Where the film stays on top of the patch: on frames whose mouth is covered. */
+static enum pz_status keep_cover(struct pz_render *x, int64_t frame, const struct pz_picture *pic,
+                                 const struct pz_face *face, struct pz_paste_patch *pp)
+{
+    enum pz_status st = PZ_OK;
+    if (!pz_face_occluder_wanted(x->t->track, frame))
+        return PZ_OK;
+    if (!x->occluder)
+        PZ_TRY(pz_face_occluder_create(x->p->models_dir, x->p->job.log, &x->occluder));
+    PZ_TRY(pz_face_occluder_look(x->occluder, pic, (const float(*)[3])face->xyz, &pp->to_frame,
+                                 pp->rgb->width, pp->rgb->height, x->p->job.pool, &pp->occluder));
+fail:
+    return st;
+}
+
 static enum pz_status make_picture(void *user, int64_t i, struct pz_picture *pic)
 {
     struct pz_render *x = user;
@@ -289,6 +304,7 @@ static enum pz_status make_picture(void *user, int64_t i, struct pz_picture *pic
     PZ_TRY(x->engine->draw(w->session, row, pic, &patch));
     double t1 = pz_now();
     struct pz_paste_patch pp = {.rgb = &patch.rgb, .alpha = patch.alpha, .to_frame = patch.to_frame};
+    PZ_TRY(keep_cover(x, x->frames[i].src, pic, w->faces[row], &pp));
     PZ_TRY(pz_qc_before(x->qc, i, pic, w->faces[row], &pp));
     PZ_TRY(pz_paste_draw(x->paste, pic, &pp, NULL, mix_at(w, frame_sample(x, i), x->timeline.rate), i, NULL));
     PZ_TRY(pz_qc_after(x->qc, i, pic, w->faces[row], &pp));
@@ -457,6 +473,7 @@ fail:
     close_session(&x);
     pz_qc_destroy(&x.qc);
     pz_paste_destroy(&x.paste);
+    pz_face_occluder_destroy(&x.occluder);
     pz_timeline_free(&x.timeline);
     pz_free(x.edit_work);
     pz_free(x.frames);

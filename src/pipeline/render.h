@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "face/occluder.h"
 #include "image/paste.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/qc.h"
@@ -26,8 +27,9 @@ struct pz_render {
     struct pz_out_frame *frames;
     int64_t n_frames;
     struct pz_paste *paste;
-    int current; /**< work whose session is open, −1 = none */
-    int n_shown; /**< frames fed to it and not drawn yet */
+    struct pz_face_occluder *occluder; /**< made when a covered mouth is first met */
+    int current;                       /**< work whose session is open, −1 = none */
+    int n_shown;                       /**< frames fed to it and not drawn yet */
     struct pz_qc *qc;
     struct pz_splice_report splice;
     struct {

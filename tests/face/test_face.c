@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "face/crop.h"
+#include "face/depth.h"
 #include "face/pose.h"
 #include "face/topology.h"
 #include "face/topology_tables.h"
@@ -55,6 +56,59 @@ static void pose_round_trip(void **state)
             assert_float_equal(pose.roll, roll * 57.29578, 0.05);
         }
     }
+}
+
+/* Frames of a head that turns by ±yaw and ±pitch (radians) whose landmarker flattens it: rms error of depth
+ * before and after, head units. */
+static void flatten(float yaw, float pitch, float noise, float error[2])
+{
+    const struct pz_face_topology *t = pz_face_topology_mesh();
+    struct pz_depth *d = pz_depth_create();
+    static float px[478][3], shift[478];
+    struct pz_rng rng;
+    assert_non_null(d);
+    pz_rng_init(&rng, 7, 0);
+    pz_depth_begin(d);
+    for (int i = 0; i < 120; i++) {
+        float a = yaw * sinf((float)i * 0.13f) / 2, b = pitch * cosf((float)i * 0.21f) / 2;
+        struct pz_head_fit f = {
+            .q = {cosf(a) * cosf(b), cosf(a) * sinf(b), sinf(a) * cosf(b), -sinf(a) * sinf(b)},
+            .scale = 150,
+            .t = {250, -260, 0}};
+        for (int p = 0; p < 478; p++) {
+            float flat[3];
+            pz_head_to_px(&f, t->mean[p], px[p]);
+            memcpy(flat, t->mean[p], sizeof flat);
+            flat[2] *= 0.7f;
+            float z[3];
+            pz_head_to_px(&f, flat, z);
+            px[p][0] += 150 * noise * pz_rng_normal(&rng);
+            px[p][1] += 150 * noise * pz_rng_normal(&rng);
+            px[p][2] = z[2];
+        }
+        pz_depth_add(d, &f, (const float(*)[3])px);
+    }
+    pz_depth_solve(d, shift);
+    double sum[2] = {0};
+    for (int p = 0; p < 478; p++) {
+        float e = 0.3f * t->mean[p][2];
+        sum[0] += (double)(e * e);
+        sum[1] += (double)((shift[p] - e) * (shift[p] - e));
+    }
+    error[0] = (float)sqrt(sum[0] / 478);
+    error[1] = (float)sqrt(sum[1] / 478);
+    pz_depth_destroy(&d);
+}
+
+static void depth_comes_from_motion(void **state)
+{
+    float turns[2], rests[2];
+    flatten(0.2f, 0.15f, 0.004f, turns);
+    flatten(0, 0, 0.004f, rests);
+    print_message("depth of a flattened head: %.3f to %.3f turning, %.3f to %.3f at rest\n", (double)turns[0],
+                  (double)turns[1], (double)rests[0], (double)rests[1]);
+    assert_true(turns[1] < 0.2f * turns[0]);
+    assert_true(fabsf(rests[1] - rests[0]) < 0.02f * rests[0]);
 }
 
 static void topology_is_sound(void **state)
@@ -197,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pose_round_trip),
+        cmocka_unit_test(depth_comes_from_motion),
         cmocka_unit_test(topology_is_sound),
         cmocka_unit_test(mirrored_points_are_partners),
         cmocka_unit_test(crop_hits_its_pixel),

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/pool.h"
+#include "face/occluder.h"
 #include "face/occlusion.h"
 #include "face/topology.h"
 #include "face/track.h"
@@ -174,6 +175,71 @@ static void a_covered_mouth(void **state)
     unlink(path);
 }
 
+/* The plane for the compositor holds the disc, and next to nothing beside it; on the clean frame nothing. */
+static void what_covers_is_kept(void **state)
+{
+    static const uint8_t colours[3][3] = {{20, 128, 128}, {225, 128, 128}, {120, 100, 180}};
+    struct pz_face_tracker *t = tracker_or_skip();
+    struct pz_face_occluder *o;
+    struct pz_face_track *k;
+    struct clip c;
+    struct pz_picture copy;
+    char path[] = "/tmp/pz-clip-XXXXXX";
+    int person, fd = mkstemp(path);
+    close(fd);
+    if (pz_face_occluder_create(NULL, job.log, &o) == PZ_ERR_WEIGHTS)
+        skip();
+    open_clip(&c, CLIP("virtual_13"));
+    assert_int_equal(pz_picture_alloc(&copy, frame(&c, 0)->width, frame(&c, 0)->height), PZ_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pz_face_tracker_push(t, i, frame(&c, i)), PZ_OK);
+    assert_int_equal(pz_face_tracker_finish(t), PZ_OK);
+    assert_int_equal(pz_face_tracker_choose(t, NULL, &person), PZ_OK);
+    assert_int_equal(pz_face_tracker_write(t, person, path), PZ_OK);
+    assert_int_equal(pz_face_track_open(path, NULL, &k), PZ_OK);
+    for (int i = 0; i < 3; i++) {
+        const struct pz_face *f = pz_face_track_at(k, i);
+        const float(*xyz)[3] = (const float(*)[3])f->xyz, *plane;
+        float share, cx = f->xyz[4][0], cy = (f->xyz[4][1] + f->xyz[152][1]) / 2,
+                     radius = 1.6f * fabsf(f->xyz[61][0] - cx);
+        /* a patch of half the picture's pixels to a side, around the disc */
+        int side = (int)(1.5f * radius);
+        struct pz_affine to_frame = {2, 0, cx - (float)side, 0, 2, cy - (float)side};
+        inset(&copy, frame(&c, i), 0, 0, 1);
+        assert_int_equal(pz_face_occluder_share(o, &copy, xyz, NULL, &share), PZ_OK);
+        assert_true(share == 0);
+        assert_int_equal(pz_face_occluder_look(o, &copy, xyz, &to_frame, side, side, NULL, &plane), PZ_OK);
+        for (int p = 0; p < side * side; p++)
+            assert_true(plane[p] == 0);
+        cover(&copy, f, colours[i]);
+        assert_int_equal(pz_face_occluder_share(o, &copy, xyz, NULL, &share), PZ_OK);
+        assert_int_equal(pz_face_occluder_look(o, &copy, xyz, &to_frame, side, side, NULL, &plane), PZ_OK);
+        double in = 0, out = 0;
+        int n_in = 0, n_out = 0;
+        for (int y = 0; y < side; y++)
+            for (int x = 0; x < side; x++) {
+                float d = 2 * hypotf((float)x + 0.5f - (float)side / 2, (float)y + 0.5f - (float)side / 2);
+                if (d < radius - 6) {
+                    in += (double)plane[y * side + x];
+                    n_in++;
+                } else if (d > radius + 12) {
+                    out += (double)plane[y * side + x];
+                    n_out++;
+                }
+            }
+        print_message("disc %d: %.2f of the mouth, plane %.3f on it, %.3f beside it\n", i, (double)share,
+                      in / n_in, out / n_out);
+        assert_true(share > 0.8f && in / n_in > 0.9 && out / n_out < 0.1);
+    }
+    assert_false(pz_face_occluder_wanted(k, 1));
+    pz_face_track_close(&k);
+    pz_face_tracker_destroy(&t);
+    pz_face_occluder_destroy(&o);
+    pz_picture_free(&copy);
+    close_clip(&c);
+    unlink(path);
+}
+
 static void two_people(void **state)
 {
     for (int by = 1; by <= 3; by += 2) {
@@ -237,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_person),
         cmocka_unit_test(a_covered_mouth),
+        cmocka_unit_test(what_covers_is_kept),
         cmocka_unit_test(two_people),
         cmocka_unit_test(nobody),
     };

@@ -100,6 +100,33 @@ class Augment:
         full[i] = m > 0.5
         return x, parts, full
 
+    def swap(self, x, parts, p):
+        """Another crop's mouth over this one's, softly: what lip-sync does to a face. Where the eyes, the nose and
+        the head are must not depend on it. Returns the mask [B,H,W] as well."""
+        B, _, H, W = x.shape
+        i = self.pick(B, p)
+        full = torch.zeros(B, H, W, device=self.dev)
+        if not len(i):
+            return x, parts, full
+        n = len(i)
+        u = (torch.arange(H, device=self.dev) + 0.5) * (2.0 / H) - 1
+        yy, xx = torch.meshgrid(u, u, indexing="ij")
+        c = torch.stack([self.u(-0.06, 0.06, n), self.u(0.34, 0.48, n)], 1)
+        a, b = (xx[None] - c[:, 0, None, None]) / self.u(0.24, 0.4, n)[:, None, None], (yy[None] - c[:, 1, None, None]) / self.u(0.16, 0.3, n)[:, None, None]
+        m = torch.sigmoid((1 - a * a - b * b) * self.u(3, 12, n)[:, None, None])
+        j = (i + 1) % B
+        src = x[j].float()
+        # the other skin in this one's colours
+        w = m[:, None] / m.sum((1, 2))[:, None, None, None]
+        gain = ((x[i].float() * w).sum((2, 3)) + 0.02) / ((src * w).sum((2, 3)) + 0.02)
+        src = (src * gain[:, :, None, None].clamp(0.3, 3)).clamp(0, 1)
+        other = parts[j]
+        x[i] = (x[i] * (1 - m[:, None]) + src.to(x.dtype) * m[:, None]).to(x.dtype)
+        hit = F.interpolate(m[:, None], parts.shape[1:], mode="area")[:, 0] > 0.5
+        parts[i] = torch.where(hit, other, parts[i])
+        full[i] = m
+        return x, parts, full
+
     def texture(self, x, parts, p):
         """Other colours per part: lips, brows, hair, clothes, teeth."""
         B, _, H, W = x.shape

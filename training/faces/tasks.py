@@ -23,9 +23,14 @@ class Landmarks:
         up, lo = zip(*(data.LIP_PAIRS + data.LID_PAIRS))
         self.up, self.lo = torch.tensor(up, device=self.dev), torch.tensor(lo, device=self.dev)
         rot6_constants(self.dev)
+        self.n_stiff = len(data.STIFF)
+        self.groups = torch.zeros(len(data.STIFF) + len(data.LOOSE), nets.N_POINTS, device=self.dev)
+        for i, ids in enumerate(data.STIFF + data.LOOSE):
+            self.groups[i, ids] = 1.0 / len(ids)
         self.n_lip = len(data.LIP_PAIRS)
         pw = torch.ones(nets.N_PARTS, device=self.dev)
         pw[torch.tensor([2, 3, 4, 5, 6, 8])] = 2.0
+        pw[9] = 1.3
         self.pw = pw
 
     def batch(self, B):
@@ -37,10 +42,15 @@ class Landmarks:
         person = F.interpolate((parts > 0).float()[:, None], x.shape[2:], mode="bilinear")[:, 0] * b["inside"]
         x = a.texture(x, parts, 0.2)
         x = a.background(x, person, 0.55)
+        x, parts, mouth = a.swap(x, parts, 0.1)
+        # A point under a foreign mouth counts nothing, nor does a picture's expression.
+        p = ((b["pts"][..., :2] + 1) * (0.5 * x.shape[2])).long().clamp(0, x.shape[2] - 1)
+        at = torch.arange(B, device=self.dev)[:, None]
+        b["own"] = 1 - mouth[at, p[..., 1], p[..., 0]].clamp(0, 1)
+        b["mouth"] = 1 - (mouth.amax((1, 2)) > 0).float()
         x, parts, full = a.cover(x, parts, 0.3)
         if full is not None:  # points under a cover count little
-            p = ((b["pts"][..., :2] + 1) * (0.5 * x.shape[2])).long().clamp(0, x.shape[2] - 1)
-            hid = full[torch.arange(B, device=self.dev)[:, None], p[..., 1], p[..., 0]]
+            hid = full[at, p[..., 1], p[..., 0]]
             b["vis"] = b["vis"] * (~hid)
         plain = torch.rand(B, 1, 1, 1, device=self.dev) < 0.2  # and some as drawn
         x = torch.where(plain, x, a.sensor(x.clone()).float())
@@ -55,7 +65,7 @@ class Landmarks:
         o = out[:, :2048].view(B, 512, 4)
         d = (o[..., :3] - b["pts"]) * (0.5 * nets.LM_SIZE)  # crop pixels
         in_crop = (b["pts"][..., :2].abs() < 1.1).all(-1).float()
-        w = self.lam * torch.where(b["vis"] > 0, 1.0, 0.4) * (0.15 + 0.85 * in_crop) * pres[:, None]
+        w = self.lam * torch.where(b["vis"] > 0, 1.0, 0.4) * (0.15 + 0.85 * in_crop) * b["own"] * pres[:, None]
         d2 = torch.sqrt((d[..., :2] ** 2).sum(-1) + 0.02)
         z = d[..., 2].abs()
         pts = (w * d2).sum() / (n * 512)
@@ -64,15 +74,22 @@ class Landmarks:
         nll = (w * (2 * ls + (d[..., :2].detach() ** 2).sum(-1) * 0.5 * torch.exp(-2 * ls))).sum() / (n * 512)
         e = d[..., :2]
         g = (e[:, self.up] - e[:, self.lo]).abs().sum(-1) * pres[:, None]
-        gap = (g[:, :self.n_lip].mean(1).sum() + 0.5 * g[:, self.n_lip:].mean(1).sum()) / n
-        wt = ((torch.sigmoid(out[:, 2048:2101]) - b["weights"]).abs() * self.lw * pres[:, None]).sum() / (n * 53)
+        own = pres * b["mouth"]
+        gap = ((g[:, :self.n_lip].mean(1) * b["mouth"]).sum() + 0.5 * g[:, self.n_lip:].mean(1).sum()) / n
+        # Where eyes, nose, brow, cheeks, lips and chin lie to each other: what a pose is made of.
+        part = self.groups @ (d * b["own"][..., None])  # [B,groups,3]
+        part = part - part[:, :self.n_stiff].mean(1, keepdim=True)
+        part = part[..., :2].abs().sum(-1) + 0.3 * part[..., 2].abs()
+        keep = torch.cat([torch.ones_like(part[:, :self.n_stiff]), b["mouth"][:, None].expand(-1, part.shape[1] - self.n_stiff)], 1)
+        place = (part * keep * pres[:, None]).sum() / (n * part.shape[1])
+        wt = ((torch.sigmoid(out[:, 2048:2101]) - b["weights"]).abs() * self.lw * own[:, None]).sum() / (n * 53)
         R = rot6(out[:, 2101:2107])
         rot = ((R - b["R"]) ** 2).sum((1, 2)).mul(pres).sum() / n
         pr = F.binary_cross_entropy_with_logits(out[:, 2107], pres)
         ce = F.cross_entropy(logits.float(), b["parts"], weight=self.pw, reduction="none")
         seg = (ce * b["parts_ok"]).mean()
-        total = pts + 0.3 * zz + 0.1 * nll + 0.7 * gap + 4.0 * wt + 2.0 * rot + 0.5 * pr + 1.5 * seg
-        return total, {"points": pts, "z": zz, "nll": nll, "gap": gap, "weights": wt, "rotation": rot, "presence": pr, "parts": seg}
+        total = pts + 0.3 * zz + 0.1 * nll + 0.9 * gap + 0.35 * place + 4.0 * wt + 2.0 * rot + 0.5 * pr + 1.5 * seg
+        return total, {"points": pts, "z": zz, "nll": nll, "gap": gap, "place": place, "weights": wt, "rotation": rot, "presence": pr, "parts": seg}
 
     @torch.no_grad()
     def evaluate(self, lm, parts, cache, attribute_names, batch=256, amp=False):

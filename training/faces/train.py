@@ -164,7 +164,7 @@ def main():
             ema["face_landmarks"].step(0)
     log = open(os.path.join(a.out, "curve.csv"), "w", newline="")
     out_csv = csv.writer(log)
-    names = ["points", "z", "nll", "gap", "weights", "rotation", "presence", "parts"]
+    names = ["points", "z", "nll", "gap", "place", "weights", "rotation", "presence", "parts"]
     out_csv.writerow(["seconds", "step", "samples", "pictures", "lr"] + names + ["det_step", "focal", "giou", "five"])
     step = dstep = 0
     sums, dsums, nsum, ndsum = None, None, 0, 0
