@@ -9,7 +9,6 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/pool.h"
 #include "image/affine.h"
 #include "lipsync/engine_plan.h"
 #include "lipsync/musetalk_draw.h"
@@ -21,7 +20,6 @@
 #define FRAMES_FILE "frames.safetensors"
 #define MOMENTS_FILE "moments.safetensors"
 #define MARGIN_15 10
-#define STRIPS 16 /* of a mask's rows, at most: each also blurs a little of its neighbours */
 
 struct mt_engine {
     struct pz_musetalk_files files;
@@ -382,46 +380,6 @@ static void mask_of(struct mt_session *s, int i)
     pz_musetalk_unpack(bits, weight, n, s->mask);
 }
 
-/* Weights of a drawn frame's mask in strips of rows, and its picture's three planes, side by side. */
-struct painting {
-    struct mt_session *s;
-    const float *box, *picture;
-    int w, h, strips;
-    enum pz_status st[STRIPS];
-};
-
-static void paint(void *user, int index, int worker)
-{
-    struct painting *p = user;
-    struct mt_session *s = p->s;
-    const int strip = index - 3, first = strip * p->h / p->strips, last = (strip + 1) * p->h / p->strips;
-    (void)worker;
-    if (index < 3) {
-        const size_t from = (size_t)PZ_MUSETALK_SIDE * PZ_MUSETALK_SIDE, to = (size_t)s->w * (size_t)s->h;
-        pz_pixels_bilinear(p->picture + (size_t)index * from, 1, PZ_MUSETALK_SIDE, PZ_MUSETALK_SIDE,
-                           s->patch.data + (size_t)index * to, s->w, s->h);
-        return;
-    }
-    p->st[strip] = pz_musetalk_weights(s->mask, p->box, first, last, s->weights);
-    for (int k = first * p->w; k < last * p->w; k++)
-        s->shares[k] = (float)s->weights[k] / 255;
-}
-
-/* On the CPU the pool belongs to the networks, which make the next picture meanwhile. */
-static enum pz_status paint_all(struct mt_session *s, const float *box, const float *picture, int w, int h)
-{
-    struct pz_pool *pool = s->engine->plan.cuda ? s->job->pool : NULL;
-    int strips = 2 * pz_pool_threads(pool); // about half of them lie above the mouth and cost nothing
-    struct painting p = {.s = s, .box = box, .picture = picture, .w = w, .h = h};
-    p.strips = strips < STRIPS ? strips : STRIPS;
-    pz_pool_run(pool, paint, &p, 3 + p.strips);
-    for (int k = 0; k < p.strips; k++)
-        if (p.st[k] < PZ_OK)
-            return p.st[k];
-    pz_pixels_bilinear(s->shares, 1, w, h, s->alpha, s->w, s->h);
-    return PZ_OK;
-}
-
 static enum pz_status draw(void *session, int i, const struct pz_picture *src, struct pz_patch *out)
 {
     struct mt_session *s = session;
@@ -446,8 +404,12 @@ static enum pz_status draw(void *session, int i, const struct pz_picture *src, s
     if (st < PZ_OK)
         return st;
     mask_of(s, i);
-    if (paint_all(s, b, picture, w, h) < PZ_OK)
+    if (pz_musetalk_weights(s->mask, b, s->weights) < PZ_OK)
         return pz_fail(s->job->log, PZ_ERR_NOMEM, "no memory for a mask");
+    for (size_t k = 0; k < (size_t)w * (size_t)h; k++)
+        s->shares[k] = (float)s->weights[k] / 255;
+    pz_pixels_bilinear(s->shares, 1, w, h, s->alpha, s->w, s->h);
+    pz_pixels_bilinear(picture, 3, PZ_MUSETALK_SIDE, PZ_MUSETALK_SIDE, s->patch.data, s->w, s->h);
     // How far the lips are open nobody asked the network: it was told a sound.
     *out = (struct pz_patch){
         .rgb = s->patch,

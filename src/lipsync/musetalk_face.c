@@ -217,40 +217,35 @@ int pz_musetalk_blur_taps(int side)
     return (int)(0.05 * side / 2) * 2 + 1;
 }
 
-/* The square's lower half inside the box is all that is not zero before the blur, which sees as far as
- * `reach`: what is beyond that of the rows wanted, or of the box's sides, need not be there. The box lies in
- * the middle of the square, the blur's reach away from its edges and more. */
-enum pz_status pz_musetalk_weights(const uint8_t *mask, const float box[4], int first, int last, uint8_t *out)
+/* The square's lower half inside the box is all that is not zero. It lies in the middle of the square, the
+ * blur's reach away from its edges and more, so that only it and a border of zeros need be blurred. */
+enum pz_status pz_musetalk_weights(const uint8_t *mask, const float box[4], uint8_t *out)
 {
     struct pz_musetalk_square q = pz_musetalk_square(box);
     int w, h, x0 = (int)lrintf(box[0]) - q.x, y0 = (int)lrintf(box[1]) - q.y;
-    int taps = pz_musetalk_blur_taps(q.side), reach = taps / 2, half = q.side / 2 > y0 ? q.side / 2 : y0;
+    int taps = pz_musetalk_blur_taps(q.side), reach = taps / 2, top = q.side / 2 > y0 ? q.side / 2 : y0;
     pz_musetalk_sides(box, &w, &h);
-    memset(out + (size_t)first * (size_t)w, 0, (size_t)(last - first) * (size_t)w);
-    first = y0 + first > half - reach ? y0 + first : half - reach; // rows of the square from here on
-    last += y0;
-    int top = first - reach > half ? first - reach : half,
-        end = last + reach < y0 + h ? last + reach : y0 + h;
-    int wide = w + 2 * reach;
+    int high = y0 + h - top, wide = w + 2 * reach;
     uint8_t *part = NULL, *plane = NULL;
     enum pz_status st = PZ_OK;
-    if (last <= first || end <= top)
+    memset(out, 0, (size_t)w * (size_t)h);
+    if (high < 1)
         return PZ_OK;
-    part = pz_calloc((size_t)w, (size_t)(end - top));
-    plane = pz_calloc((size_t)wide, (size_t)(last - first + 2 * reach));
+    part = pz_calloc((size_t)w, (size_t)high);
+    plane = pz_calloc((size_t)wide, (size_t)(high + 3 * reach));
     if (!part || !plane) {
         st = PZ_ERR_NOMEM;
         goto fail;
     }
     PZ_TRY(pz_pixels_resize_part(mask, N, N, 1, PZ_PIXELS_BICUBIC, q.side, q.side,
-                                 (const int[4]){x0, top, w, end - top}, part));
-    for (int y = top; y < end; y++)
-        memcpy(plane + (size_t)(y - first + reach) * (size_t)wide + (size_t)reach,
-               part + (size_t)(y - top) * (size_t)w, (size_t)w);
-    PZ_TRY(pz_pixels_blur(plane, wide, last - first + 2 * reach, taps));
-    for (int y = first; y < last; y++)
+                                 (const int[4]){x0, top, w, high}, part));
+    for (int y = 0; y < high; y++)
+        memcpy(plane + (size_t)(y + 2 * reach) * (size_t)wide + (size_t)reach, part + (size_t)y * (size_t)w,
+               (size_t)w);
+    PZ_TRY(pz_pixels_blur(plane, wide, high + 3 * reach, taps));
+    for (int y = top - reach > y0 ? top - reach : y0; y < y0 + h; y++)
         memcpy(out + (size_t)(y - y0) * (size_t)w,
-               plane + (size_t)(y - first + reach) * (size_t)wide + (size_t)reach, (size_t)w);
+               plane + (size_t)(y - top + 2 * reach) * (size_t)wide + (size_t)reach, (size_t)w);
 fail:
     pz_free(part);
     pz_free(plane);

@@ -69,12 +69,9 @@ int pz_musetalk_blur_taps(int side);
  * Opacity of the made picture over its box, bytes: the parsed square's mask at the square's size, kept inside
  * the box and in the square's lower half, blurred.
  *
- * mask [512][512]; out [h][w] with w, h the box's sides in whole px (pz_musetalk_sides()); only rows
- * [first, last) of it are written, and come out the same whatever the others: threads may share a mask's
- * rows. Errors: NOMEM.
+ * mask [512][512]; out [h][w] with w, h the box's sides in whole px (pz_musetalk_sides()). Errors: NOMEM.
  */
-PZ_NODISCARD enum pz_status pz_musetalk_weights(const uint8_t *mask, const float box[4], int first, int last,
-                                                uint8_t *out);
+PZ_NODISCARD enum pz_status pz_musetalk_weights(const uint8_t *mask, const float box[4], uint8_t *out);
 void pz_musetalk_sides(const float box[4], int *w, int *h);
 
 #endif
