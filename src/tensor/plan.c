@@ -481,8 +481,14 @@ void *pz_session_place(const struct pz_session *s, int value)
     int root = p->places[value].root;
     if (!p->g->values[root].constant)
         return s->arena + p->places[root].offset + p->places[value].within;
-    if (p->device)
-        return p->weight_at[root] == SIZE_MAX ? NULL : (uint8_t *)p->weights + p->weight_at[root];
+    if (p->device) {
+        if (p->weight_at[root] == SIZE_MAX)
+            return NULL;
+        if (!p->away || p->hauled[root] < 0)
+            return (uint8_t *)p->weights + p->weight_at[root];
+        const struct pz_haul *h = &p->hauls[p->hauled[root]];
+        return s->belt + (size_t)h->place * p->haul_bytes + (p->weight_at[root] - h->from);
+    }
     return p->g->values[root].data;
 }
 

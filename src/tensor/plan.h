@@ -27,6 +27,9 @@ struct pz_plan_params {
                           none. Read and, when something was chosen, written while the plan is made */
     bool tune; /**< CUDA: time the engines that could serve a shape and take the quickest (seconds to a minute
                   a plan, once with `cache`). Without it: what the cache knows, else the libraries' advice */
+    bool
+        away; /**< CUDA: weights wait in page-locked main memory and travel to the device while the steps run,
+                 in every run: device memory for the two largest steps' weights, and the time of the bus */
 };
 
 /** The usual choice: this processor's best. */

@@ -26,6 +26,12 @@ struct pz_step {
     size_t wide_at[PZ_OP_MAX_IN], wide_out;
 };
 
+/** What travels to the device for a step: a stretch of `away`, to one of two places by turns. */
+struct pz_haul {
+    size_t from, bytes; /**< bytes 0: nothing */
+    int place;
+};
+
 struct pz_plan {
     struct pz_graph *g;
     struct pz_graph_node *nodes; /**< after fusion; shares the index lists of the graph's */
@@ -37,7 +43,11 @@ struct pz_plan {
     double cost;
     struct pz_cuda *device;       /**< CUDA plans only, as the next two */
     void *weights;                /**< constants on the device */
-    size_t *weight_at;            /**< offset of a value in `weights`, SIZE_MAX: not there */
+    size_t *weight_at;            /**< offset of a value in `weights`, or in `away`; SIZE_MAX: in none */
+    void *away;                   /**< page-locked: constants that travel with each run; NULL: none do */
+    struct pz_haul *hauls;        /**< one a step; NULL without `away` */
+    int *hauled;                  /**< the step a value travels for, −1: it stays; NULL without `away` */
+    size_t haul_bytes;            /**< of each of the two places */
     struct pz_pool *loaders;      /**< while the plan is made: threads that bring constants; may be NULL */
     struct pz_constant_room room; /**< while the plan is made: where a large constant waits to be packed */
     int *readers;                 /**< steps and outputs that need a value beyond what kernels have packed */
@@ -61,6 +71,7 @@ struct pz_session {
     const struct pz_plan *plan;
     struct pz_log *log;
     uint8_t *arena;          /**< on the device for CUDA plans */
+    uint8_t *belt;           /**< there as well: the two places hauls travel to; NULL: none travel */
     struct pz_op_args *args; /**< one a step */
     struct pz_cuda_session *cuda;
     struct pz_profile_record *profile; /**< times runs; NULL: nobody watches */

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "tensor/cuda/belt.h"
 #include "tensor/cuda/device.h"
 #include "tensor/cuda/kernels.h"
 #include "tensor/cuda/tune.h"
@@ -27,6 +28,7 @@ struct pz_cuda_session {
     size_t *at;          /* per value, offset into both; SIZE_MAX = neither input nor output */
     size_t bytes;
     bool lost;
+    struct pz_cuda_belt belt; /* of plans whose weights travel */
 };
 
 bool pz_cuda_check(struct pz_cuda *d, int err, const char *what)
@@ -124,6 +126,8 @@ void pz_cuda_plan_close(struct pz_plan *p)
         cudaEventDestroy(d->to);
     if (p->weights)
         cudaFree(p->weights);
+    if (p->away)
+        cudaFreeHost(p->away);
     if (d->lt)
         cublasLtDestroy(d->lt);
     if (d->cudnn)
@@ -133,6 +137,11 @@ void pz_cuda_plan_close(struct pz_plan *p)
     pthread_mutex_destroy(&d->lock);
     pz_free(d);
     pz_free(p->weight_at);
+    pz_free(p->hauls);
+    pz_free(p->hauled);
+    p->away = NULL;
+    p->hauls = NULL;
+    p->hauled = NULL;
     p->device = NULL;
     p->weights = NULL;
     p->weight_at = NULL;
@@ -203,12 +212,15 @@ static void enqueue_steps(struct pz_session *s, const cudaEvent_t *events)
 {
     const struct pz_plan *p = s->plan;
     struct pz_cuda *d = p->device;
+    pz_cuda_belt_start(p, &s->cuda->belt);
     for (int t = 0; t <= p->n_steps && d->st >= PZ_OK; t++) {
+        pz_cuda_belt_bring(p, &s->cuda->belt, t);
         if (events)
             pz_cuda_check(d, cudaEventRecordWithFlags(events[t], d->stream, cudaEventRecordExternal),
                           "watching a network");
         if (t < p->n_steps && d->st >= PZ_OK && !idle(s, t))
             p->steps[t].kernel->run(&s->args[t]);
+        pz_cuda_belt_free(p, &s->cuda->belt, t);
     }
 }
 
@@ -265,7 +277,9 @@ enum pz_status pz_cuda_session_open(struct pz_session *s, struct pz_log *log)
     cudaStream_t before = d->stream;
     struct pz_log *old = d->log;
     d->log = log;
-    if (pz_cuda_check(d, cudaSetDevice(d->ordinal), "opening the device") && allocate(s)) {
+    if (pz_cuda_check(d, cudaSetDevice(d->ordinal), "opening the device") && allocate(s) &&
+        pz_cuda_belt_open(s->plan, &s->cuda->belt)) {
+        s->belt = s->cuda->belt.memory;
         memset(s->cuda->host, 0, s->cuda->bytes);
         pz_session_bind(s);
         d->stream = s->cuda->stream;
@@ -339,6 +353,8 @@ void pz_cuda_session_close(struct pz_session *s)
         cudaGraphExecDestroy(c->run);
     if (c->stream)
         cudaStreamDestroy(c->stream);
+    pz_cuda_belt_close(&c->belt);
+    s->belt = NULL;
     if (c->host)
         cudaFreeHost(c->host);
     if (c->stage)

@@ -1,7 +1,8 @@
 /*
- * Weights on their way to the device: two page-locked windows mirror the device's layout; while one travels,
- * all threads of the plan's loaders fill the other, each tensor in rows and straight in the plan's type.
- * Checkpoints stay mapped; nothing is copied whole on the host.
+ * Weights on their way to the device, or, those that will travel with each run, to a page-locked block of
+ * main memory: two page-locked windows mirror the device's layout; while one travels, all threads of the
+ * plan's loaders fill the other, each tensor in rows and straight in the plan's type. Checkpoints stay
+ * mapped; nothing is copied whole on the host.
  */
 #include <string.h>
 
@@ -29,8 +30,9 @@ struct piece {
 struct upload {
     struct pz_plan *p;
     struct pz_log *log;
-    int *order; /* values in the order of their offsets */
-    int n_order;
+    int *order; /* values in the order of their offsets: those that stay on the device, then the others */
+    int n_order, n_stay;
+    char *to;       /* where they are going */
     size_t window;  /* bytes */
     char *stage[2]; /* page-locked */
     cudaEvent_t sent[2];
@@ -40,20 +42,38 @@ struct upload {
     int n_pieces;
 };
 
-/* Give every constant that a step or an output reads its offset; returns their bytes. */
-static size_t layout(struct upload *u)
+/* The value that step `t` reads as its `k`th, or, behind the last step, the plan gives; PZ_NONE: no more. */
+static int read_by(const struct pz_plan *p, int t, int k)
+{
+    const struct pz_graph_node *n = t < p->n_steps ? &p->nodes[p->steps[t].node] : NULL;
+    return k < (n ? n->n_in : p->g->n_outputs) ? n ? n->in[k] : p->g->outputs[k].value : PZ_NONE - 1;
+}
+
+/* A constant travels when one step alone reads it. */
+static void choose_travellers(struct pz_plan *p)
+{
+    enum { UNREAD = -2, STAYS = -1 };
+    for (int v = 0; v < p->g->n_values; v++)
+        p->hauled[v] = UNREAD;
+    for (int t = 0; t <= p->n_steps; t++)
+        for (int k = 0, v; (v = read_by(p, t, k)) >= PZ_NONE; k++)
+            if (v >= 0)
+                p->hauled[v] = t < p->n_steps && (p->hauled[v] == UNREAD || p->hauled[v] == t) ? t : STAYS;
+    for (int v = 0; v < p->g->n_values; v++)
+        p->hauled[v] = p->hauled[v] < 0 ? STAYS : p->hauled[v];
+}
+
+/* Give every constant that a step or an output reads, and that travels or does not, its offset; returns their
+ * bytes. */
+static size_t layout(struct upload *u, bool travels)
 {
     struct pz_plan *p = u->p;
     size_t bytes = 0;
-    u->window = WINDOW;
-    for (int v = 0; v < p->g->n_values; v++)
-        p->weight_at[v] = SIZE_MAX;
-    for (int t = 0; t <= p->n_steps; t++) {
-        const struct pz_graph_node *n = t < p->n_steps ? &p->nodes[p->steps[t].node] : NULL;
-        int many = n ? n->n_in : p->g->n_outputs;
-        for (int k = 0; k < many; k++) {
-            int v = n ? n->in[k] : p->g->outputs[k].value;
-            if (v < 0 || !p->g->values[v].constant || p->weight_at[v] != SIZE_MAX)
+    for (int t = 0, turn = 0; t <= p->n_steps; t++) {
+        size_t from = bytes;
+        for (int k = 0, v; (v = read_by(p, t, k)) >= PZ_NONE; k++) {
+            if (v < 0 || !p->g->values[v].constant || p->weight_at[v] != SIZE_MAX ||
+                travels != (p->hauled && p->hauled[v] >= 0))
                 continue;
             size_t row, size = pz_dtype_size(pz_plan_dtype(p, p->g->values[v].dtype));
             pz_constant_rows(&p->g->values[v], &row);
@@ -62,6 +82,11 @@ static size_t layout(struct upload *u)
             p->weight_at[v] = bytes;
             bytes += round_up(pz_shape_count(&p->g->values[v].shape) * size);
             u->order[u->n_order++] = v;
+        }
+        if (travels && t < p->n_steps) {
+            p->hauls[t] = (struct pz_haul){from, bytes - from, turn};
+            p->haul_bytes = bytes - from > p->haul_bytes ? bytes - from : p->haul_bytes;
+            turn ^= bytes > from;
         }
     }
     return bytes;
@@ -87,10 +112,9 @@ static enum pz_status flush(struct upload *u, size_t next)
         for (int i = 0; i < u->n_pieces; i++)
             if (u->pieces[i].st < PZ_OK)
                 return u->pieces[i].st;
-        if (!pz_cuda_check(d,
-                           cudaMemcpyAsync((char *)u->p->weights + u->base, u->stage[u->turn], u->used,
-                                           cudaMemcpyHostToDevice, d->stream),
-                           "bringing weights to the device") ||
+        if (!pz_cuda_check(
+                d, cudaMemcpyAsync(u->to + u->base, u->stage[u->turn], u->used, cudaMemcpyDefault, d->stream),
+                "bringing weights to the device") ||
             !pz_cuda_check(d, cudaEventRecord(u->sent[u->turn], d->stream), "bringing weights to the device"))
             return d->st;
         u->turn ^= 1;
@@ -132,11 +156,42 @@ static enum pz_status send_all(struct upload *u)
             !pz_cuda_check(d, cudaEventCreateWithFlags(&u->sent[i], cudaEventDisableTiming), "an event"))
             return d->st;
     enum pz_status st = PZ_OK;
-    for (int i = 0; i < u->n_order && st >= PZ_OK; i++)
-        st = send_value(u, u->order[i]);
-    st = st >= PZ_OK ? flush(u, 0) : st;
+    for (int i = 0; i <= u->n_order && st >= PZ_OK; i++) {
+        if (i == u->n_stay || i == u->n_order)
+            st = flush(u, 0);
+        u->to = i < u->n_stay ? u->p->weights : u->p->away;
+        if (st >= PZ_OK && i < u->n_order)
+            st = send_value(u, u->order[i]);
+    }
     pz_cuda_check(d, cudaStreamSynchronize(d->stream), "bringing weights to the device");
     return st >= PZ_OK ? d->st : st;
+}
+
+/* Say where everything goes, and make the room. */
+static enum pz_status place_all(struct upload *u)
+{
+    struct pz_plan *p = u->p;
+    struct pz_cuda *d = p->device;
+    u->window = WINDOW;
+    for (int v = 0; v < p->g->n_values; v++)
+        p->weight_at[v] = SIZE_MAX;
+    if (p->params.away) {
+        p->hauls = pz_calloc((size_t)p->n_steps + 1, sizeof *p->hauls);
+        p->hauled = pz_calloc((size_t)p->g->n_values + 1, sizeof *p->hauled);
+        if (!p->hauls || !p->hauled)
+            return pz_fail(u->log, PZ_ERR_NOMEM, "no memory for weights");
+        choose_travellers(p);
+    }
+    size_t stay = layout(u, false);
+    u->n_stay = u->n_order;
+    if (stay)
+        pz_cuda_check(d, cudaMalloc(&p->weights, stay), "memory for weights");
+    if (p->hauled && d->st >= PZ_OK) {
+        size_t travel = layout(u, true);
+        if (travel)
+            pz_cuda_check(d, cudaMallocHost(&p->away, travel), "page-locked memory for weights");
+    }
+    return d->st;
 }
 
 enum pz_status pz_cuda_plan_weights(struct pz_plan *p, struct pz_log *log)
@@ -153,9 +208,9 @@ enum pz_status pz_cuda_plan_weights(struct pz_plan *p, struct pz_log *log)
     }
     u->p = p;
     u->log = log;
-    size_t bytes = layout(u);
-    if (bytes)
-        st = pz_cuda_check(d, cudaMalloc(&p->weights, bytes), "memory for weights") ? send_all(u) : d->st;
+    st = place_all(u);
+    if (st >= PZ_OK && u->n_order)
+        st = send_all(u);
     if (d->ground) /* engines are chosen: give the room back */
         cudaFree(d->ground);
     d->ground = NULL;
