@@ -81,6 +81,8 @@ struct pz_context_params {
     int steps;                 /**< diffusion engines: steps of the sampler; 0 = what `quality` says */
     float guidance; /**< diffusion engines: how strongly the sound leads, 1 = plain; 0 = the usual */
     int size;       /**< side of the network's pictures, px, where there is a choice; 0 = what is there */
+    double memory;  /**< diffusion engines: bytes of the device's or main memory that may be taken, slower the
+                       fewer; 0 = what is free */
     bool profile;   /**< time every network's operations, for pz_context_write_profile() */
     enum pz_message_level message_level;
     /** One message, no newline; `text` lives until the callback returns. Any worker thread, one call at a

@@ -129,6 +129,7 @@ enum pz_result pz_context_create(const struct pz_context_params *params, struct 
     p->steps = a->steps;
     p->guidance = a->guidance;
     p->size = a->size;
+    p->memory = a->memory;
     if (a->threads < 0 || a->threads > 256)
         st = pz_fail(p->job.log, PZ_ERR_USAGE, "threads must be 0 to 256");
     else if (!p->job.log || !p->job.pool || !ctx->device || !ctx->models_dir ||

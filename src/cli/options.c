@@ -314,6 +314,12 @@ static enum pz_result check_whole(struct parser *p)
         if (*end || !(g >= 1 && g <= 10))
             return fail(p->error, PZ_RESULT_USAGE, "--guidance: want a number from 1 to 10");
     }
+    if (a->memory) {
+        char *end;
+        double gb = strtod(a->memory, &end);
+        if (*end || !(gb >= 0.1 && gb <= 10000))
+            return fail(p->error, PZ_RESULT_USAGE, "--memory: want gigabytes, e.g. 6");
+    }
     return PZ_RESULT_DONE;
 }
 

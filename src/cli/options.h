@@ -77,7 +77,7 @@ struct pz_cli_args {
     int n_operands;
     struct pz_cli_pairs vars, spoken, say, audio;
     const char *output, *transcript, *recogniser, *slots, *plot, *language, *consent, *lip_sync_model, *face,
-        *voice, *fit, *device, *precision, *quality, *face_detector, *guidance, *size;
+        *voice, *fit, *device, *precision, *quality, *face_detector, *guidance, *size, *memory;
     const char *models_dir, *cache_dir, *preset, *strip, *profile, *judge;
     int64_t threads; /**< 0 = one per CPU */
     int64_t seed;    /**< 1 when not given */

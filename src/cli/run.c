@@ -81,6 +81,7 @@ static enum pz_result open_context(struct run *r)
     p.steps = (int)a->steps;
     p.guidance = a->guidance ? strtof(a->guidance, NULL) : 0;
     p.size = a->size ? atoi(a->size) : 0;
+    p.memory = a->memory ? 1e9 * strtod(a->memory, NULL) : 0;
     p.models_dir = a->models_dir;
     p.cache_dir = a->cache_dir;
     p.seed = (uint64_t)a->seed;

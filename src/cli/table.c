@@ -108,6 +108,10 @@ const struct pz_cli_option pz_cli_options[] = {
      "Diffusion engines: how strongly the sound leads, 1 (half the work) to 10; without it 1.5."},
     {"size", 0, PZ_OPT_CHOICE, "PX", "256|512", 0, 0, RUN | PREPARE | RENDER | EVALUATE, FIELD(size),
      "latentsync: 256 takes version 1.5, 512 version 1.6; without it the one whose weights are there."},
+    {"memory", 0, PZ_OPT_TEXT, "GB", NULL, 0, 0, RUN | PREPARE | RENDER | EVALUATE, FIELD(memory),
+     "latentsync: take at most so much of the device's memory (of main memory on the CPU): fewer pictures at "
+     "once, and on a device weights that wait in main memory and travel there in every step. Slower; the "
+     "same pictures."},
     {"no-smooth", 0, PZ_OPT_FLAG, NULL, NULL, 0, 0, RUN | PREPARE | RENDER | EVALUATE, FIELD(no_smooth),
      "Make every frame on its own: no filter over time against a shaking mouth (musetalk)."},
     {"threads", 0, PZ_OPT_INT, "N", NULL, 0, 256, WORK, FIELD(threads), "Threads to use; 0 = one per CPU."},

@@ -89,7 +89,8 @@ struct pz_engine_open_params {
     int steps;                 /**< diffusion: steps, 0 = what `quality` says */
     float guidance;            /**< diffusion: how strongly the sound leads, 1 = plain; 0 = the usual */
     const char *face_detector; /**< wav2lip: "s3fd" takes its boxes from S3FD; any other: ours */
-    int size; /**< side of the network's pictures where there is a choice, px; 0 = what is there */
+    int size;      /**< side of the network's pictures where there is a choice, px; 0 = what is there */
+    double memory; /**< diffusion: bytes of the device's or main memory that may be taken; 0 = what is free */
 };
 
 struct pz_engine_vtable {

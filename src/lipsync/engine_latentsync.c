@@ -119,7 +119,7 @@ static enum pz_status check(const struct pz_engine_open_params *p, const struct 
     PZ_TRY(choose(p, job, &files, &way));
     PZ_TRY(pz_engine_plan(p, "latentsync", job, &plan));
     PZ_TRY(pz_latentsync_verify_all(&files, job));
-    PZ_TRY(pz_latentsync_fits(&files, &way, &plan.params, job));
+    PZ_TRY(pz_latentsync_fits(&files, &way, &plan.params, p->memory, job, NULL));
 fail:
     pz_engine_plan_free(&plan);
     pz_latentsync_files_free(&files);
@@ -205,7 +205,7 @@ static struct pz_latentsync_cutter *make_cutter(const struct ls_engine *e)
 }
 
 /* Networks and tables of an engine whose files are known. */
-static enum pz_status load(struct ls_engine *e, const char *path, const struct pz_job *job)
+static enum pz_status load(struct ls_engine *e, const char *path, double memory, const struct pz_job *job)
 {
     enum pz_status st = PZ_OK;
     struct pz_latent_layout layout = layout_of(e->files.size);
@@ -222,9 +222,9 @@ static enum pz_status load(struct ls_engine *e, const char *path, const struct p
     PZ_TRY(pz_speech_features_open(e->files.whisper, &e->plan.params, false, job, &e->ears));
     PZ_TRY(pz_latentsync_run_open(&e->files, &e->way,
                                   PZ_LATENTSYNC_STEPS * pz_speech_features_layers(e->ears),
-                                  pz_speech_features_width(e->ears), &e->plan.params, job, &e->net));
+                                  pz_speech_features_width(e->ears), &e->plan.params, memory, job, &e->net));
     PZ_TRY(pz_latent_coder_open(e->files.vae, e->files.vae_config, true, e->files.size,
-                                pz_latentsync_run_pictures(e->net), &e->plan.params, job, &e->decoder));
+                                pz_latentsync_run_fit(e->net).pictures, &e->plan.params, job, &e->decoder));
 fail:
     pz_latentsync_cutter_destroy(&cutter);
     return st;
@@ -234,16 +234,20 @@ fail:
 static void tell(const struct ls_engine *e, const struct pz_job *job)
 {
     int whole, shallow;
+    struct pz_latentsync_fit fit = pz_latentsync_run_fit(e->net);
     double cost = pz_latentsync_run_cost(e->net, &e->way),
            published = pz_latentsync_run_cost(e->net, &pz_latentsync_exact);
     pz_latentsync_way_count(&e->way, &whole, &shallow);
     pz_info(
         job->log,
         "latentsync %d px, %s, %d steps, guidance %.3g: %d whole and %d last-layer evaluations, %.3g TFLOP a "
-        "window of %d frames, %.0f %% of the published %.3g; %d at once, %.2f GiB of work memory",
+        "window of %d frames, %.0f %% of the published %.3g; %d at once, %d pictures decoded at once, %.2f "
+        "GB of "
+        "work memory, about %.1f GB in all%s",
         e->files.size, e->way.fast ? "fast" : "exact", e->way.steps, (double)e->way.guidance, whole, shallow,
-        2e-12 * cost, PZ_LATENTSYNC_WINDOW, 100 * cost / published, 2e-12 * published,
-        pz_latentsync_run_branches(e->net), (double)pz_latentsync_run_bytes(e->net) / (1 << 30));
+        2e-12 * cost, PZ_LATENTSYNC_WINDOW, 100 * cost / published, 2e-12 * published, fit.branches,
+        fit.pictures, 1e-9 * (double)pz_latentsync_run_bytes(e->net), 1e-9 * fit.need,
+        fit.away ? ", the weights in main memory" : "");
 }
 
 static enum pz_status open_engine(const struct pz_engine_open_params *p, const struct pz_job *job,
@@ -264,7 +268,7 @@ static enum pz_status open_engine(const struct pz_engine_open_params *p, const s
     pthread_mutex_init(&e->coder_lock, NULL);
     PZ_TRY(choose(p, job, &e->files, &e->way));
     PZ_TRY(pz_engine_plan(p, "latentsync", job, &e->plan));
-    PZ_TRY(load(e, path, job));
+    PZ_TRY(load(e, path, p->memory, job));
     tell(e, job);
     *engine = e;
     pz_free(path);
@@ -404,7 +408,7 @@ static enum pz_status begin(void *engine, const struct pz_speech_span *span, con
     PZ_TRY(pz_latentsync_artist_create(
         &(struct pz_latentsync_artist_params){.run = e->net,
                                               .decoder = e->decoder,
-                                              .batch = pz_latentsync_run_pictures(e->net),
+                                              .batch = pz_latentsync_run_fit(e->net).pictures,
                                               .way = &e->way,
                                               .mask = e->small,
                                               .n = s->n,

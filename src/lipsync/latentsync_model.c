@@ -15,13 +15,13 @@
 #include "nn/sd_block.h"
 #include "tensor/profile.h"
 
-#define GIB 1073741824.0
 #define CHANNELS 13
 
 struct pz_latentsync_run {
     struct pz_sd_unet_config config;
     struct pz_latentsync_way way;
-    int side, branches, pictures; /* of latents; computed, and decoded, at once */
+    struct pz_latentsync_fit fit;
+    int side; /* of latents */
     size_t places, heard;
     float *sound; /* [window][heard] */
     struct pz_pool *pool;
@@ -142,53 +142,79 @@ fail:
 
 /* ---- memory ---- */
 
-size_t pz_latentsync_need(const struct pz_sd_unet_config *c, int64_t elements, int size, int branches,
-                          int pictures, const struct pz_plan_params *pp, bool cached)
+/* What a device needs beside our blocks: context, libraries (measured on an H100: 0.56 GB). */
+#define CONTEXT 0.6e9
+
+double pz_latentsync_need(const struct pz_sd_unet_config *c, int64_t elements, int size,
+                          const struct pz_latentsync_fit *fit, const struct pz_plan_params *pp, bool cached)
 {
     // Work: the first level's skips (four of C) and, while its widest feed-forward runs, input, 8 C and 4 C;
     // the levels below add about as much as one C each. Plans of the published sizes need 24 C a latent
     // pixel.
     double one = pp->dtype == PZ_DTYPE_F32 ? 4 : 2, places = (double)(size / 8) * (size / 8);
-    double frames = (double)PZ_LATENTSYNC_WINDOW * (branches + (cached ? 1 : 0));
+    double frames = (double)PZ_LATENTSYNC_WINDOW * (fit->branches + (cached ? 1 : 0));
     double work = frames * places * 24 * c->channels[0] * one;
     double ends = frames * places * (cached ? 2 * c->channels[0] + 40 : 40) * 4; // held in F32
     // Weights: a device holds them as they are, the CPU also transformed for its convolutions (measured at
-    // full size: 4.9 bytes a parameter in BF16).
+    // full size: 4.9 bytes a parameter in BF16). Where they are away there are two places for those of the
+    // largest convolution: of the deepest level, which takes two of its inputs side by side.
     double each = pp->backend == PZ_BACKEND_CUDA ? one * 1.05 : one == 4 ? 7 : 5;
+    double held =
+        fit->away ? 2 * 18.0 * c->channels[3] * c->channels[3] * one * 1.1 : (double)elements * each;
     // The VAE's decoder: 50 M parameters, 900 values a pixel while it runs (published size).
-    double drawn = (double)size * size * pictures * (900 * one + 24) + 5e7 * each;
-    return (size_t)((double)elements * each + work + ends + drawn);
+    double drawn = (double)size * size * fit->pictures * (900 * one + 24) + 5e7 * each;
+    return held + work + ends + drawn + (pp->backend == PZ_BACKEND_CUDA ? CONTEXT : 0);
 }
 
-/* How many branches and pictures at once; fails before anything is loaded when not even one fits. */
-static enum pz_status choose_branches(struct pz_latentsync_run *r, int64_t elements, int size,
-                                      const struct pz_plan_params *pp, bool cached, struct pz_log *log)
+/* Bytes there are, `memory` at most; 0: not known. */
+static double room(const struct pz_plan_params *pp, double memory)
 {
-    double have = pz_engine_memory(pp->backend == PZ_BACKEND_CUDA);
-    // Ways that do not ask both branches in every step run them one after the other: a plan of each kind
-    // would hold the weights twice, and a window alone fills the device.
-    r->branches = r->way.guidance > 1 && !(r->way.fast && r->way.ask > 1) ? 2 : 1;
-    r->pictures = pp->backend == PZ_BACKEND_CUDA ? PZ_LATENTSYNC_PICTURES : 1;
-    for (;;) {
-        double need =
-            (double)pz_latentsync_need(&r->config, elements, size, r->branches, r->pictures, pp, cached);
-        if (have <= 0 || need <= have)
-            return PZ_OK;
-        if (r->pictures > 1)
-            r->pictures /= 2;
-        else if (r->branches > 1)
-            r->branches--;
-        else
-            return pz_fail(log, PZ_ERR_DEVICE,
-                           "latentsync at %d px needs about %.1f GiB of %s memory, %.1f GiB are free; free "
-                           "some, take --precision %s or a smaller size",
-                           size, need / GIB, pp->backend == PZ_BACKEND_CUDA ? "device" : "main", have / GIB,
-                           pp->dtype == PZ_DTYPE_F32 ? "bf16" : "f16");
+    bool cuda = pp->backend == PZ_BACKEND_CUDA;
+    double have = pz_engine_memory(cuda);
+    have += have > 0 && cuda ? CONTEXT : 0; // which is there once that was asked
+    return memory > 0 && (have <= 0 || memory < have) ? memory : have;
+}
+
+/* Fails before anything is loaded when it cannot be made to fit. */
+static enum pz_status choose_fit(struct pz_latentsync_run *r, int64_t elements, int size,
+                                 const struct pz_plan_params *pp, double memory, bool cached,
+                                 struct pz_log *log)
+{
+    bool cuda = pp->backend == PZ_BACKEND_CUDA, may = cuda && memory > 0;
+    double have = room(pp, memory);
+    struct pz_latentsync_fit *fit = &r->fit;
+    for (int away = 0; away <= may; away++) {
+        // Ways that do not ask both branches in every step run them one after the other: a plan of each kind
+        // would hold the weights twice, and a window alone fills the device.
+        bool both = r->way.guidance > 1 && !(r->way.fast && (r->way.ask > 1 || r->way.from > 0));
+        *fit = (struct pz_latentsync_fit){both ? 2 : 1, cuda ? PZ_LATENTSYNC_PICTURES : 1, away, 0};
+        for (bool least = false; !least;) {
+            fit->need = pz_latentsync_need(&r->config, elements, size, fit, pp, cached);
+            if (have <= 0 || fit->need <= have)
+                return PZ_OK;
+            least = fit->pictures < 2 && fit->branches < 2;
+            if (fit->pictures > 1)
+                fit->pictures /= 2;
+            else if (fit->branches > 1)
+                fit->branches--;
+        }
     }
+    return pz_fail(
+        log, PZ_ERR_DEVICE,
+        "latentsync at %d px needs about %.2f GB of %s memory, there are %.2f; %s, or take %sa smaller "
+        "size",
+        size, fit->need / 1e9, cuda ? "device" : "main", have / 1e9,
+        memory > 0 ? "allow more"
+        : cuda     ? "free some, let its weights wait in main memory (--memory GB: slower)"
+                   : "free some",
+        pp->dtype != PZ_DTYPE_F32 ? ""
+        : cuda                    ? "--precision f16 or "
+                                  : "--precision bf16 or ");
 }
 
 enum pz_status pz_latentsync_fits(const struct pz_latentsync_files *f, const struct pz_latentsync_way *way,
-                                  const struct pz_plan_params *pp, const struct pz_job *job)
+                                  const struct pz_plan_params *pp, double memory, const struct pz_job *job,
+                                  struct pz_latentsync_fit *fit)
 {
     struct pz_latentsync_run r = {.way = *way};
     struct pz_checkpoint *c = NULL;
@@ -197,7 +223,9 @@ enum pz_status pz_latentsync_fits(const struct pz_latentsync_files *f, const str
     pz_latentsync_way_count(way, &whole, &shallow);
     enum pz_status st = look(f->unet, job, &c, &r.config, &elements);
     if (st >= PZ_OK)
-        st = choose_branches(&r, elements, f->size, pp, shallow > 0, job->log);
+        st = choose_fit(&r, elements, f->size, pp, memory, shallow > 0, job->log);
+    if (fit)
+        *fit = r.fit;
     pz_checkpoint_close(&c);
     return st;
 }
@@ -211,10 +239,12 @@ static enum pz_status make(struct pz_latentsync_run *r, const struct pz_checkpoi
     struct pz_graph *g = NULL;
     struct pz_plan **plan = whole ? &r->whole : &r->shallow;
     struct pz_session **session = whole ? &r->on_whole : &r->on_shallow;
-    enum pz_status st =
-        build(&r->config, c, path, r->side, whole ? r->branches : 0, tokens, keep_deep, job->log, &g, NULL);
+    enum pz_status st = build(&r->config, c, path, r->side, whole ? r->fit.branches : 0, tokens, keep_deep,
+                              job->log, &g, NULL);
+    struct pz_plan_params mine = *pp;
+    mine.away = r->fit.away;
     if (st >= PZ_OK)
-        st = pz_plan_create(&g, pp, job->log, plan);
+        st = pz_plan_create(&g, &mine, job->log, plan);
     if (st >= PZ_OK)
         st = pz_session_create(*plan, job->log, session);
     if (st >= PZ_OK)
@@ -225,8 +255,8 @@ static enum pz_status make(struct pz_latentsync_run *r, const struct pz_checkpoi
 
 enum pz_status pz_latentsync_run_open(const struct pz_latentsync_files *f,
                                       const struct pz_latentsync_way *way, int tokens, int width,
-                                      const struct pz_plan_params *pp, const struct pz_job *job,
-                                      struct pz_latentsync_run **out)
+                                      const struct pz_plan_params *pp, double memory,
+                                      const struct pz_job *job, struct pz_latentsync_run **out)
 {
     enum pz_status st = PZ_OK;
     struct pz_checkpoint *c = NULL;
@@ -244,7 +274,7 @@ enum pz_status pz_latentsync_run_open(const struct pz_latentsync_files *f,
     pz_latentsync_way_count(way, &whole, &shallow);
     PZ_TRY(look(f->unet, job, &c, &r->config, &elements));
     PZ_TRY(same_width(f->unet, r->config.cross, width, job->log));
-    PZ_TRY(choose_branches(r, elements, f->size, pp, shallow > 0, job->log));
+    PZ_TRY(choose_fit(r, elements, f->size, pp, memory, shallow > 0, job->log));
     r->sound = pz_calloc(PZ_LATENTSYNC_WINDOW, r->heard * sizeof *r->sound);
     if (!r->sound) {
         st = pz_fail(job->log, PZ_ERR_NOMEM, "no memory for LatentSync's network");
@@ -286,18 +316,13 @@ double pz_latentsync_run_cost(const struct pz_latentsync_run *r, const struct pz
 {
     int whole, shallow;
     pz_latentsync_way_count(way, &whole, &shallow);
-    return pz_plan_cost(r->whole) / r->branches * whole +
+    return pz_plan_cost(r->whole) / r->fit.branches * whole +
            (r->shallow ? pz_plan_cost(r->shallow) * shallow : 0);
 }
 
-int pz_latentsync_run_pictures(const struct pz_latentsync_run *r)
+struct pz_latentsync_fit pz_latentsync_run_fit(const struct pz_latentsync_run *r)
 {
-    return r->pictures;
-}
-
-int pz_latentsync_run_branches(const struct pz_latentsync_run *r)
-{
-    return r->branches;
+    return r->fit;
 }
 
 size_t pz_latentsync_run_bytes(const struct pz_latentsync_run *r)
@@ -358,7 +383,7 @@ static enum pz_status predict(void *user, double time, bool whole, const float *
     if (!s) // opened for another way
         return PZ_ERR_USAGE;
     const float *out = pz_session_output(s, "out", 0).data;
-    if (quiet && r->branches == 2) {
+    if (quiet && r->fit.branches == 2) {
         st = evaluate(r, s, 2, true, time, z);
         last = 1;
         if (st >= PZ_OK)

@@ -48,30 +48,40 @@ PZ_NODISCARD enum pz_status pz_latentsync_verify(const char *unet, const struct 
 PZ_NODISCARD enum pz_status pz_latentsync_verify_all(const struct pz_latentsync_files *f,
                                                      const struct pz_job *job);
 
-/** Bytes of memory a run needs, weights and work, with so many guidance branches and decoded pictures at
- * once. An estimate, meant to be a little too large: it is asked before anything is loaded. */
-size_t pz_latentsync_need(const struct pz_sd_unet_config *c, int64_t elements, int size, int branches,
-                          int pictures, const struct pz_plan_params *pp, bool cached);
+/** How a run is made to fit: what is computed at once, and where the UNet's weights are. */
+struct pz_latentsync_fit {
+    int branches, pictures; /**< of guidance; decoded */
+    bool away;              /**< the weights wait in main memory (pz_plan_params.away) */
+    double need;            /**< bytes, pz_latentsync_need() */
+};
 
-/** Is there memory for it? Loads nothing. Errors: as pz_latentsync_run_open(). */
+/** Bytes of memory a run needs, weights and work, of the device or of main memory. An estimate, meant to be a
+ * little too large: it is asked before anything is loaded. `cached`: there are steps of the last layer. */
+double pz_latentsync_need(const struct pz_sd_unet_config *c, int64_t elements, int size,
+                          const struct pz_latentsync_fit *fit, const struct pz_plan_params *pp, bool cached);
+
+/**
+ * Make it fit into what is free and, unless 0, into `memory` bytes: fewer pictures are decoded at once, then
+ * guidance branches run one after the other; within `memory`, on a device, the weights wait in main memory
+ * before anything is refused. Loads nothing. Errors: DEVICE (not enough, naming the need; logged), those of
+ * verify.
+ */
 PZ_NODISCARD enum pz_status pz_latentsync_fits(const struct pz_latentsync_files *f,
                                                const struct pz_latentsync_way *way,
-                                               const struct pz_plan_params *pp, const struct pz_job *job);
+                                               const struct pz_plan_params *pp, double memory,
+                                               const struct pz_job *job, struct pz_latentsync_fit *fit);
 
 /** The UNet over one window, as the sampler asks for it. One thread at a time. */
 struct pz_latentsync_run;
 
 /**
- * Make the plans `way` needs for `tokens` of `width` values heard a picture.
- *
- * Both guidance branches run as one batch where memory allows, else one after the other; before that fewer
- * pictures are decoded at once. Errors: as verify, DEVICE (not enough memory, naming the need; logged before
- * anything is loaded), NOMEM.
+ * Make the plans `way` needs for `tokens` of `width` values heard a picture, within `memory` as
+ * pz_latentsync_fits() has it. Errors: as there, NOMEM.
  */
 PZ_NODISCARD enum pz_status pz_latentsync_run_open(const struct pz_latentsync_files *f,
                                                    const struct pz_latentsync_way *way, int tokens, int width,
-                                                   const struct pz_plan_params *pp, const struct pz_job *job,
-                                                   struct pz_latentsync_run **r);
+                                                   const struct pz_plan_params *pp, double memory,
+                                                   const struct pz_job *job, struct pz_latentsync_run **r);
 void pz_latentsync_run_close(struct pz_latentsync_run **r);
 
 /** What one frame of a window is made from. */
@@ -94,11 +104,10 @@ size_t pz_latentsync_run_floats(const struct pz_latentsync_run *r);
  * this run has no plan of it. */
 double pz_latentsync_run_cost(const struct pz_latentsync_run *r, const struct pz_latentsync_way *way);
 
-/** Pictures to be decoded at once: as many as there was memory for. */
-int pz_latentsync_run_pictures(const struct pz_latentsync_run *r);
+/** How it was made to fit: the decoder is the caller's to open, for so many pictures. */
+struct pz_latentsync_fit pz_latentsync_run_fit(const struct pz_latentsync_run *r);
 
-/** Guidance branches computed at once, and bytes of the block the UNet works in (weights not counted). */
-int pz_latentsync_run_branches(const struct pz_latentsync_run *r);
+/** Bytes of the block the UNet works in (weights not counted). */
 size_t pz_latentsync_run_bytes(const struct pz_latentsync_run *r);
 
 #endif

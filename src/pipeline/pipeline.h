@@ -37,9 +37,10 @@ struct pz_pipeline {
     const char *precision;     /**< NULL = the engine's default */
     bool no_smooth;            /**< engines: no filter over time against a shaking mouth */
     const char *face_detector; /**< "auto", "embedded", "mediapipe", "mtcnn", "s3fd"; NULL = auto */
-    const char *quality;       /**< these four: struct pz_engine_open_params */
+    const char *quality;       /**< these five: struct pz_engine_open_params */
     int steps, size;
     float guidance;
+    double memory;
     struct pz_ears *ears;
     struct pz_whisper_ears *whisper; /**< opened when a request asks for it */
     char whisper_model[256];         /**< which one that is */
@@ -137,7 +138,8 @@ static inline struct pz_engine_open_params pz_pipeline_open_params(const struct 
                                           .quality = p->quality,
                                           .steps = p->steps,
                                           .guidance = p->guidance,
-                                          .size = p->size};
+                                          .size = p->size,
+                                          .memory = p->memory};
 }
 
 /* ---- render

@@ -55,6 +55,8 @@ static const struct {
     {{"v.mp4", "-x"}, PZ_RESULT_USAGE, "unknown option -x"},
     {{"v.mp4", "--out\x1b[31mput"}, PZ_RESULT_USAGE, "unknown option --out?[31mput"},
     {{"detect", "v.mp4", "--output", "A"}, PZ_RESULT_USAGE, "--output does not belong to personalize detect"},
+    {{"v.mp4", "-o", "x.mp4", "--memory", "much"}, PZ_RESULT_USAGE, "--memory: want gigabytes"},
+    {{"v.mp4", "-o", "x.mp4", "--memory", "0"}, PZ_RESULT_USAGE, "--memory: want gigabytes"},
     {{"render", "t.pzt", "--spoken", "a=b"},
      PZ_RESULT_USAGE,
      "--spoken does not belong to personalize render"},

@@ -11,6 +11,7 @@
  *       DIR/NAME-picture.f32     [16][8h][8w][3]; NAME = DEVICE-PRECISION-QUALITY
  *   latentsync_try film MODELS SIZE DEVICE PRECISION QUALITY DIR FRAMES
  *       prepare, open, draw twice; DIR/NAME-patches.f32
+ *   PZ_MEMORY=GB: at most so much memory
  *   latentsync_try --compare A.f32 B.f32
  *       PSNR of two files of values in [0,1] (patches)
  */
@@ -34,6 +35,7 @@ enum { F = PZ_LATENTSYNC_WINDOW, TOKENS = 50 };
 struct request {
     const char *models, *device, *precision, *quality, *dir;
     int size, steps; /* 0: what the way says */
+    double memory;   /* 0: what is free */
     char name[64];
 };
 
@@ -157,22 +159,29 @@ static enum pz_status one(struct pz_latentsync_run *run, struct pz_latent_coder 
 
 /* One way, all of it kept. */
 static enum pz_status go(struct request *q, const char *quality, const struct pz_latentsync_files *files,
-                         const struct pz_engine_plan *plan, struct pz_latent_coder *decoder, struct window *w,
-                         const struct pz_job *job)
+                         const struct pz_engine_plan *plan, struct window *w, const struct pz_job *job)
 {
     enum pz_status st = PZ_OK;
     struct pz_latentsync_way way;
     struct pz_latentsync_run *run = NULL;
+    struct pz_latent_coder *decoder = NULL;
     // F32 is for its values: traced, not timed.
     bool again = plan->params.dtype != PZ_DTYPE_F32;
-    int batch = plan->cuda ? 4 : 1;
     double from = pz_now();
     FILE *f = NULL;
     snprintf(q->name, sizeof q->name, "%s-%s-%s", q->device, q->precision, quality);
     PZ_TRY(pz_latentsync_way_of(quality, q->steps, 0, job->log, &way));
-    PZ_TRY(pz_latentsync_run_open(files, &way, TOKENS, (int)w->width, &plan->params, job, &run));
-    printf(" %s\n  ready in %.1f s, %d branches at once, work memory of the UNet %.2f GB\n", q->name,
-           pz_now() - from, pz_latentsync_run_branches(run), (double)pz_latentsync_run_bytes(run) / 1e9);
+    int batch = 1;
+    struct pz_latentsync_fit fit;
+    PZ_TRY(pz_latentsync_run_open(files, &way, TOKENS, (int)w->width, &plan->params, q->memory, job, &run));
+    fit = pz_latentsync_run_fit(run);
+    batch = fit.pictures;
+    PZ_TRY(pz_latent_coder_open(files->vae, files->vae_config, true, q->size, batch, &plan->params, job,
+                                &decoder));
+    printf(" %s\n  ready in %.1f s, about %.2f GB%s, %d branches and %d pictures at once, work memory of the "
+           "UNet %.2f GB\n",
+           q->name, pz_now() - from, 1e-9 * fit.need, fit.away ? ", weights in main memory" : "",
+           fit.branches, fit.pictures, (double)pz_latentsync_run_bytes(run) / 1e9);
     engine_try_memory("when ready");
     f = again ? NULL : open_file(q, "-trace");
     PZ_TRY(one(run, decoder, batch, &way, w, f, job));
@@ -185,6 +194,7 @@ fail:
     if (f && fclose(f) != 0)
         st = PZ_ERR_WRITE;
     pz_latentsync_run_close(&run);
+    pz_latent_coder_close(&decoder);
     fflush(stdout);
     return st;
 }
@@ -194,7 +204,6 @@ static enum pz_status steps(struct request *q, const struct pz_job *job)
     enum pz_status st = PZ_OK;
     struct pz_latentsync_files files = {0};
     struct pz_engine_plan plan = {0};
-    struct pz_latent_coder *decoder = NULL;
     struct pz_sd_unet_config c;
     struct window w = {0};
     struct pz_engine_open_params p = {.device = q->device, .precision = q->precision};
@@ -203,15 +212,12 @@ static enum pz_status steps(struct request *q, const struct pz_job *job)
     PZ_TRY(pz_engine_plan(&p, "latentsync", job, &plan));
     PZ_TRY(pz_latentsync_verify(files.unet, job, &c));
     engine_try_memory("before");
-    PZ_TRY(pz_latent_coder_open(files.vae, files.vae_config, true, q->size, plan.cuda ? 4 : 1, &plan.params,
-                                job, &decoder));
     PZ_TRY(fill(&w, q, c.cross));
-    PZ_TRY(go(q, both ? "fast" : q->quality, &files, &plan, decoder, &w, job));
+    PZ_TRY(go(q, both ? "fast" : q->quality, &files, &plan, &w, job));
     if (both)
-        PZ_TRY(go(q, "exact", &files, &plan, decoder, &w, job));
+        PZ_TRY(go(q, "exact", &files, &plan, &w, job));
 fail:
     drop(&w);
-    pz_latent_coder_close(&decoder);
     pz_engine_plan_free(&plan);
     pz_latentsync_files_free(&files);
     return st;
@@ -225,7 +231,8 @@ static enum pz_status film(const struct request *q, int frames, const struct pz_
                                       .device = q->device,
                                       .precision = q->precision,
                                       .quality = q->quality,
-                                      .size = q->size},
+                                      .size = q->size,
+                                      .memory = q->memory},
                            .dir = q->dir,
                            .name = name,
                            .frames = frames,
@@ -246,9 +253,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: see the head of tests/lipsync/latentsync_try.c\n");
         return 1;
     }
-    struct request q = {
-        argv[2], argv[4], argv[5], argv[6], argv[7], atoi(argv[3]), window && argc == 9 ? atoi(argv[8]) : 0,
-        ""};
+    struct request q = {argv[2],
+                        argv[4],
+                        argv[5],
+                        argv[6],
+                        argv[7],
+                        atoi(argv[3]),
+                        window && argc == 9 ? atoi(argv[8]) : 0,
+                        getenv("PZ_MEMORY") ? 1e9 * atof(getenv("PZ_MEMORY")) : 0,
+                        ""};
     snprintf(q.name, sizeof q.name, "%s-%s-%s", q.device, q.precision, q.quality);
     struct pz_log *log = pz_log_create(engine_try_say, NULL, PZ_LOG_INFO);
     struct pz_pool *pool = pz_pool_create(0);

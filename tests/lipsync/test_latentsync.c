@@ -48,6 +48,39 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Less is done at once where memory is short; what cannot be made to fit is refused by name. */
+static void memory_is_kept_to(struct pz_latentsync_files *f, struct pz_log *log)
+{
+    struct pz_job job = {.pool = pool, .log = log};
+    struct pz_plan_params pp = pz_plan_default, device = {.backend = PZ_BACKEND_CUDA, .dtype = PZ_DTYPE_F16};
+    const struct pz_latentsync_way *way = &pz_latentsync_exact;
+    struct pz_latentsync_fit fit, full, least;
+    assert_int_equal(pz_latentsync_fits(f, way, &pp, 0, &job, &fit), PZ_OK);
+    assert_true(fit.branches == 2 && fit.pictures == 1 && !fit.away);
+    assert_int_equal(pz_latentsync_fits(f, way, &pp, fit.need - 1, &job, &fit), PZ_OK);
+    assert_true(fit.branches == 1 && !fit.away);
+    assert_int_equal(pz_latentsync_fits(f, way, &pp, fit.need - 1, &job, &fit), PZ_ERR_DEVICE);
+    assert_non_null(strstr(said, "GB of main memory"));
+    f->size = 64 * 512;
+    assert_int_equal(pz_latentsync_fits(f, way, &pp, 0, &job, &fit), PZ_ERR_DEVICE);
+    assert_non_null(strstr(said, "free some"));
+    // On a device (none is asked here) the weights go to main memory before anything is refused.
+    f->size = 512;
+    assert_int_equal(pz_latentsync_fits(f, way, &device, 1e12, &job, &full), PZ_OK);
+    assert_true(full.branches == 2 && full.pictures == PZ_LATENTSYNC_PICTURES && !full.away);
+    double at = full.need;
+    int seen = 0;
+    for (least = full; pz_latentsync_fits(f, way, &device, at - 1, &job, &fit) >= PZ_OK; seen++) {
+        assert_true(fit.need < at);
+        assert_true(fit.away >= least.away);
+        least = fit;
+        at = fit.need;
+    }
+    assert_true(seen > 3 && least.away && least.branches == 1 && least.pictures == 1);
+    assert_non_null(strstr(said, "GB of device memory"));
+    f->size = 64;
+}
+
 static void weights_are_found_and_checked(void **state)
 {
     struct pz_log *log = painted_log(said);
@@ -71,22 +104,17 @@ static void weights_are_found_and_checked(void **state)
     assert_int_equal(c.cross, 64);
     assert_int_equal(pz_latentsync_verify_all(&f, &job), PZ_OK);
     // More memory than there is: refused by name, before anything is loaded.
-    struct pz_plan_params pp = pz_plan_default;
     f.size = 1024;
-    struct pz_latentsync_way way = pz_latentsync_exact;
     struct pz_plan_params device = {.backend = PZ_BACKEND_CUDA, .dtype = PZ_DTYPE_F16};
-    for (int i = 0; i < 3; i++) {
-        size_t need = pz_latentsync_need(&pz_latentsync_unet, 1267099844, 512, i ? 1 : 2, i < 2 ? 4 : 1,
-                                         &device, false);
-        print_message("1.6 on a device, %d branches, %d pictures: %.2f GB\n", i ? 1 : 2, i < 2 ? 4 : 1,
-                      1e-9 * (double)need);
-        assert_true(need < (size_t)10000000000 - (size_t)2000000000 * (size_t)i);
+    for (int i = 0; i < 4; i++) {
+        struct pz_latentsync_fit fit = {i ? 1 : 2, i < 2 ? 4 : 1, i > 2, 0};
+        double need = pz_latentsync_need(&pz_latentsync_unet, 1267099844, 512, &fit, &device, false);
+        print_message("1.6 on a device, %d branches, %d pictures%s: %.2f GB\n", fit.branches, fit.pictures,
+                      fit.away ? ", weights away" : "", 1e-9 * need);
+        assert_true(need < 10e9 - 2e9 * i);
     }
     f.size = 64;
-    assert_int_equal(pz_latentsync_fits(&f, &way, &pp, &job), PZ_OK);
-    f.size = 64 * 512;
-    assert_int_equal(pz_latentsync_fits(&f, &way, &pp, &job), PZ_ERR_DEVICE);
-    assert_non_null(strstr(said, "GiB"));
+    memory_is_kept_to(&f, log);
     pz_latentsync_files_free(&f);
     assert_int_equal(v->check(&ep, &job), PZ_OK);
     ep.quality = "best";
@@ -337,7 +365,7 @@ static void pictures_do_not_depend_on_who_waits(void **state)
     for (int i = 0; i < 64; i++)
         n.mask[i] = i < 32;
     assert_int_equal(pz_latentsync_find(models, 0, NULL, &f), PZ_OK);
-    assert_int_equal(pz_latentsync_run_open(&f, &short_way, 10, 64, &pp, &job, &n.run), PZ_OK);
+    assert_int_equal(pz_latentsync_run_open(&f, &short_way, 10, 64, &pp, 0, &job, &n.run), PZ_OK);
     assert_int_equal(pz_latent_coder_open(f.vae, f.vae_config, true, 64, 3, &pp, &job, &n.decoder), PZ_OK);
     show(&n, &s, 1, false, 1, plain);
     assert_true(plain[0] != plain[1] && plain[20] != plain[34]);
