@@ -191,6 +191,10 @@ def main():
             curve.append((steps, gone, loss))
             if steps % 500 == 0:
                 print(steps, "%.1f s" % gone, "loss %.4f" % np.mean([c[2] for c in curve[-10:]]), flush=True)
+                names = [k for k, _ in net.named_parameters()]
+                state = {k: v.cpu().numpy() for k, v in net.state_dict().items()}
+                state.update({k: v.cpu().numpy() for k, v in zip(names, slow)})
+                np.savez(f"{out}/weights.npz", **state)
     with torch.no_grad():
         for p, s in zip(params, slow):
             p.copy_(s)
