@@ -17,7 +17,10 @@
 #define SIDE_MOST 768
 #define SHARE 5     /* a fifth of the frames is "at rest", a fifth "open": as in training */
 #define CHANGE 4.0f /* price of another moment, in (10 degrees)² */
-#define WIDTH 4.0f  /* px of the crop that lips are wider or narrower and as bad as 10 degrees */
+/* Px of the crop as bad as 10 degrees: that lips are wider or narrower; that an open moment is less open, so
+ * that its teeth would be drawn out. */
+#define WIDTH 4.0f
+#define OPENING 2.0f
 
 static const char *const kinds[2] = {"rest", "open"};
 
@@ -333,11 +336,20 @@ static float width_of(const float (*mouth)[2])
     return hypotf(mouth[10][0] - mouth[0][0], mouth[10][1] - mouth[0][1]);
 }
 
+/* Between the middles of the inner lips, crop px. */
+static float opening_of(const float (*mouth)[2])
+{
+    return hypotf(mouth[35][0] - mouth[25][0], mouth[35][1] - mouth[25][1]);
+}
+
 static float unlike(const struct pz_wav2lip_moments *m, int kind, int j, const struct pz_face *face,
                     const float (*mouth)[2])
 {
-    float d = (width_of((const float(*)[2])m->mouth[kind][j]) - width_of(mouth)) / WIDTH;
-    return apart(m->pose[kind][j], face->pose.yaw, face->pose.pitch) + (isfinite(d) ? d * d : 0);
+    const float(*own)[2] = (const float(*)[2])m->mouth[kind][j];
+    float d = (width_of(own) - width_of(mouth)) / WIDTH,
+          less = kind == 1 ? fmaxf(opening_of(mouth) - opening_of(own), 0) / OPENING : 0,
+          cost = d * d + less * less;
+    return apart(m->pose[kind][j], face->pose.yaw, face->pose.pitch) + (isfinite(cost) ? cost : 0);
 }
 
 enum pz_status pz_wav2lip_moments_choose(const struct pz_wav2lip_moments *m,

@@ -250,6 +250,15 @@ static void moments_are_chosen_and_kept(void **state)
                 assert_true((chosen[i][k] == 3) == (wide == 1));
             m->mouth[k][3][10][0] -= 9;
         }
+    // An open moment is as open as the mouth wished for, if there is one.
+    m->mouth[1][2][35][1] += 8;
+    for (int i = 0; i < FRAMES; i++)
+        memcpy(mouth[i], m->mouth[1][2], sizeof mouth[i]);
+    assert_int_equal(
+        pz_wav2lip_moments_choose(m, faces, (const float(*)[PZ_W2L_BEND_POINTS][2])mouth, FRAMES, chosen),
+        PZ_OK);
+    for (int i = 0; i < FRAMES; i++)
+        assert_int_equal(chosen[i][1], 2);
     // A file that lies about itself.
     float one = 1;
     struct pz_stored_tensor t = {.name = "rest.fine", .dtype = PZ_DTYPE_F32, .data = &one};
