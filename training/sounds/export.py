@@ -1,4 +1,4 @@
-"""The file src/speech/sounds_net.bin: export.py NET.npz FOLDER ENDS.txt OUT.bin (FOLDER: what sounds_say wrote; ENDS: lengths
+"""The file src/speech/sounds_net.bin: export.py NET.npz NET.npz FOLDER ENDS.txt OUT.bin (FOLDER: what sounds_say wrote; ENDS: lengths
 before a pause of one more voice, lines "PHONE_NUMBER FRAMES")"""
 import glob
 import sys
@@ -7,8 +7,8 @@ import numpy as np
 
 PHONES, AH, AX, BLOCKS = 41, 3, 6, 7
 VOWELS = {1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 18, 19, 26, 27, 34, 35}
-net = np.load(sys.argv[1])
-width = len(net['first.bias'])
+nets = [np.load(path) for path in sys.argv[1:3]]
+width = len(nets[0]['first.bias'])
 out = bytearray(np.uint32(width).tobytes())
 
 
@@ -20,23 +20,24 @@ def layer(w, bias):
             np.round(w / scale[:, None]).astype(np.int8).tobytes())
 
 
-def normed(name):
+def normed(net, name):
     """Factor and bias of a norm as it is used."""
     factor = net[name + '.weight'] / np.sqrt(net[name + '.running_var'] + 1e-5)
     return factor, net[name + '.bias'] - net[name + '.running_mean'] * factor
 
 
-out += layer(net['first.weight'].transpose(0, 2, 1).reshape(width, -1), net['first.bias'])
-out += layer(net['level.weight'], net['level.bias'])
-for i in range(BLOCKS):
-    b = f'blocks.{i}.'
-    factor, bias = normed(b + 'norm')
-    out += layer(net[b + 'around.weight'][:, 0] * factor[:, None], net[b + 'around.bias'] * factor + bias)
-    for part in ('up', 'down'):
-        out += layer(net[b + part + '.weight'][:, :, 0], net[b + part + '.bias'])
-factor, bias = normed('last')
-out += factor.astype('<f4').tobytes() + bias.astype('<f4').tobytes()
-out += layer(net['heads.weight'][:, :, 0], net['heads.bias'])
+for net in nets:
+    out += layer(net['first.weight'].transpose(0, 2, 1).reshape(width, -1), net['first.bias'])
+    out += layer(net['level.weight'], net['level.bias'])
+    for i in range(BLOCKS):
+        b = f'blocks.{i}.'
+        factor, bias = normed(net, b + 'norm')
+        out += layer(net[b + 'around.weight'][:, 0] * factor[:, None], net[b + 'around.bias'] * factor + bias)
+        for part in ('up', 'down'):
+            out += layer(net[b + part + '.weight'][:, :, 0], net[b + part + '.bias'])
+    factor, bias = normed(net, 'last')
+    out += factor.astype('<f4').tobytes() + bias.astype('<f4').tobytes()
+    out += layer(net['heads.weight'][:, :, 0], net['heads.bias'])
 
 
 def runs(label):
@@ -45,7 +46,7 @@ def runs(label):
 
 
 inside, ends, others, often = {}, {}, {}, np.zeros(128)
-for path in sorted(glob.glob(sys.argv[2] + '/*.lab')):
+for path in sorted(glob.glob(sys.argv[3] + '/*.lab')):
     label = np.fromfile(path, np.int8).astype(int)
     often += np.bincount(label[label >= 0], minlength=128)
     for a, b in runs(label):
@@ -55,7 +56,7 @@ for path in sorted(glob.glob(sys.argv[2] + '/*.lab')):
             inside.setdefault(label[a], []).append(np.log(b - a))
         elif 'rms' in path:  # kal16 ends sentences too abruptly
             ends.setdefault(label[a], []).append(np.log(b - a))
-for line in open(sys.argv[3]):
+for line in open(sys.argv[4]):
     phone, frames = line.split()
     others.setdefault(int(phone), []).append(np.log(float(frames)))
 usual = np.zeros((PHONES, 2), np.float32)
@@ -70,5 +71,5 @@ usual[AX] = usual[AH]
 often = often[:PHONES] / often[:PHONES].sum()
 often[AX] = often[AH]
 out += usual.astype('<f4').tobytes() + np.log(np.maximum(often, 1e-4)).astype('<f4').tobytes()
-open(sys.argv[4], 'wb').write(out)
+open(sys.argv[5], 'wb').write(out)
 print(len(out), 'bytes')

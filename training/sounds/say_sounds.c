@@ -1,7 +1,7 @@
 // Sound to teach src/speech/sounds.c with, of the voices of flite that may be heard for it (rms, kal16):
-// films of sentences of words drawn from a list, each film at another pace and (kal16) pitch, with the
-// phones' own times. Nothing else is needed to run it, so that hours of sound are made where the network is
-// taught.
+// films of sentences of words drawn from a list, each film at another pace and pitch (rms: two of three,
+// moved by overlapping periods), with the phones' own times. Nothing else is needed to run it, so that hours
+// of sound are made where the network is taught.
 //
 //     sounds_say WORDS OUT rms|kal16 FILMS SEED
 //
@@ -13,6 +13,7 @@
 
 #include <flite/flite.h>
 
+#include "audio/shape.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "sentences.h"
@@ -68,6 +69,31 @@ static bool say(struct film *f, cst_voice *v, const char *text)
     return good;
 }
 
+/** Another pitch, time and formants kept. False: no memory. */
+static bool sing(struct film *f, float factor)
+{
+    enum { STEP = 160 };
+    int64_t n = f->n, n_t = n / STEP;
+    float *x = pz_calloc((size_t)n + 1, sizeof *x), *y = pz_calloc((size_t)n + 1, sizeof *y);
+    float *target = pz_calloc((size_t)n_t + 1, sizeof *target);
+    struct pz_pitch *track = pz_calloc((size_t)n_t + 1, sizeof *track);
+    bool good = x && y && target && track;
+
+    for (int64_t i = 0; good && i < n; i++)
+        x[i] = (float)f->samples[i] / 32768.0f;
+    good = good && pz_pitch_track(x, n, PZ_SPEECH_RATE, STEP, 60.0f, 300.0f, track, n_t) >= PZ_OK;
+    for (int64_t t = 0; good && t < n_t; t++)
+        target[t] = track[t].hz * factor;
+    good = good && pz_psola(x, n, PZ_SPEECH_RATE, track, n_t, STEP, target, y) >= PZ_OK;
+    for (int64_t i = 0; good && i < n; i++)
+        f->samples[i] = (int16_t)(32767.0f * (y[i] > 1.0f ? 1.0f : y[i] < -1.0f ? -1.0f : y[i]));
+    pz_free(x);
+    pz_free(y);
+    pz_free(target);
+    pz_free(track);
+    return good;
+}
+
 static bool write_film(const struct film *f, FILE *sound, FILE *labels)
 {
     signed char end = -1;
@@ -113,7 +139,9 @@ int main(int argc, char **argv)
             if (say(&f, v, text))
                 pause(&f, &rng);
         }
-        good = write_film(&f, sound, labels);
+        if (!diphones && i % 3)
+            good = sing(&f, 0.8f + 1.3f * pz_rng_uniform(&rng));
+        good = good && write_film(&f, sound, labels);
     }
     good = good && fclose(sound) == 0 && fclose(labels) == 0;
     sentences_close(&words);

@@ -85,14 +85,13 @@ ramp, samples = torch.arange(FRAMES, device=dev), torch.arange(SAMPLES, device=d
 
 
 def bank(warps):
-    """[B, BANDS, bins] for formants that are moved by a factor below 1.5 kHz and another above."""
-    n = warps.shape[0]
-    low, high = warps[:, :1], warps[:, 1:]
-    knee = 1500.0
-    hz = torch.where(BINS < knee, BINS * low, knee * low + (BINS - knee) * high)
-    at = (mel(hz.clamp(max=8000)) - LOW) / ((HIGH - LOW) / (BANDS + 1))
+    """[B, BANDS, bins] for formants that are moved by factors, [B, points] from 0 to 8 kHz on the mel scale."""
+    at = mel(BINS) / mel(torch.tensor(8000.0, device=dev)) * (warps.shape[1] - 1)
+    low = at.long().clamp(max=warps.shape[1] - 2)
+    factor = warps[:, low] + (warps[:, low + 1] - warps[:, low]) * (at - low)
+    at = (mel((BINS * factor).clamp(max=8000)) - LOW) / ((HIGH - LOW) / (BANDS + 1))
     d = at[:, None] - torch.arange(BANDS, device=dev)[None, :, None]
-    return torch.minimum(d, 2 - d).clamp(min=0).reshape(n, BANDS, -1)
+    return torch.minimum(d, 2 - d).clamp(min=0)
 
 
 def spoken(pick, speed):
@@ -318,8 +317,8 @@ def main():
             group['lr'] = 3e-3 * min(1, (step + 1) / 300) * max(0.005, 0.5 * (1 + np.cos(np.pi * gone)))
         with torch.no_grad():
             x, y, kind, trust = batch()
-            warp = torch.exp(0.12 * torch.randn(BATCH, 1, device=dev).clamp(-2.2, 2.2))
-            warps = warp * torch.exp(0.07 * torch.randn(BATCH, 2, device=dev).clamp(-2, 2))
+            warp = torch.exp(0.11 * torch.randn(BATCH, 1, device=dev).clamp(-2.2, 2.2))
+            warps = warp * torch.exp(0.07 * torch.randn(BATCH, 6, device=dev).clamp(-2, 2))  # accents move formants too
             f, level = disguise(*features(x, warps))
         with torch.autocast(dev, torch.bfloat16, enabled=dev == 'cuda'):
             o = net(f, level)
