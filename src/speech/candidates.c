@@ -10,21 +10,22 @@
 
 #define MAX_SPLIT PZ_HEAR_SPLIT
 // A spot's cost is nats a frame lost against free phones plus those lost against the recogniser's own words,
-// less what it sounds like them. Set on the tuning voices of the speech bench: true ones cost −0.2…0.3 in a
-// quiet room and 1.0…1.9 at 15 dB, others 0.5 and more, and 1.6 and more.
+// less what it sounds like them, and HEARD_WORTH times those that the network of sounds.h loses. Set on slt
+// saying the tuning half's sentences: see docs/notes/speech.md.
 #define LOSS_LIMIT 3.0
 #define ALIKE 0.45
 #define ALIKE_WORTH 1.2
+#define HEARD_WORTH 2.0
+#define HEARD_AROUND (PZ_SPEECH_RATE * 15 / 100) /* the network looks so far beyond the spot */
 #define MISHEARD 0.62 /* likeness from which on what was recognised is the wanted thing misheard */
 #define MISHEARD_LOSS 2.0
 #define MISHEARD_PER 8.0
-#define COST_CLEAN 0.42 /* believed wherever it is */
-#define COST_NOISY 1.35
-#define COST_CLEAN_FIRST 1.1 /* believed when the words are nowhere else */
-#define COST_NOISY_FIRST 2.1
-#define COST_HARDLY 0.25
-#define SNR_CLEAN_DB 28.0
-#define SNR_NOISY_DB 15.0
+#define COST_BELIEVED 2.5 /* wherever it is */
+#define COST_FIRST 4.2    /* when the words are nowhere else */
+#define COST_HARDLY 0.5
+#define COST_UNSEEN 0.9 /* more for a place that only the network found, */
+#define NETWORK_SPOTS 2 /* of which there are so many a word and chunk */
+#define NETWORK_LEAST (-1.2f)
 
 /** Mark every place where the recogniser itself heard the wanted words. */
 void pz_hear_mark(struct drafts *d, const struct pz_wanted *w, int index)
@@ -207,54 +208,74 @@ static bool is_taken(const struct drafts *d, const struct pz_spot *s)
     return false;
 }
 
-/** How dear a spot may be in a chunk: noise makes all of them dearer. */
-static double allowed(const struct pz_chunk *c, double clean, double noisy)
+/** Weigh one spot; `unseen`: the aligner's own spotter did not offer it. */
+static enum pz_status weigh(struct pz_ears *ears, const float *samples, const struct pz_sounds *sounds,
+                            struct pz_chunk *c, const struct pz_wanted *w, const struct pz_spot *s,
+                            bool unseen)
 {
-    double u = (SNR_CLEAN_DB - c->snr_db) / (SNR_CLEAN_DB - SNR_NOISY_DB);
+    struct candidate k = {.spot = *s, .wanted = s->keyword};
+    struct draft key[MAX_SPLIT];
+    double gain, loss, heard;
+    int first, end, n_key;
+    enum pz_status st;
+    float margin;
 
-    return clean + (noisy - clean) * fmax(0.0, fmin(1.0, u));
+    if ((!unseen && s->margin < -LOSS_LIMIT) || is_taken(&c->d, s))
+        return PZ_OK;
+    PZ_TRY(pz_sounds_fit(sounds, &w->keyword, s->start - HEARD_AROUND, s->end + HEARD_AROUND, &margin));
+    heard = -fmin((double)margin, 0.0) * HEARD_WORTH;
+    covered(&c->d, s, &first, &end);
+    k.like = alike(pz_ears_lexicon(ears), &c->d, first, end, &w->keyword);
+    loss = unseen ? COST_UNSEEN : -fmin(s->margin, 0.0);
+    // Against the recogniser's words it can only lose: what is too dear already is not tried.
+    if (k.like < MISHEARD && heard + loss - ALIKE_WORTH * fmax(0.0, k.like - ALIKE) > COST_FIRST)
+        return PZ_OK;
+    n_key = keyword_drafts(w, s->keyword, 0, s, key);
+    PZ_TRY(swap_gain(ears, samples, c->n, &c->d, first, end, key, n_key, s, &gain));
+    loss -= fmin(gain, 0.0);
+    k.cost = (float)(heard + loss - ALIKE_WORTH * fmax(0.0, k.like - ALIKE));
+    if (k.like >= MISHEARD && !unseen &&
+        loss <= fmin(LOSS_LIMIT, MISHEARD_LOSS + MISHEARD_PER * (k.like - MISHEARD)))
+        k.cost = fminf(k.cost, 0.0f); // the recogniser heard it, under another name
+    pz_debug(
+        pz_ears_log(ears),
+        "wanted word %d at %.2f-%.2f s%s: margin %.2f, against what was heard %.2f, likeness %.2f, network "
+        "%.2f: cost %.2f, %.0f dB over noise",
+        s->keyword, (double)(c->at + s->start) / PZ_SPEECH_RATE, (double)(c->at + s->end) / PZ_SPEECH_RATE,
+        unseen ? " (network alone)" : "", s->margin, gain, k.like, margin, k.cost, c->snr_db);
+    st = candidate_add(c, &k);
+fail:
+    return st;
 }
 
-/** Weigh spots against what was recognised there. */
-enum pz_status pz_hear_weigh(struct pz_ears *ears, const float *samples, struct pz_chunk *c,
-                             const struct pz_wanted *wanted, const struct spots *all)
+/** Whether one of `n` spots of the same keyword lies there too. */
+static bool is_among(const struct pz_spot *spots, int n, const struct pz_spot *s)
 {
+    for (int i = 0; i < n; i++)
+        if (spots[i].keyword == s->keyword && spots[i].start < s->end && s->start < spots[i].end)
+            return true;
+    return false;
+}
+
+enum pz_status pz_hear_weigh(struct pz_ears *ears, const float *samples, const struct pz_sounds *sounds,
+                             struct pz_chunk *c, const struct pz_wanted *wanted, int n_wanted,
+                             const struct spots *all)
+{
+    const struct pz_keyword *k[PZ_WANTED_MAX];
+    struct pz_spot *more = NULL;
     enum pz_status st;
+    int n_more = 0;
 
-    for (int i = 0; i < all->n; i++) {
-        const struct pz_spot *spots = all->items;
-        int index = spots[i].keyword;
-        const struct pz_wanted *w = &wanted[index];
-        struct candidate k = {.spot = spots[i], .wanted = index};
-        struct draft key[MAX_SPLIT];
-        int first, end, n_key;
-        double gain, loss;
-
-        if (spots[i].margin < -LOSS_LIMIT || is_taken(&c->d, &spots[i]))
-            continue;
-        covered(&c->d, &spots[i], &first, &end);
-        k.like = alike(pz_ears_lexicon(ears), &c->d, first, end, &w->keyword);
-        // Against the recogniser's words it can only lose: what is too dear already is not tried.
-        if (k.like < MISHEARD && -fmin(spots[i].margin, 0.0) - ALIKE_WORTH * fmax(0.0, k.like - ALIKE) >
-                                     allowed(c, COST_CLEAN_FIRST, COST_NOISY_FIRST))
-            continue;
-        n_key = keyword_drafts(w, index, 0, &spots[i], key);
-        PZ_TRY(swap_gain(ears, samples, c->n, &c->d, first, end, key, n_key, &spots[i], &gain));
-        loss = -fmin(gain, 0.0) - fmin(spots[i].margin, 0.0);
-        k.cost = (float)(loss - ALIKE_WORTH * fmax(0.0, k.like - ALIKE));
-        if (k.like >= MISHEARD &&
-            loss <= fmin(LOSS_LIMIT, MISHEARD_LOSS + MISHEARD_PER * (k.like - MISHEARD)))
-            k.cost = fminf(k.cost, 0.0f); // the recogniser heard it, under another name
-        pz_debug(pz_ears_log(ears),
-                 "wanted word %d at %.2f-%.2f s: margin %.2f, against what was heard %.2f, likeness %.2f: "
-                 "cost %.2f, %.0f dB over noise",
-                 index, (double)(c->at + spots[i].start) / PZ_SPEECH_RATE,
-                 (double)(c->at + spots[i].end) / PZ_SPEECH_RATE, spots[i].margin, gain, k.like, k.cost,
-                 c->snr_db);
-        PZ_TRY(candidate_add(c, &k));
-    }
-    st = PZ_OK;
+    for (int i = 0; i < n_wanted; i++)
+        k[i] = &wanted[i].keyword;
+    PZ_TRY(pz_sounds_find(sounds, k, n_wanted, NETWORK_SPOTS, NETWORK_LEAST, &more, &n_more));
+    for (int i = 0; i < all->n; i++)
+        PZ_TRY(weigh(ears, samples, sounds, c, &wanted[all->items[i].keyword], &all->items[i], false));
+    for (int i = 0; i < n_more; i++)
+        if (!is_among(all->items, all->n, &more[i]))
+            PZ_TRY(weigh(ears, samples, sounds, c, &wanted[more[i].keyword], &more[i], true));
 fail:
+    pz_free(more);
     return st;
 }
 
@@ -270,27 +291,38 @@ static enum pz_status accept(struct pz_chunk *c, struct candidate *k, const stru
     n_key = keyword_drafts(w, k->wanted, c->d.occurrences, &k->spot, key);
     for (int i = 0; i < n_key; i++)
         key[i].confidence =
-            (float)(0.4 + 0.6 * fmax(0.0, fmin(1.0, fmax(k->like, 1.0 - k->cost / LOSS_LIMIT))));
+            (float)(0.4 + 0.6 * fmax(0.0, fmin(1.0, fmax(k->like, 1.0 - k->cost / (2.0 * COST_FIRST)))));
     st = splice(&c->d, first, end, key, n_key);
     c->d.occurrences++;
     return st;
 }
 
-/** Candidates of wanted thing `index` that cost at most `most`, or `clean`…`noisy` by their chunk's noise
- * when `most` < 0; `*least` receives the lowest cost accepted. */
-static enum pz_status accept_all(struct pz_chunks *all, const struct pz_wanted *w, int index, double clean,
-                                 double noisy, double most, double *least)
+/** Whether another wanted thing is likelier at the candidate's place. */
+static bool is_beaten(const struct pz_chunk *c, const struct candidate *q)
+{
+    for (int i = 0; i < c->n_candidates; i++) {
+        const struct candidate *r = &c->candidates[i];
+
+        if (r->wanted != q->wanted && r->cost < q->cost && r->spot.start < q->spot.end &&
+            q->spot.start < r->spot.end)
+            return true;
+    }
+    return false;
+}
+
+/** Candidates of wanted thing `index` that cost at most `most`; `*least` receives the lowest cost accepted.
+ */
+static enum pz_status accept_all(struct pz_chunks *all, const struct pz_wanted *w, int index, double most,
+                                 double *least)
 {
     for (int i = 0; i < all->n; i++) {
         struct pz_chunk *c = &all->items[i];
 
         for (int k = 0; k < c->n_candidates; k++) {
             struct candidate *q = &c->candidates[k];
-            double limit = allowed(c, clean, noisy);
             enum pz_status st;
 
-            if (q->wanted != index || q->taken || q->cost > (most < limit ? most : limit) ||
-                is_taken(&c->d, &q->spot))
+            if (q->wanted != index || q->taken || q->cost > most || is_taken(&c->d, &q->spot))
                 continue;
             *least = fmin(*least, q->cost);
             st = accept(c, q, w);
@@ -310,7 +342,8 @@ static double surest(const struct pz_chunks *all, int index)
         for (int k = 0; k < all->items[i].n_candidates; k++) {
             const struct candidate *q = &all->items[i].candidates[k];
 
-            if (q->wanted == index && !q->taken && !is_taken(&all->items[i].d, &q->spot))
+            if (q->wanted == index && !q->taken && !is_taken(&all->items[i].d, &q->spot) &&
+                !is_beaten(&all->items[i], q))
                 best = fmin(best, q->cost);
         }
     return best;
@@ -327,14 +360,13 @@ enum pz_status pz_hear_decide(struct pz_chunks *all, const struct pz_wanted *wan
         for (int i = 0; i < all->n && !heard; i++)
             for (int k = 0; k < all->items[i].d.n && !heard; k++)
                 heard = all->items[i].d.items[k].wanted == w;
-        PZ_TRY(accept_all(all, &wanted[w], w, COST_CLEAN, COST_NOISY, 1e30, &least));
+        PZ_TRY(accept_all(all, &wanted[w], w, COST_BELIEVED, &least));
         // The user says the words are spoken: when nothing else was found, the best place is it, and others
         // that are hardly worse are too.
         if (!heard && least > 1e29)
             least = surest(all, w);
         if (!heard && least < 1e29)
-            PZ_TRY(accept_all(all, &wanted[w], w, COST_CLEAN_FIRST, COST_NOISY_FIRST, least + COST_HARDLY,
-                              &least));
+            PZ_TRY(accept_all(all, &wanted[w], w, fmin(COST_FIRST, least + COST_HARDLY), &least));
     }
     st = PZ_OK;
 fail:

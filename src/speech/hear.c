@@ -324,8 +324,8 @@ static enum pz_status listen_both(struct reading *r, const struct pz_wanted *wan
 }
 
 enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, int64_t n, int64_t at, double snr_db,
-                             const struct pz_wanted *wanted, int n_wanted, const struct pz_job *job,
-                             struct pz_heard *h, struct pz_chunks *all)
+                             const struct pz_sounds *sounds, const struct pz_wanted *wanted, int n_wanted,
+                             const struct pz_job *job, struct pz_heard *h, struct pz_chunks *all)
 {
     enum pz_status st;
     struct reading r = {.ears = ears, .samples = samples, .n = n};
@@ -364,7 +364,7 @@ enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, int64_t
         st = PZ_ERR_CANCELLED;
         goto fail;
     }
-    PZ_TRY(pz_hear_weigh(ears, samples, c, wanted, &spots));
+    PZ_TRY(pz_hear_weigh(ears, samples, sounds, c, wanted, n_wanted, &spots));
 fail:
     pz_free(spots.items);
     pz_words_free(&r.words);

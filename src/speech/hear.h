@@ -2,6 +2,7 @@
 #ifndef PZ_SPEECH_HEAR_H
 #define PZ_SPEECH_HEAR_H
 
+#include "speech/sounds.h"
 #include "speech/spot.h"
 
 #define PZ_CHUNK_MAX (30 * PZ_SPEECH_RATE)
@@ -47,10 +48,12 @@ struct pz_chunks {
 
 void pz_chunks_free(struct pz_chunks *c);
 
-/** First pass over a chunk (`samples` [n], `snr_db` as pz_quiet() says): recognise, look for the wanted
- * things. Two threads of work inside. Errors: NOMEM, INTERNAL, CANCELLED, WEIGHTS. */
+/** First pass over a chunk (`samples` [n], `snr_db` as pz_quiet() says, `sounds` heard in it before that):
+ * recognise, look for the wanted things. Two threads of work inside. Errors: NOMEM, INTERNAL, CANCELLED,
+ * WEIGHTS. */
 PZ_NODISCARD enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, int64_t n, int64_t at,
-                                          double snr_db, const struct pz_wanted *wanted, int n_wanted,
+                                          double snr_db, const struct pz_sounds *sounds,
+                                          const struct pz_wanted *wanted, int n_wanted,
                                           const struct pz_job *job, struct pz_heard *heard,
                                           struct pz_chunks *all);
 

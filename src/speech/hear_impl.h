@@ -47,8 +47,10 @@ struct spots {
 void pz_hear_mark(struct drafts *d, const struct pz_wanted *w, int index);
 
 /** Weigh spots against what was recognised there: the chunk's candidates. Errors: NOMEM, INTERNAL. */
-PZ_NODISCARD enum pz_status pz_hear_weigh(struct pz_ears *ears, const float *samples, struct pz_chunk *c,
-                                          const struct pz_wanted *wanted, const struct spots *all);
+PZ_NODISCARD enum pz_status pz_hear_weigh(struct pz_ears *ears, const float *samples,
+                                          const struct pz_sounds *sounds, struct pz_chunk *c,
+                                          const struct pz_wanted *wanted, int n_wanted,
+                                          const struct spots *all);
 
 /** Drafts as the aligner wants them: `out` [n]. */
 void pz_hear_to_align(const struct draft *d, int n, struct pz_align_word *out);

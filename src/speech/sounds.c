@@ -1,7 +1,7 @@
-// The network of sounds.h: log powers of 32 bands and their floor and top over the whole stretch go through a
-// convolution over time, seven blocks (a filter a channel, farther and farther apart, then two dense layers,
-// added to what came in) and one dense layer. Its weights, 8 bits each with a scale a row, are part of the
-// program (sounds_net.bin, made by training/sounds). Edges are sounds_settle.c's.
+// The networks of sounds.h, both of this shape: log powers of 32 bands and their floor and top over the whole
+// stretch go through a convolution over time, seven blocks (a filter a channel, farther and farther apart,
+// then two dense layers, added to what came in) and one dense layer. Its weights, 8 bits each with a scale a
+// row, are part of the program (sounds_net.bin, made by training/sounds). Edges are sounds_settle.c's.
 #include "speech/sounds.h"
 
 #include <math.h>
@@ -188,21 +188,21 @@ static enum pz_status unpack(const unsigned char **p, int in, int out, struct la
     return PZ_OK;
 }
 
-static enum pz_status net_unpack(struct net *n)
+/** The network at `*p`, which moves behind it. */
+static enum pz_status net_unpack(const unsigned char **p, struct net *n)
 {
-    const unsigned char *p = pz_sounds_weights();
     const int w = n->width = pz_sounds_width();
     enum pz_status st;
 
-    PZ_TRY(unpack(&p, FIRST * BANDS, w, &n->first));
-    PZ_TRY(unpack(&p, 2 * BANDS, w, &n->level));
+    PZ_TRY(unpack(p, FIRST * BANDS, w, &n->first));
+    PZ_TRY(unpack(p, 2 * BANDS, w, &n->level));
     for (int i = 0; i < BLOCKS; i++) {
-        PZ_TRY(unpack(&p, TAPS, w, &n->blocks[i].around));
-        PZ_TRY(unpack(&p, w, 2 * w, &n->blocks[i].up));
-        PZ_TRY(unpack(&p, 2 * w, w, &n->blocks[i].down));
+        PZ_TRY(unpack(p, TAPS, w, &n->blocks[i].around));
+        PZ_TRY(unpack(p, w, 2 * w, &n->blocks[i].up));
+        PZ_TRY(unpack(p, 2 * w, w, &n->blocks[i].down));
     }
-    PZ_TRY(unpack(&p, 0, w, &n->last));
-    PZ_TRY(unpack(&p, w, HEADS, &n->heads));
+    PZ_TRY(unpack(p, 0, w, &n->last));
+    PZ_TRY(unpack(p, w, HEADS, &n->heads));
 fail:
     return st;
 }
@@ -324,37 +324,56 @@ void pz_sounds_free(struct pz_sounds *s)
     *s = (struct pz_sounds){0};
 }
 
-enum pz_status pz_sounds_listen(const float *samples, int64_t n, struct pz_sounds *out)
+/** Room for one stretch of sound. */
+struct room {
+    float *logs;  /* [frames + FIRST + ROWS][BANDS] */
+    float *x, *y; /* [frames][width] */
+    float *rows;  /* [ROWS][3 width] */
+};
+
+/** The network of that place in the file. */
+static enum pz_status net_take(enum pz_sounds_for what, struct net *n)
+{
+    const unsigned char *p = pz_sounds_weights();
+    enum pz_status st = net_unpack(&p, n);
+
+    for (int i = 0; i < (int)what && st == PZ_OK; i++) {
+        net_free(n);
+        *n = (struct net){0};
+        st = net_unpack(&p, n);
+    }
+    return st;
+}
+
+enum pz_status pz_sounds_listen(const float *samples, int64_t n, enum pz_sounds_for what,
+                                struct pz_sounds *out)
 {
     enum pz_status st = PZ_ERR_NOMEM;
+    const size_t f = (size_t)(n / PZ_SOUNDS_HOP), w = (size_t)pz_sounds_width();
+    struct room r = {.logs = pz_calloc((f + FIRST + ROWS) * BANDS, sizeof *r.logs),
+                     .x = pz_calloc(f * w + 1, sizeof *r.x),
+                     .y = pz_calloc(f * w + 1, sizeof *r.y),
+                     .rows = pz_calloc(ROWS * 3 * w, sizeof *r.rows)};
     struct net net = {0};
-    float levels[2 * BANDS], *logs = NULL, *x = NULL, *y = NULL, *room = NULL;
-    const size_t f = (size_t)(n / PZ_SOUNDS_HOP);
+    float levels[2 * BANDS];
 
-    *out = (struct pz_sounds){.frames = (int64_t)f};
-    PZ_TRY(net_unpack(&net));
-    st = PZ_ERR_NOMEM;
-    logs = pz_calloc((f + FIRST + ROWS) * BANDS, sizeof *logs);
-    x = pz_calloc(f * (size_t)net.width + 1, sizeof *x);
-    y = pz_calloc(f * (size_t)net.width + 1, sizeof *y);
-    room = pz_calloc(ROWS * 3 * (size_t)net.width, sizeof *room);
-    out->values = pz_calloc(f * HEADS + 1, sizeof *out->values);
-    if (!logs || !x || !y || !room || !out->values)
+    *out = (struct pz_sounds){.frames = (int64_t)f, .values = pz_calloc(f * HEADS + 1, sizeof *out->values)};
+    if (!r.logs || !r.x || !r.y || !r.rows || !out->values)
         goto fail;
-    st = PZ_OK;
+    PZ_TRY(net_take(what, &net));
     if (f == 0)
         goto fail;
-    PZ_TRY(band_logs(samples, n, (int64_t)f, logs + FIRST / 2 * BANDS));
-    level(logs + FIRST / 2 * BANDS, (int64_t)f, x, levels);
-    run_net(&net, logs, (int64_t)f, levels, x, y, room, out->values);
+    PZ_TRY(band_logs(samples, n, (int64_t)f, r.logs + FIRST / 2 * BANDS));
+    level(r.logs + FIRST / 2 * BANDS, (int64_t)f, r.x, levels);
+    run_net(&net, r.logs, (int64_t)f, levels, r.x, r.y, r.rows, out->values);
     for (size_t t = 0; t < f; t++)
         log_softmax(out->values + t * HEADS);
 fail:
     net_free(&net);
-    pz_free(logs);
-    pz_free(x);
-    pz_free(y);
-    pz_free(room);
+    pz_free(r.logs);
+    pz_free(r.x);
+    pz_free(r.y);
+    pz_free(r.rows);
     if (st < PZ_OK)
         pz_sounds_free(out);
     return st;

@@ -8,6 +8,7 @@
 #define PZ_SPEECH_SOUNDS_H
 
 #include "speech/line.h"
+#include "speech/spot.h"
 
 /** Samples between two frames; frame t stands for the sound around sample t · PZ_SOUNDS_HOP. */
 #define PZ_SOUNDS_HOP 80
@@ -26,10 +27,27 @@ static inline const float *pz_sounds_at(const struct pz_sounds *s, int64_t frame
     return s->values + (frame * 3 + head) * PZ_PH_COUNT;
 }
 
+/** Which network: one places edges better, the other, taught with more disguise, knows better what unheard
+ * voices say. */
+enum pz_sounds_for { PZ_SOUNDS_EDGES, PZ_SOUNDS_WORDS };
+
 /** Listen to mono PZ_SPEECH_RATE sound, noise and all, of one speaker at one level: n / PZ_SOUNDS_HOP frames.
  * Errors: NOMEM. */
-PZ_NODISCARD enum pz_status pz_sounds_listen(const float *samples, int64_t n, struct pz_sounds *out);
+PZ_NODISCARD enum pz_status pz_sounds_listen(const float *samples, int64_t n, enum pz_sounds_for what,
+                                             struct pz_sounds *out);
 void pz_sounds_free(struct pz_sounds *s);
+
+/** How well a keyword fits what was heard, anywhere between samples `from` and `to`: nats a 10 ms against the
+ * likeliest phone of every frame, less what unusual lengths cost; about 0 at best, −0.2 … −1.5 where it is
+ * said, −5 where nothing fits. Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_sounds_fit(const struct pz_sounds *heard, const struct pz_keyword *k,
+                                          int64_t from, int64_t to, float *margin);
+
+/** For each of keywords `k` [n_keywords] the `many` places where it fits best that do not overlap, if their
+ * margin is at least `least`. `*spots` on the heap, pz_free(). Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_sounds_find(const struct pz_sounds *heard, const struct pz_keyword *const *k,
+                                           int n_keywords, int many, float least, struct pz_spot **spots,
+                                           int *n_spots);
 
 /** Move the edges of phones [first_phone, end) and words [first_word, end) of a stretch of sound (`samples`
  * [n], sample 0 at film time `at`) that the aligner has placed; `snr_db` as pz_quiet() says. Pauses may

@@ -26,7 +26,7 @@ static inline int pz_sounds_width(void)
     return (int)v;
 }
 
-/** The first layer. */
+/** The first network's first layer. */
 static inline const unsigned char *pz_sounds_weights(void)
 {
     return pz_sounds_data + sizeof(uint32_t);

@@ -10,23 +10,24 @@
 #include "speech/sounds.h"
 #include "speech/sounds_net.h"
 
-#define SPAN 60  /* frames of 5 ms to each side */
-#define ROUNDS 2 /* each starts where the one before ended: noise takes the aligner further away than SPAN   \
-                  */
+#define SPAN 60 /* frames of 5 ms to each side */
+#define ROUNDS                                                                                               \
+    2 /* each starts where the one before ended: noise takes the aligner further away than SPAN              \
+       */
 #define PLACES (2 * SPAN + 1)
 #define LEAST_PHONE 3
 #define LONGEST 400 /* frames; what is longer is no likelier */
 #define LEAST_PAUSE 6
 /* Weights, set on slt saying the tuning half's sentences. */
-#define EDGE_WEIGHT 1.2f   /* of what the network says of the edge itself, */
+#define EDGE_WEIGHT 1.5f   /* of what the network says of the edge itself, */
 #define BELIEF 0.06f       /* and of the phones between: neighbouring frames hear nearly the same sound */
 #define PAUSE_DEARER 0.06f /* nats a frame: silence is what the network says when it hears little */
-#define LENGTH_WEIGHT 2.5f
+#define LENGTH_WEIGHT 2.0f
 #define LENGTH_SPREAD 0.35f /* of the logarithm of a phone's length */
 #define PLACE_WEIGHT 0.1f   /* nats a frame away from the place before */
 #define DROWNED_DB 26.0f    /* speech over noise below which what ends before a pause is heard too short, */
 #define DROWNED_FOR_DB 8.0f
-#define DROWNED_MOST 0.3f /* and so far below how much its usual length counts */
+#define DROWNED_MOST 0.7f /* and so far below how much its usual length counts */
 #define PACE_MOST 0.5f
 #define EARLY (PZ_SOUNDS_HOP / 2) /* an edge lies between the middles of two frames */
 #define NEVER (-1e30f)
@@ -326,7 +327,7 @@ enum pz_status pz_sounds_settle(const float *samples, int64_t n, int64_t at, dou
 
     if (phones->n <= first_phone)
         return PZ_OK;
-    PZ_TRY(pz_sounds_listen(samples, n, &s.heard));
+    PZ_TRY(pz_sounds_listen(samples, n, PZ_SOUNDS_EDGES, &s.heard));
     PZ_TRY(search_make(&s, (size_t)(phones->n - first_phone) + 1));
     cut(&s, phones, first_phone, words, first_word, at);
     for (int round = 0; round < ROUNDS; round++) {
