@@ -29,6 +29,41 @@ static enum pz_status wanted_make(struct pz_ears *ears, const struct pz_analyse_
     return PZ_OK;
 }
 
+/**
+ * The network's places for the edges of what was found in a chunk. All other words and phones stay where the
+ * aligner has them: recognised words may be wrong, and phones that are not those of the sound are led far
+ * astray, which the mouths that are learned from them show (`docs/notes/speech.md`).
+ */
+static enum pz_status settle_found(const float *raw, int64_t n, int64_t at, double snr, int first_word,
+                                   int first_phone, int first_found, struct pz_heard *h)
+{
+    enum pz_status st = PZ_OK;
+    struct pz_words words = {0};
+    struct pz_phone_line phones = {0};
+
+    if (h->n_found == first_found)
+        return PZ_OK;
+    for (int i = first_word; i < h->words.n; i++) {
+        struct pz_word w = h->words.items[i];
+
+        w.first_phone -= w.n_phones ? first_phone : w.first_phone;
+        PZ_TRY(pz_words_add(&words, &w));
+    }
+    for (int i = first_phone; i < h->phones.n; i++)
+        PZ_TRY(pz_phone_line_add(&phones, h->phones.items[i]));
+    PZ_TRY(pz_sounds_settle(raw, n, at, snr, &phones, 0, &words, 0));
+    for (int i = first_found; i < h->n_found; i++) {
+        const struct pz_found *f = &h->found[i];
+        const struct pz_word *first = &words.items[f->first_word - first_word];
+
+        pz_hear_put(h, first_phone, f, first->start, first[f->n_words - 1].end);
+    }
+fail:
+    pz_words_free(&words);
+    pz_phone_line_free(&phones);
+    return st;
+}
+
 static enum pz_status hear_all(struct pz_ears *ears, const struct pz_tap *sound, int64_t total,
                                struct pz_wanted *wanted, int n_wanted, const struct pz_job *job,
                                struct pz_heard *heard)
@@ -54,14 +89,14 @@ static enum pz_status hear_all(struct pz_ears *ears, const struct pz_tap *sound,
     PZ_TRY(pz_hear_decide(&all, wanted, n_wanted));
     for (int i = 0; i < all.n; i++) {
         int64_t at, n = pz_chunk_span(&all, i, &at);
-        int first_word = heard->words.n, first_phone = heard->phones.n;
+        int first_word = heard->words.n, first_phone = heard->phones.n, first_found = heard->n_found;
 
         PZ_TRY(pz_tap_read_speech(sound, at, raw, n));
         memcpy(buf, raw, (size_t)n * sizeof *buf);
         PZ_TRY(pz_quiet(buf, n, &snr));
         PZ_TRY(pz_hear_settle(ears, buf, pz_chunk_get(&all, i), job, heard));
-        if (heard->words.n > first_word && !pz_ears_hears_foreign(ears))
-            PZ_TRY(pz_sounds_settle(raw, n, at, snr, &heard->phones, first_phone, &heard->words, first_word));
+        if (!pz_ears_hears_foreign(ears))
+            PZ_TRY(settle_found(raw, n, at, snr, first_word, first_phone, first_found, heard));
     }
 fail:
     pz_chunks_free(&all);

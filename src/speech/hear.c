@@ -148,6 +148,28 @@ static void move_end(struct pz_phone_line *l, int phone, int64_t to)
     }
 }
 
+static void put_start(struct pz_heard *h, int first_phone, struct pz_word *w, int64_t to)
+{
+    move_start(&h->phones, first_phone, w->first_phone, to);
+    w->start = h->phones.items[w->first_phone].start;
+}
+
+static void put_end(struct pz_heard *h, struct pz_word *w, int64_t to)
+{
+    move_end(&h->phones, w->first_phone + w->n_phones - 1, to);
+    w->end = h->phones.items[w->first_phone + w->n_phones - 1].end;
+}
+
+void pz_hear_put(struct pz_heard *h, int first_phone, const struct pz_found *f, int64_t start, int64_t end)
+{
+    struct pz_word *first = &h->words.items[f->first_word], *last = first + f->n_words - 1;
+
+    if (first->n_phones == 0 || last->n_phones == 0 || start >= end)
+        return;
+    put_start(h, first_phone, first, start);
+    put_end(h, last, end);
+}
+
 /** Words beside a spotted one may be misheard, which pulls the aligner's edge; the spotter's edge, between
  * free phones, is better. */
 static void keep_spotted_edge(struct pz_heard *h, int first_phone, int word, const struct draft *k,
@@ -155,14 +177,10 @@ static void keep_spotted_edge(struct pz_heard *h, int first_phone, int word, con
 {
     struct pz_word *w = &h->words.items[word];
 
-    if (first) {
-        move_start(&h->phones, first_phone, w->first_phone, at + k->start);
-        w->start = h->phones.items[w->first_phone].start;
-    }
-    if (last) {
-        move_end(&h->phones, w->first_phone + w->n_phones - 1, at + k->end);
-        w->end = h->phones.items[w->first_phone + w->n_phones - 1].end;
-    }
+    if (first)
+        put_start(h, first_phone, w, at + k->start);
+    if (last)
+        put_end(h, w, at + k->end);
 }
 
 static enum pz_status settle_phones(struct pz_ears *ears, const float *samples, int64_t n, int64_t at,

@@ -71,6 +71,10 @@ PZ_NODISCARD enum pz_status pz_hear_settle(struct pz_ears *ears, const float *sa
                                            const struct pz_chunk *c, const struct pz_job *job,
                                            struct pz_heard *heard);
 
+/** Put the edges of an occurrence at `start` and `end` (samples), phones there with them; `first_phone`:
+ * where its chunk's begin. One without phones stays as it is. */
+void pz_hear_put(struct pz_heard *h, int first_phone, const struct pz_found *f, int64_t start, int64_t end);
+
 /** Log-likelihood (natural, whole sound) of a word sequence; −1e30 when it does not fit. Errors: NOMEM,
  * INTERNAL. */
 PZ_NODISCARD enum pz_status pz_align_score(struct pz_ears *ears, const float *samples, int64_t n,
