@@ -81,7 +81,8 @@ static enum pz_status hear_all(struct pz_ears *ears, const struct pz_tap *sound,
     for (int64_t at = 0, n; at < total; at += n) {
         PZ_TRY(pz_chunk_read(sound, total, at, buf, &n));
         pz_sounds_free(&sounds);
-        PZ_TRY(pz_sounds_listen(buf, n, PZ_SOUNDS_WORDS, &sounds));
+        if (n_wanted > 0)
+            PZ_TRY(pz_sounds_listen(buf, n, PZ_SOUNDS_WORDS, &sounds));
         PZ_TRY(pz_quiet(buf, n, &snr));
         PZ_TRY(pz_hear_chunk(ears, buf, n, at, snr, &sounds, wanted, n_wanted, job, heard, &all));
         pz_job_progress(job, "speech", at + n, total);

@@ -382,7 +382,8 @@ enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, int64_t
         st = PZ_ERR_CANCELLED;
         goto fail;
     }
-    PZ_TRY(pz_hear_weigh(ears, samples, sounds, c, wanted, n_wanted, &spots));
+    if (n_wanted > 0)
+        PZ_TRY(pz_hear_weigh(ears, samples, sounds, c, wanted, n_wanted, &spots));
 fail:
     pz_free(spots.items);
     pz_words_free(&r.words);

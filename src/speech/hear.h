@@ -48,7 +48,8 @@ struct pz_chunks {
 
 void pz_chunks_free(struct pz_chunks *c);
 
-/** First pass over a chunk (`samples` [n], `snr_db` as pz_quiet() says, `sounds` heard in it before that):
+/** First pass over a chunk (`samples` [n], `snr_db` as pz_quiet() says, `sounds` heard in it before that,
+ * needed where something is wanted):
  * recognise, look for the wanted things. Two threads of work inside. Errors: NOMEM, INTERNAL, CANCELLED,
  * WEIGHTS. */
 PZ_NODISCARD enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, int64_t n, int64_t at,
