@@ -52,23 +52,33 @@ void pz_gs_project(const struct pz_splat_camera *cam, const float p[3], float ou
     out[1] = -cam->scale * (r[3] * p[0] + r[4] * p[1] + r[5] * p[2]) + cam->ty;
 }
 
-bool pz_gs_view_of(const struct pz_gs_model *m, const struct pz_face *face, struct pz_gs_view *v)
+bool pz_gs_camera(const struct pz_face *face, const int32_t *rigid, int n_rigid, const float center[3],
+                  struct pz_splat_camera *cam)
 {
-    if (!face || face->n_points != m->n_points || !(face->pose.scale > 1e-3f) || !(face->pose.scale < 1e5f))
+    if (!(face->pose.scale > 1e-3f) || !(face->pose.scale < 1e5f))
         return false;
-    struct pz_splat_camera *cam = &v->cam;
     for (int j = 0; j < 9; j++)
         cam->r[j] = face->pose.r[j];
     cam->scale = face->pose.scale;
     cam->tx = cam->ty = 0.0f;
     double sum[2] = {0};
-    for (int i = 0; i < m->n_rigid; i++)
+    for (int i = 0; i < n_rigid; i++)
         for (int a = 0; a < 2; a++)
-            sum[a] += (double)face->xyz[m->rigid[i]][a];
+            sum[a] += (double)face->xyz[rigid[i]][a];
     float at[2];
-    pz_gs_project(cam, m->rigid_center, at);
-    cam->tx = (float)(sum[0] / m->n_rigid) - at[0];
-    cam->ty = (float)(sum[1] / m->n_rigid) - at[1];
+    pz_gs_project(cam, center, at);
+    cam->tx = (float)(sum[0] / n_rigid) - at[0];
+    cam->ty = (float)(sum[1] / n_rigid) - at[1];
+    return true;
+}
+
+bool pz_gs_view_of(const struct pz_gs_model *m, const struct pz_face *face, struct pz_gs_view *v)
+{
+    struct pz_splat_camera *cam = &v->cam;
+    float at[2];
+    if (!face || face->n_points != m->n_points ||
+        !pz_gs_camera(face, m->rigid, m->n_rigid, m->rigid_center, cam))
+        return false;
     pz_gs_project(cam, m->focus, at);
     const float z = m->zoom;
     const float ox = roundf(at[0] * z - 0.5f * (float)m->width) / z;

@@ -12,6 +12,12 @@ struct pz_gs_view {
     struct pz_affine to_frame;
 };
 
+/** Camera of a face in px of its frame: rotation and scale of its pose, offset such that the centroid of the
+ * rigid points (`rigid` [n_rigid], at least 1), which is `center` in head space, falls where it was tracked.
+ * False (cam untouched) for a degenerate pose. */
+bool pz_gs_camera(const struct pz_face *face, const int32_t *rigid, int n_rigid, const float center[3],
+                  struct pz_splat_camera *cam);
+
 /** View of a face: rotation and scale of its pose, offset such that the rigid points fall where they were
  * tracked. False for another landmark set or a degenerate pose. */
 bool pz_gs_view_of(const struct pz_gs_model *m, const struct pz_face *face, struct pz_gs_view *v);

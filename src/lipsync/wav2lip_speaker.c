@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "image/affine.h"
+#include "lipsync/gs_view.h"
 #include "lipsync/wav2lip_crop.h"
 #include "weights/safetensors.h"
 
@@ -307,25 +308,16 @@ fail:
     return st;
 }
 
-/* Head-space points under a face's pose, px of its frame. */
-static void pose(const struct pz_wav2lip_speaker *s, const struct pz_face *face, const float (*head)[3],
+/* Head-space points under a face's pose, px of its frame; false for a degenerate pose. */
+static bool pose(const struct pz_wav2lip_speaker *s, const struct pz_face *face, const float (*head)[3],
                  float (*px)[2])
 {
-    const struct pz_face_pose *p = &face->pose;
-    double at[2] = {0}, o[2];
-    for (int i = 0; i < s->n_rigid; i++)
-        for (int a = 0; a < 2; a++)
-            at[a] += (double)face->xyz[s->rigid[i]][a] / s->n_rigid;
-    for (int a = 0; a < 2; a++) {
-        const float *r = p->r + 3 * a, *c = s->center;
-        o[a] = at[a] - (a ? -1 : 1) * (double)p->scale * (r[0] * c[0] + r[1] * c[1] + r[2] * c[2]);
-    }
+    struct pz_splat_camera cam;
+    if (!pz_gs_camera(face, s->rigid, s->n_rigid, s->center, &cam))
+        return false;
     for (int k = 0; k < POINTS; k++)
-        for (int a = 0; a < 2; a++) {
-            const float *r = p->r + 3 * a, *x = head[k];
-            px[k][a] =
-                (float)(o[a] + (a ? -1 : 1) * (double)p->scale * (r[0] * x[0] + r[1] * x[1] + r[2] * x[2]));
-        }
+        pz_gs_project(&cam, head[k], px[k]);
+    return true;
 }
 
 enum pz_status pz_wav2lip_speaker_seen(const struct pz_wav2lip_speaker *s,
@@ -333,19 +325,19 @@ enum pz_status pz_wav2lip_speaker_seen(const struct pz_wav2lip_speaker *s,
                                        float (*px)[2])
 {
     int id[POINTS];
-    float m[PZ_MOTION_MAX], head[POINTS][3], *all;
+    float m[PZ_MOTION_MAX], head[POINTS][3];
+    bool known_so = s->space && pz_motion_space_project(s->space, face, m);
     mouth_ids(topo, id);
-    if (!s->space || !pz_motion_space_project(s->space, face, m)) {
-        for (int k = 0; k < POINTS; k++)
-            memcpy(px[k], face->xyz[id[k]], sizeof px[k]);
-        return PZ_OK;
+    if (known_so) {
+        float *all = pz_calloc((size_t)s->space->n_points, 3 * sizeof *all);
+        if (!all)
+            return PZ_ERR_NOMEM;
+        pick(s->space, id, m, all, head);
+        pz_free(all);
+        known_so = pose(s, face, (const float(*)[3])head, px);
     }
-    all = pz_calloc((size_t)s->space->n_points, 3 * sizeof *all);
-    if (!all)
-        return PZ_ERR_NOMEM;
-    pick(s->space, id, m, all, head);
-    pz_free(all);
-    pose(s, face, (const float(*)[3])head, px);
+    for (int k = 0; !known_so && k < POINTS; k++)
+        memcpy(px[k], face->xyz[id[k]], sizeof px[k]);
     return PZ_OK;
 }
 
@@ -363,7 +355,8 @@ void pz_wav2lip_speaker_place(const struct pz_wav2lip_speaker *s, const struct p
                 if (!faces[k] || !faces[k]->present || !pz_wav2lip_crop_map(faces[k], &map))
                     continue;
                 float w = pz_wav2lip_crop_weight(faces[k], times[k] - times[i]);
-                pose(s, faces[k], head[i], at);
+                if (!pose(s, faces[k], head[i], at))
+                    continue;
                 all += w;
                 for (int p = 0; p < POINTS; p++) {
                     pz_affine_apply(&map, at[p][0], at[p][1], &x, &y);
