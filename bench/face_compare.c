@@ -32,6 +32,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/order.h"
 #include "base/pool.h"
 #include "base/rng.h"
 #include "face/steady.h"
@@ -238,12 +239,6 @@ static double pearson(const struct kept *k, int64_t n)
     return m > 2 && vx > 0 && vy > 0 ? (both - s[0] * s[1] / m) / sqrt(vx * vy) : 0;
 }
 
-static int by_float(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 static float second_difference(const struct kept *k, int side)
 {
     const struct pz_face_topology *t = pz_face_topology_mesh();
@@ -267,7 +262,7 @@ static void jitter(const struct kept *k, int64_t n, bool still_only, double out[
         die("no memory");
     for (int64_t i = 1; i + 1 < n; i++)
         v[m++] = fmaxf(k[i].change, k[i + 1].change);
-    qsort(v, (size_t)m, sizeof *v, by_float);
+    qsort(v, (size_t)m, sizeof *v, pz_by_float);
     if (still_only && m)
         limit = v[m / STILL];
     out[0] = out[1] = 0;

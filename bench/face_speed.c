@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/order.h"
 #include "base/pool.h"
 #include "face/embedded_net.h"
 #include "tensor/cuda/cuda.h"
@@ -72,12 +73,6 @@ fail:
     return st;
 }
 
-static int by_double(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Median seconds of a run of some nets one after the other. */
 static enum pz_status time_of(struct net *const *nets, int n, const struct options *o, struct pz_pool *pool,
                               double *median)
@@ -93,7 +88,7 @@ static enum pz_status time_of(struct net *const *nets, int n, const struct optio
         if (i >= 0)
             t[i] = pz_now() - t0;
     }
-    qsort(t, (size_t)o->runs, sizeof *t, by_double);
+    qsort(t, (size_t)o->runs, sizeof *t, pz_by_double);
     *median = t[o->runs / 2];
     pz_free(t);
     return st;

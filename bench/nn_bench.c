@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/order.h"
 #include "base/pool.h"
 #include "tensor/cuda/cuda.h"
 #include "tensor/plan.h"
@@ -43,12 +44,6 @@ struct options {
 static void say(void *user, enum pz_log_level level, const char *text)
 {
     fprintf(stderr, "  %s\n", text);
-}
-
-static int by_size(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
 }
 
 static double cpu_seconds(void)
@@ -81,7 +76,7 @@ static enum pz_status timed(const struct options *o, struct pz_session *s, int n
         t[done++] = (float)((pz_now() - from) * 1e3);
     }
     *own = (cpu_seconds() - cpu) / done * 1e3;
-    qsort(t, (size_t)done, sizeof *t, by_size);
+    qsort(t, (size_t)done, sizeof *t, pz_by_float);
     *ms = t[done / 2];
     return st;
 }
@@ -91,7 +86,7 @@ static enum pz_status timed_on_device(struct pz_session *s, int n, float *ms)
 {
     float t[MAX_RUNS + 3];
     enum pz_status st = pz_cuda_session_time(s, n + 3, t);
-    qsort(t + 3, (size_t)n, sizeof *t, by_size);
+    qsort(t + 3, (size_t)n, sizeof *t, pz_by_float);
     *ms = t[3 + n / 2];
     return st;
 }

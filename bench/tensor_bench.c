@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "layers.h"
+#include "base/order.h"
 #include "tensor/cuda/cuda.h"
 #include "tensor/plan.h"
 
@@ -29,12 +30,6 @@ static void say(void *user, enum pz_log_level level, const char *text)
     (void)user;
     (void)level;
     printf("  %s\n", text);
-}
-
-static int by_size(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
 }
 
 /* Plan, fill, run, time; one line. `bytes` 0: the graph is one operation, whose views say. */
@@ -67,7 +62,7 @@ static void finish(struct bench *t, const char *name, int out, double bytes)
         for (size_t k = 0; k < pz_shape_count(&v.shape); k++)
             finite = finite && isfinite(((float *)v.data)[k]);
         moved += bytes > 0 ? 0 : 2.0 * (double)pz_shape_count(&v.shape);
-        qsort(ms + 5, RUNS, sizeof *ms, by_size);
+        qsort(ms + 5, RUNS, sizeof *ms, pz_by_float);
         double flops = 2 * pz_plan_cost(plan), floor = flops / t->product * 1e3,
                other = moved / t->copy * 1e3;
         bool wide = other > floor;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/order.h"
 #include "base/pool.h"
 #include "layers.h"
 #include "tensor/cpu/ceilings.h"
@@ -39,12 +40,6 @@ static double seconds(clockid_t clock)
     struct timespec t;
     clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 static bool wanted(struct bench *t, const char *name)
@@ -78,7 +73,7 @@ static void report(struct bench *t, const char *name, const struct pz_plan *plan
         wall[i] = seconds(CLOCK_MONOTONIC) - at;
     }
     cpu = (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) / t->runs;
-    qsort(wall, (size_t)t->runs, sizeof *wall, by_size);
+    qsort(wall, (size_t)t->runs, sizeof *wall, pz_by_double);
     double ms = wall[t->runs / 2], flops = 2 * pz_plan_cost(plan), bytes = moved(t, s);
     struct pz_view o = pz_session_output(s, NULL, 0);
     bool finite = true;

@@ -7,6 +7,7 @@
 
 #include "audio/track.h"
 #include "base/mem.h"
+#include "base/order.h"
 
 #define CANDIDATES 4
 #define UNVOICED CANDIDATES /* state index */
@@ -185,13 +186,6 @@ fail:
     return st;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    float d = *(const float *)a - *(const float *)b;
-
-    return d < 0 ? -1 : d > 0;
-}
-
 struct pz_pitch_stats pz_pitch_stats(const struct pz_pitch *p, int64_t n)
 {
     struct pz_pitch_stats s = {0};
@@ -204,7 +198,7 @@ struct pz_pitch_stats pz_pitch_stats(const struct pz_pitch *p, int64_t n)
         if (p[t].hz > 0.0f && p[t].voicing >= 0.5f)
             v[k++] = p[t].hz;
     if (k) {
-        qsort(v, (size_t)k, sizeof *v, by_value);
+        qsort(v, (size_t)k, sizeof *v, pz_by_float);
         s.median_hz = v[k / 2];
         s.p10_hz = v[k / 10];
         s.p90_hz = v[k - 1 - k / 10];

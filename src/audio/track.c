@@ -8,6 +8,7 @@
 
 #include "audio/mel.h"
 #include "base/mem.h"
+#include "base/order.h"
 
 void pz_rms_track(const float *x, int64_t n, int win, int hop, float *out, int64_t n_t)
 {
@@ -98,13 +99,6 @@ double pz_ltas_hz(int band)
     return 1000.0 * pow(2.0, (band - 11) / 3.0); // 11 = the 1 kHz third octave; 0 = 78.7 Hz
 }
 
-static int by_float(const void *a, const void *b)
-{
-    float d = *(const float *)a - *(const float *)b;
-
-    return d < 0 ? -1 : d > 0;
-}
-
 /** Add |X|² of one Hann frame into third octaves. */
 static void add_bands(const float *spec, int n_fft, int rate, double power[PZ_LTAS_BANDS])
 {
@@ -144,7 +138,7 @@ enum pz_status pz_ltas(const float *x, int64_t n, int rate, double out_db[PZ_LTA
         level[t] = (float)pz_rms(x + t * hop, n - t * hop < n_fft ? n - t * hop : n_fft);
     for (int64_t t = 0; t < n_t; t++)
         level[n_t + t] = level[t];
-    qsort(level + n_t, (size_t)n_t, sizeof *level, by_float);
+    qsort(level + n_t, (size_t)n_t, sizeof *level, pz_by_float);
     gate = level[n_t + n_t * 9 / 10] * 0.056f; // 25 dB under the loud frames: speech in, pauses out
     for (int64_t t = 0; t < n_t; t++) {
         if (level[t] < gate)

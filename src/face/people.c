@@ -7,17 +7,12 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/order.h"
 #include "face/speaker.h"
 #include "face/topology.h"
 #include "face/tracker_impl.h"
 
 #define PORTRAIT 0.6f /* a portrait is another picture in another light */
-
-static int by_float(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
 
 static enum pz_status median_interocular(const struct pz_face_tracker *t, const struct pz_person *p,
                                          float *out)
@@ -27,7 +22,7 @@ static enum pz_status median_interocular(const struct pz_face_tracker *t, const 
         return pz_fail(t->job.log, PZ_ERR_NOMEM, "no memory to sum up a face");
     for (int64_t i = 0; i < p->n; i++)
         v[i] = p->ticks[i].interocular;
-    qsort(v, (size_t)p->n, sizeof *v, by_float);
+    qsort(v, (size_t)p->n, sizeof *v, pz_by_float);
     *out = v[p->n / 2];
     pz_free(v);
     return PZ_OK;

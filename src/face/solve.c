@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/order.h"
 #include "face/depth.h"
 #include "face/pose.h"
 #include "face/topology.h"
@@ -236,12 +237,6 @@ static void neighbours(const struct solver *s, int64_t i, int half, int64_t *a, 
         ++*b;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 static void smooth_one(const struct solver *s, int64_t i, double raw[8], double smooth[8])
 {
     double t[2 * HALF + 1], y[8][2 * HALF + 1];
@@ -274,7 +269,7 @@ static enum pz_status smooth_poses(struct solver *s)
     }
     for (int k = 0; k < 8; k++) {
         float *d = dev + (size_t)k * (size_t)s->n;
-        qsort(d, (size_t)s->n, sizeof *d, by_value);
+        qsort(d, (size_t)s->n, sizeof *d, pz_by_float);
         noise[k] = 1.4826 * (double)d[s->n / 2];
     }
     pz_free(dev);

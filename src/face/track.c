@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/order.h"
 #include "face/topology.h"
 #include "face/track_impl.h"
 
@@ -118,12 +119,6 @@ const struct pz_face *pz_face_track_at(const struct pz_face_track *t, int64_t fr
     return lo < t->n && t->records[lo].frame == frame && sane(t, &t->records[lo]) ? &t->records[lo] : NULL;
 }
 
-static int by_float(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 static void worsen(struct pz_face_verdict *v, enum pz_face_grade grade, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -197,9 +192,9 @@ struct pz_face_verdict pz_face_track_verdict(const struct pz_face_track *t, int6
     v.yaw = (float)(s->yaw / s->n);
     v.pitch = (float)(s->pitch / s->n);
     v.roll = (float)(s->roll / s->n);
-    qsort(s->size, (size_t)s->n, sizeof(float), by_float);
-    qsort(s->turn, (size_t)s->n, sizeof(float), by_float);
-    qsort(s->sharp, (size_t)s->n, sizeof(float), by_float);
+    qsort(s->size, (size_t)s->n, sizeof(float), pz_by_float);
+    qsort(s->turn, (size_t)s->n, sizeof(float), pz_by_float);
+    qsort(s->sharp, (size_t)s->n, sizeof(float), pz_by_float);
     v.interocular = s->size[s->n / 2];
     float turn = s->turn[s->n * 9 / 10], sharp = s->sharp[s->n / 2],
           missing = missing_share(t, a, b, first, last);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/order.h"
 #include "lipsync/linalg.h"
 
 static float distance2(const float *x, const float *y, int n)
@@ -48,12 +49,6 @@ bool pz_kernel_solve(const struct pz_kernel *k, const int *use, int n_use, doubl
     return true;
 }
 
-static int compare(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 enum pz_status pz_kernel_scale(const float *x, int n, int d, float *out)
 {
     int m = n < 200 ? n : 200;
@@ -67,7 +62,7 @@ enum pz_status pz_kernel_scale(const float *x, int n, int d, float *out)
                 distance2(x + (size_t)((int64_t)i * n / m) * d, x + (size_t)((int64_t)j * n / m) * d, d);
     *out = 1.0f;
     if (count > 0) {
-        qsort(all, count, sizeof *all, compare);
+        qsort(all, count, sizeof *all, pz_by_float);
         if (all[count / 2] > 1e-6f)
             *out = all[count / 2];
     }

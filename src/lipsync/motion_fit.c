@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/order.h"
 #include "lipsync/kernel.h"
 #include "lipsync/linalg.h"
 #include "lipsync/motion_anchor.h"
@@ -483,12 +484,6 @@ static void choose_pose(struct calib *c)
             c->model->pose_gain[p][k] = (float)gain[p][k];
 }
 
-static int compare_floats(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* How the mouth rests: the mean of the more closed half of the resting frames (people breathe in with open
  * lips before they speak), and never further open than a slit. */
 static void choose_rest(struct calib *c, const float *weight, float *gaps)
@@ -499,7 +494,7 @@ static void choose_rest(struct calib *c, const float *weight, float *gaps)
         if (weight[i] > 0.7f)
             gaps[resting++] = pz_motion_space_gap_linear(c->space, c->s[i].m);
     if (resting >= 5) {
-        qsort(gaps, (size_t)resting, sizeof *gaps, compare_floats);
+        qsort(gaps, (size_t)resting, sizeof *gaps, pz_by_float);
         float middle = gaps[resting / 2];
         for (int i = 0; i < c->n; i++)
             used += weight[i] > 0.7f && pz_motion_space_gap_linear(c->space, c->s[i].m) <= middle;
@@ -529,7 +524,7 @@ static enum pz_status measure_rest(struct calib *c)
             times[i] = c->s[i].t + m->lag_s;
             e[i] = pz_sound_energy(&c->sound, times[i]);
         }
-        qsort(e, (size_t)c->n, sizeof *e, compare_floats);
+        qsort(e, (size_t)c->n, sizeof *e, pz_by_float);
         float floor_e = e[c->n / 20], speech = e[c->n * 8 / 10], up = 0.25f * (speech - floor_e);
         m->quiet = floor_e + (up < 1.4f ? up : 1.4f);
         pz_motion_rest_weights(&c->line, &c->sound, m->quiet, times, c->n, w);

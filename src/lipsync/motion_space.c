@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/order.h"
 #include "lipsync/linalg.h"
 
 #define MAX_FIT_FRAMES 3000
@@ -313,12 +314,6 @@ static void fill_space(struct pz_motion_space *s, const struct fit *f, const dou
     }
 }
 
-static int compare_floats(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* Second pass over the faces: the box, the closed and open gap, and what is left over. */
 static enum pz_status measure_range(struct pz_motion_space *s, const struct fit *f, const struct pz_job *job)
 {
@@ -365,7 +360,7 @@ static enum pz_status measure_range(struct pz_motion_space *s, const struct fit 
             s->lo[k] = lo[k] - margin;
             s->hi[k] = hi[k] + margin;
         }
-        qsort(gaps, (size_t)used, sizeof *gaps, compare_floats);
+        qsort(gaps, (size_t)used, sizeof *gaps, pz_by_float);
         s->gap_closed = gaps[used * 4 / 100];
         s->gap_open = gaps[used * 96 / 100];
         s->rms_left = (float)sqrt(left / weights);

@@ -9,6 +9,7 @@
 #include "audio/features.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/order.h"
 #include "tensor/profile.h"
 
 #define SAMPLES_PER_STEP 320
@@ -197,12 +198,6 @@ int64_t pz_musetalk_window_first(double seconds, int fps)
     return (int64_t)floor(PZ_SPEECH_STEPS * seconds + 1e-6) - 2 * ((PZ_SPEECH_STEPS + fps - 1) / fps);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 int pz_musetalk_fps(const double *times, int n)
 {
     double *d = n > 1 ? pz_calloc((size_t)n, sizeof *d) : NULL;
@@ -211,7 +206,7 @@ int pz_musetalk_fps(const double *times, int n)
         return fps;
     for (int i = 1; i < n; i++)
         d[i - 1] = times[i] - times[i - 1];
-    qsort(d, (size_t)n - 1, sizeof *d, by_value);
+    qsort(d, (size_t)n - 1, sizeof *d, pz_by_double);
     double median = d[(n - 1) / 2];
     if (median > 1e-3 && median < 10)
         fps = (int)(1 / median + 1e-3);

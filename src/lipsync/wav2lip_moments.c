@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/order.h"
 #include "image/affine.h"
 #include "nn/wav2lip_bend.h"
 #include "weights/safetensors.h"
@@ -36,12 +37,6 @@ static int by_gap(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
     return (x->face->lip_gap > y->face->lip_gap) - (x->face->lip_gap < y->face->lip_gap);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
 }
 
 static float apart(const float a[2], float yaw, float pitch)
@@ -92,7 +87,7 @@ static enum pz_status gather(const struct pz_film *film, struct pz_log *log, str
         st = pz_fail(log, PZ_ERR_UNUSABLE, "wav2lip:embedded: no face of enough size to learn from");
         goto fail;
     }
-    qsort(scale, (size_t)*n, sizeof *scale, by_value);
+    qsort(scale, (size_t)*n, sizeof *scale, pz_by_float);
     *median = scale[*n / 2];
 fail:
     pz_free(faces);

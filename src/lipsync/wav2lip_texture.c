@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/order.h"
 #include "image/color.h"
 #include "image/warp.h"
 #include "lipsync/wav2lip_s3fd.h"
@@ -32,12 +33,6 @@ static int ascending(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
     return (x->frame > y->frame) - (x->frame < y->frame);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
 }
 
 /* The fit frames with a measured face and their smoothed boxes. */
@@ -75,7 +70,7 @@ static enum pz_status gather(const struct pz_film *film, struct pz_log *log, str
         st = pz_fail(log, PZ_ERR_UNUSABLE, "wav2lip: no face of 16 px or more to learn from");
         goto fail;
     }
-    qsort(heights, (size_t)c->n, sizeof *heights, by_value);
+    qsort(heights, (size_t)c->n, sizeof *heights, pz_by_float);
     c->median_height = heights[c->n / 2];
 fail:
     pz_free(faces);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/order.h"
 #include "nn/layer.h"
 
 #define SHIFT 15 /* windows before and behind */
@@ -116,12 +117,6 @@ static double distance(const float *a, const float *b, int width)
     return sqrt(sum);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 void pz_syncnet_score(const float *lip, const float *audio, int n, int width, struct pz_syncnet_score *score)
 {
     double mean[2 * SHIFT + 1], sorted[2 * SHIFT + 1];
@@ -136,7 +131,7 @@ void pz_syncnet_score(const float *lip, const float *audio, int n, int width, st
         sorted[k] = mean[k] = sum / n;
         best = mean[k] < mean[best] ? k : best;
     }
-    qsort(sorted, 2 * SHIFT + 1, sizeof *sorted, ascending);
+    qsort(sorted, 2 * SHIFT + 1, sizeof *sorted, pz_by_double);
     *score = (struct pz_syncnet_score){
         .distance = mean[best], .confidence = sorted[SHIFT] - mean[best], .offset = SHIFT - best};
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/order.h"
 #include "image/affine.h"
 #include "image/mask.h"
 #include "image/warp.h"
@@ -45,12 +46,6 @@ static bool is_silent(const struct pz_evaluate *e, int64_t frame)
     return t < e->fit_end ? in_pause(&e->fit_phones, 0, t) : in_pause(&e->held_phones, e->heard_from, t);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* Median opening of the frames before the held-out part: recognised silence alone is no closed mouth (a
  * breath, a word the recogniser missed), so silent frames must also be closed by half. */
 static enum pz_status closed_gap(const struct pz_evaluate *e, float *gap)
@@ -64,7 +59,7 @@ static enum pz_status closed_gap(const struct pz_evaluate *e, float *gap)
         if (f && f->present == 1)
             all[n++] = f->lip_gap;
     }
-    qsort(all, (size_t)n, sizeof *all, by_value);
+    qsort(all, (size_t)n, sizeof *all, pz_by_float);
     *gap = n ? all[n / 2] : 0;
     pz_free(all);
     return PZ_OK;

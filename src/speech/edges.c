@@ -11,6 +11,7 @@
 #include "audio/mel.h"
 #include "audio/track.h"
 #include "base/mem.h"
+#include "base/order.h"
 
 /** Phone whose edge lies at `t` (starting there for side 1, ending for side 0), −1 when there is none. */
 static int phone_at(const struct pz_phone_line *l, int64_t t, int side)
@@ -75,13 +76,6 @@ static void band_levels(const struct look *k, int64_t centre, float db[BANDS])
     }
 }
 
-static int by_value(const void *a, const void *b)
-{
-    float p = *(const float *)a, q = *(const float *)b;
-
-    return p < q ? -1 : p > q;
-}
-
 /** What the pause itself sounds like: 90th percentile of each band. False when the pause is too short. */
 static bool pause_floor(const struct look *k, float floor_db[BANDS])
 {
@@ -98,7 +92,7 @@ static bool pause_floor(const struct look *k, float floor_db[BANDS])
             all[b][n] = db[b];
     }
     for (int b = 0; b < BANDS; b++) {
-        qsort(all[b], (size_t)n, sizeof all[b][0], by_value);
+        qsort(all[b], (size_t)n, sizeof all[b][0], pz_by_float);
         floor_db[b] = all[b][n * 9 / 10];
     }
     return n > 5;

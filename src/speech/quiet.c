@@ -9,6 +9,7 @@
 
 #include "audio/mel.h"
 #include "base/mem.h"
+#include "base/order.h"
 #include "speech/phones.h"
 
 #define N 512
@@ -20,13 +21,6 @@
 #define DIRECTED 0.97f
 #define GAIN_LEAST 0.15f /* −16 dB */
 #define SNR_ENOUGH_DB 22.0
-
-static int by_value(const void *a, const void *b)
-{
-    float p = *(const float *)a, q = *(const float *)b;
-
-    return p < q ? -1 : p > q;
-}
 
 /** Exponential integral E1 (Abramowitz & Stegun 5.1.53 and 5.1.56). */
 static float e1(float x)
@@ -77,7 +71,7 @@ static double measure(struct work *w, const float *x)
             w->column[t] = s;
             mean += w->power[t * BINS + k];
         }
-        qsort(w->column, (size_t)w->frames, sizeof *w->column, by_value);
+        qsort(w->column, (size_t)w->frames, sizeof *w->column, pz_by_float);
         w->noise[k] = w->column[(int64_t)((double)w->frames * QUANTILE)] / (float)QUANTILE_OF_MEAN + 1e-12f;
         speech += mean / (double)w->frames;
         noise += w->noise[k];

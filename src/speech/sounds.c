@@ -10,6 +10,7 @@
 
 #include "audio/mel.h"
 #include "base/mem.h"
+#include "base/order.h"
 #include "speech/sounds_net.h"
 
 #define BANDS 32
@@ -47,20 +48,13 @@ struct net {
     struct block blocks[BLOCKS];
 };
 
-static int by_value(const void *a, const void *b)
-{
-    float p = *(const float *)a, q = *(const float *)b;
-
-    return p < q ? -1 : p > q;
-}
-
 /** Quantile of `n` values, which it sorts. */
 static float quantile(float *v, int64_t n, double q)
 {
     double at = q * (double)(n - 1);
     int64_t i = (int64_t)at;
 
-    qsort(v, (size_t)n, sizeof *v, by_value);
+    qsort(v, (size_t)n, sizeof *v, pz_by_float);
     return i + 1 < n ? v[i] + (float)(at - (double)i) * (v[i + 1] - v[i]) : v[n - 1];
 }
 

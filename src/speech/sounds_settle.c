@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/order.h"
 #include "speech/sounds.h"
 #include "speech/sounds_net.h"
 
@@ -54,13 +55,6 @@ struct search {
     float *room;   /**< [n] */
     float log_of[LONGEST];
 };
-
-static int by_value(const void *a, const void *b)
-{
-    float p = *(const float *)a, q = *(const float *)b;
-
-    return p < q ? -1 : p > q;
-}
 
 /** First and one past last frame that edge `i` (in front of piece i) may lie at. */
 static void reach(const struct search *s, int i, int *lo, int *hi)
@@ -210,7 +204,7 @@ static void set_lengths(struct search *s)
     }
     if (n == 0)
         return;
-    qsort(s->room, (size_t)n, sizeof *s->room, by_value);
+    qsort(s->room, (size_t)n, sizeof *s->room, pz_by_float);
     pace = fmaxf(-PACE_MOST, fminf(PACE_MOST, s->room[n / 2]));
     for (int i = 0; i < s->n; i++)
         s->pieces[i].usual += pace;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/order.h"
 #include "speech/whisper_times.h"
 
 #define SENTENCE_ENDS ".。!！?？"
@@ -31,12 +32,6 @@ static void stripped(const char *s, char out[96])
     out[n] = 0;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Median of the durations that are not zero, 0 without any; at most MEDIAN_MOST. */
 static double median_duration(const struct pz_whisper_word *w, int n)
 {
@@ -46,7 +41,7 @@ static double median_duration(const struct pz_whisper_word *w, int n)
         if (w[i].end != w[i].start)
             d[k++] = w[i].end - w[i].start;
     if (k) {
-        qsort(d, (size_t)k, sizeof *d, ascending);
+        qsort(d, (size_t)k, sizeof *d, pz_by_double);
         m = k % 2 ? d[k / 2] : (d[k / 2 - 1] + d[k / 2]) / 2;
     }
     pz_free(d);

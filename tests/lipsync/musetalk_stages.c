@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/order.h"
 #include "base/pool.h"
 #include "lipsync/engine_plan.h"
 #include "lipsync/face_parser.h"
@@ -139,15 +140,9 @@ fail:
     return st;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double d = *(const double *)a - *(const double *)b;
-    return d < 0 ? -1 : d > 0;
-}
-
 static void report(const struct stages *s, const char *what, double *t)
 {
-    qsort(t, (size_t)s->runs, sizeof *t, by_value);
+    qsort(t, (size_t)s->runs, sizeof *t, pz_by_double);
     printf("  %s, batch %d: median %.2f ms, best %.2f ms of %d runs\n", what, s->n, 1e3 * t[s->runs / 2],
            1e3 * t[0], s->runs);
 }

@@ -14,6 +14,7 @@
 #include "audio/shape.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/order.h"
 #include "base/rng.h"
 #include "speech/dub.h"
 
@@ -60,13 +61,6 @@ static float *sentence(const char *voice, const char *text, int64_t *n, struct p
     return x;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double d = *(const double *)a - *(const double *)b;
-
-    return d < 0 ? -1 : d > 0;
-}
-
 static void alignment_finds_known_times(void **state)
 {
     static const char *const voices[] = {"flite:slt", "flite:rms", "flite:awb"};
@@ -106,7 +100,7 @@ static void alignment_finds_known_times(void **state)
         pz_utterance_free(&u);
         pz_free(x);
     }
-    qsort(err, (size_t)n_err, sizeof *err, by_value);
+    qsort(err, (size_t)n_err, sizeof *err, pz_by_double);
     printf("phone starts: %d, median %.1f ms, p95 %.1f ms\n", n_err, err[n_err / 2], err[n_err * 95 / 100]);
     assert_true(n_err > 55);
     assert_true(err[n_err / 2] < 12.0 && err[n_err * 95 / 100] < 60.0);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "base/order.h"
 #include "base/rng.h"
 #include "speech/sounds.h"
 #include "speech/voice.h"
@@ -88,13 +89,6 @@ static void most_frames_are_named(void **state)
     pz_phone_line_free(&truth);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double d = *(const double *)a - *(const double *)b;
-
-    return d < 0 ? -1 : d > 0;
-}
-
 /** Push inner edges by up to 60 ms, settle, measure. */
 static void edges_come_back(double noise_db, double median_ms, double most_ms)
 {
@@ -134,8 +128,8 @@ static void edges_come_back(double noise_db, double median_ms, double most_ms)
         before[count] = before[i];
         err[count++] = fabs((double)(line.items[i].start - truth.items[i].start)) / 16.0;
     }
-    qsort(err, (size_t)count, sizeof *err, by_value);
-    qsort(before, (size_t)count, sizeof *before, by_value);
+    qsort(err, (size_t)count, sizeof *err, pz_by_double);
+    qsort(before, (size_t)count, sizeof *before, pz_by_double);
     print_message("%d edges: median %.1f ms (pushed by %.1f), 90 %% %.1f ms (%.1f)\n", count, err[count / 2],
                   before[count / 2], err[count * 9 / 10], before[count * 9 / 10]);
     assert_true(err[count / 2] < median_ms && err[count * 9 / 10] < most_ms);

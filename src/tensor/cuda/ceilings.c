@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "tensor/cuda/cuda.h"
+#include "base/order.h"
 #include "tensor/cuda/device.h"
 #include "tensor/cuda/kernels.h"
 #include "tensor/plan_impl.h"
@@ -9,12 +10,6 @@
 #define COPY ((size_t)2 << 30)
 #define SIDE 8192
 #define TIMES 11
-
-static int by_size(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
 
 static float run_copy(struct pz_cuda *d, char *block)
 {
@@ -43,7 +38,7 @@ static float median(struct pz_cuda *d, char *block, const struct pz_lt *lt)
     }
     cudaEventDestroy(from);
     cudaEventDestroy(to);
-    qsort(ms, TIMES, sizeof *ms, by_size);
+    qsort(ms, TIMES, sizeof *ms, pz_by_float);
     return ms[TIMES / 2];
 }
 
