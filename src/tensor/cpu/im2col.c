@@ -112,7 +112,7 @@ static enum pz_status prepare(struct pz_log *log, const struct pz_op_args *a, vo
 {
     size_t k = depth_of(a), n = (size_t)a->out.shape.dim[3];
     if (!weights_known(a) || a->attrs->act == PZ_ACT_PRELU || n < 16 || a->attrs->dilation[1] != 1 ||
-        (!plain(a) && (k < MIN_DEPTH || a->in[1].shape.dim[3] < 16)))
+        (!plain(a) && (k < MIN_DEPTH || a->in[1].shape.dim[3] < 8)))
         return PZ_ERR_UNSUPPORTED;
     struct pz_op_args as_run = pz_cpu_types(a, fits);
     struct columns *s = pz_calloc(1, sizeof *s);
