@@ -220,6 +220,51 @@ static void shrinking_does_not_alias(void **state)
     pz_free(a);
 }
 
+/* Rows of eight px and more are made with vectors where the processor has them, single px never are. */
+static void rows_are_their_pixels(void **state)
+{
+    enum { N = 61, M = 37 };
+    static float a[N * N], row[M * M], one;
+    struct pz_rng rng;
+    pz_rng_init(&rng, 5, 0);
+    for (int i = 0; i < N * N; i++)
+        a[i] = pz_rng_uniform(&rng);
+    struct pz_picture p;
+    struct pz_rgb line, dot;
+    assert_int_equal(pz_picture_alloc(&p, N, N), PZ_OK);
+    assert_int_equal(pz_rgb_alloc(&line, M, M), PZ_OK);
+    assert_int_equal(pz_rgb_alloc(&dot, 1, 1), PZ_OK);
+    for (int k = 0; k < 3; k++)
+        for (int y = 0; y < (k ? (N + 1) / 2 : N); y++)
+            for (int x = 0; x < (k ? (N + 1) / 2 : N); x++)
+                p.plane[k][(size_t)y * (size_t)p.stride[k] + (size_t)x] = (uint8_t)(pz_rng_u32(&rng) & 255);
+    /* near the identity, turned and shrinking beyond all edges, mostly outside, nowhere */
+    const struct pz_affine maps[] = {{1, 0.02f, 3.3f, -0.02f, 1, 4.1f},
+                                     {2.7f, 0.8f, -21, -0.8f, 2.7f, -3},
+                                     {1, 0, -30.5f, 0, 1, 40.2f},
+                                     {1, 0, NAN, 0, 1, 1e30f}};
+    for (int t = 0; t < 4; t++)
+        for (int zero = 0; zero < 2; zero++) {
+            enum pz_border border = zero ? PZ_BORDER_ZERO : PZ_BORDER_REPLICATE;
+            pz_warp_plane(a, N, N, &maps[t], PZ_FILTER_BILINEAR, border, row, M, M);
+            pz_warp_picture_to_rgb(&p, &maps[t], PZ_FILTER_BILINEAR, border, &line);
+            for (int y = 0; y < M; y++)
+                for (int x = 0; x < M; x++) {
+                    struct pz_affine m = maps[t];
+                    m.c += m.a * (float)x + m.b * (float)y;
+                    m.f += m.d * (float)x + m.e * (float)y;
+                    pz_warp_plane(a, N, N, &m, PZ_FILTER_BILINEAR, border, &one, 1, 1);
+                    NEAR(row[y * M + x], one, 1e-4);
+                    pz_warp_picture_to_rgb(&p, &m, PZ_FILTER_BILINEAR, border, &dot);
+                    for (size_t k = 0; k < 3; k++)
+                        NEAR(line.data[(k * M + (size_t)y) * M + (size_t)x], dot.data[k], 2e-4);
+                }
+        }
+    pz_picture_free(&p);
+    pz_rgb_free(&line);
+    pz_rgb_free(&dot);
+}
+
 static void blur_keeps_mass(void **state)
 {
     enum { W = 61, H = 47 };
@@ -440,19 +485,13 @@ static void enlarging_is_the_warp(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(boxes_are_means),
-        cmocka_unit_test(enlarging_is_the_warp),
-        cmocka_unit_test(matrices_invert),
-        cmocka_unit_test(picture_round_trip),
-        cmocka_unit_test(sizes_are_checked),
-        cmocka_unit_test(affine_algebra),
-        cmocka_unit_test(sub_pixel_round_trip),
-        cmocka_unit_test(borders_and_wild_maps),
-        cmocka_unit_test(shrinking_does_not_alias),
-        cmocka_unit_test(blur_keeps_mass),
-        cmocka_unit_test(polygon_area),
-        cmocka_unit_test(distance_is_exact),
-        cmocka_unit_test(lower_face_outline),
+        cmocka_unit_test(boxes_are_means),          cmocka_unit_test(enlarging_is_the_warp),
+        cmocka_unit_test(matrices_invert),          cmocka_unit_test(picture_round_trip),
+        cmocka_unit_test(sizes_are_checked),        cmocka_unit_test(affine_algebra),
+        cmocka_unit_test(sub_pixel_round_trip),     cmocka_unit_test(borders_and_wild_maps),
+        cmocka_unit_test(shrinking_does_not_alias), cmocka_unit_test(rows_are_their_pixels),
+        cmocka_unit_test(blur_keeps_mass),          cmocka_unit_test(polygon_area),
+        cmocka_unit_test(distance_is_exact),        cmocka_unit_test(lower_face_outline),
         cmocka_unit_test(png_is_well_formed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
