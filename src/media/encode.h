@@ -10,11 +10,11 @@ struct pz_h264_params {
     struct pz_rational time_base, rate, sample_aspect;
     int primaries, transfer, space, range; /**< as in pz_film_info */
     int profile, level;                    /**< profile_idc 66, 77, 100; level_idc, 0 = encoder's choice */
-    int reorder; /**< most frames the stream may hold back: 0 no B-frames, 1 plain ones, 2 a pyramid */
-    int set_id;  /**< id of its parameter sets, -1 = the encoder's own choice */
-    int crf;     /**< x264 scale */
-    const char *preset;
-    int key_interval; /**< frames */
+    int reorder;        /**< most frames the stream may hold back: 0 no B-frames, 1 plain ones, 2 a pyramid */
+    int set_id;         /**< id of its parameter sets, -1 = the encoder's own choice */
+    double crf;         /**< x264 scale */
+    const char *preset; /**< x264's; NULL: our own choice, see encode.c */
+    int key_interval;   /**< frames */
     bool constant_rate;
     int threads;
     int64_t bit_rate; /**< of the source; for encoders without a quality scale */

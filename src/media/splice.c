@@ -423,8 +423,10 @@ static void set_h264(struct run *r, const AVStream *vs)
         .range = f->color_range,
         .profile = 100,
         .set_id = -1,
-        .crf = r->s->crf > 0 ? r->s->crf : 17,
-        .preset = r->s->preset ? r->s->preset : "veryfast",
+        .crf = r->s->crf > 0  ? r->s->crf
+               : r->s->preset ? 17
+                              : 15.5,
+        .preset = r->s->preset,
         .constant_rate = !f->variable_rate,
         .threads = pz_pool_threads(r->job ? r->job->pool : NULL),
         .bit_rate = f->video_bit_rate,

@@ -66,6 +66,7 @@ enum pz_status pz_transcode(const char *path, const struct pz_film_info *info, c
         .n_samples = info->n_samples,
         .user = &through,
         .crf = 16,
+        .preset = "veryfast",
     };
     struct pz_splice_extra x = {
         .copy_sound = portable, .key_frames = key_frames, .n_key_frames = n_key_frames, .stage = "convert"};
