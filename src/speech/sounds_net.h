@@ -1,8 +1,10 @@
 /**
- * The file sounds_net.bin as the program has it (little-endian): uint32 width; the layers of sounds.c in
- * order, each scales [out] and biases [out] as F32 and weights [out][in] as int8; F32 usual lengths
- * [phones][2] (logarithm of frames of 5 ms; inside speech, before a pause) and F32 log-probabilities [phones]
- * of the sound it was taught with. Made by training/sounds/export.py. Private to src/speech.
+ * The file sounds_net.bin as the program has it (little-endian): uint32 how many networks; uint32 which of
+ * them (bits) are asked for edges, and for words; each network: uint32 width, uint32 blocks, uint32 dilations
+ * [blocks], the layers of sounds.c in order, each scales [out] and biases [out] as F32 and weights [out][in]
+ * as int8; F32 usual lengths [phones][2] (logarithm of frames of 5 ms; inside speech, before a pause) and F32
+ * log-probabilities [phones] of the sound it was taught with. Made by training/sounds/export.py. Private to
+ * src/speech.
  */
 #ifndef PZ_SPEECH_SOUNDS_NET_H
 #define PZ_SPEECH_SOUNDS_NET_H
@@ -17,19 +19,29 @@
 extern const unsigned char pz_sounds_data[]; /* the build makes it of the file */
 extern const size_t pz_sounds_bytes;
 
-/** Channels inside the network. */
-static inline int pz_sounds_width(void)
+static inline uint32_t pz_sounds_word(int i)
 {
     uint32_t v;
 
-    memcpy(&v, pz_sounds_data, sizeof v);
-    return (int)v;
+    memcpy(&v, pz_sounds_data + sizeof v * (size_t)i, sizeof v);
+    return v;
 }
 
-/** The first network's first layer. */
+static inline int pz_sounds_nets(void)
+{
+    return (int)pz_sounds_word(0);
+}
+
+/** Bit i: network i is asked for what enum pz_sounds_for says. */
+static inline uint32_t pz_sounds_asked(int what)
+{
+    return pz_sounds_word(1 + what);
+}
+
+/** The first network. */
 static inline const unsigned char *pz_sounds_weights(void)
 {
-    return pz_sounds_data + sizeof(uint32_t);
+    return pz_sounds_data + 3 * sizeof(uint32_t);
 }
 
 /** Float `i` of the tables behind the layers. */

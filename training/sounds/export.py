@@ -1,15 +1,17 @@
-"""The file src/speech/sounds_net.bin: export.py NET.npz NET.npz FOLDER ENDS.txt OUT.bin (FOLDER: what sounds_say wrote; ENDS: lengths
-before a pause of one more voice, lines "PHONE_NUMBER FRAMES")"""
+"""The file src/speech/sounds_net.bin: export.py OUT.bin FOLDER ENDS.txt NET.npz=USE... (FOLDER: what sounds_say wrote;
+ENDS: lengths before a pause of one more voice, lines "PHONE_NUMBER FRAMES"; USE: e edges, w words, ew both)"""
 import glob
 import sys
 
 import numpy as np
 
-PHONES, AH, AX, BLOCKS = 41, 3, 6, 7
+PHONES, AH, AX = 41, 3, 6
+DILATIONS = {7: (1, 2, 4, 8, 16, 4, 1), 9: (1, 2, 4, 8, 16, 1, 4, 16, 2)}  # as train.py had them
 VOWELS = {1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 18, 19, 26, 27, 34, 35}
-nets = [np.load(path) for path in sys.argv[1:3]]
-width = len(nets[0]['first.bias'])
-out = bytearray(np.uint32(width).tobytes())
+asked = [a.rsplit('=', 1) for a in sys.argv[4:]]
+nets = [np.load(path) for path, _ in asked]
+out = bytearray(np.array([len(nets)] + [sum((c in use) << i for i, (_, use) in enumerate(asked)) for c in 'ew'],
+                         '<u4').tobytes())
 
 
 def layer(w, bias):
@@ -27,9 +29,11 @@ def normed(net, name):
 
 
 for net in nets:
+    width, blocks = len(net['first.bias']), sum(k.endswith('around.bias') for k in net)
+    out += np.array([width, blocks, *DILATIONS[blocks]], '<u4').tobytes()
     out += layer(net['first.weight'].transpose(0, 2, 1).reshape(width, -1), net['first.bias'])
     out += layer(net['level.weight'], net['level.bias'])
-    for i in range(BLOCKS):
+    for i in range(blocks):
         b = f'blocks.{i}.'
         factor, bias = normed(net, b + 'norm')
         out += layer(net[b + 'around.weight'][:, 0] * factor[:, None], net[b + 'around.bias'] * factor + bias)
@@ -46,7 +50,7 @@ def runs(label):
 
 
 inside, ends, others, often = {}, {}, {}, np.zeros(128)
-for path in sorted(glob.glob(sys.argv[3] + '/*.lab')):
+for path in sorted(glob.glob(sys.argv[2] + '/*.lab')):
     label = np.fromfile(path, np.int8).astype(int)
     often += np.bincount(label[label >= 0], minlength=128)
     for a, b in runs(label):
@@ -56,7 +60,7 @@ for path in sorted(glob.glob(sys.argv[3] + '/*.lab')):
             inside.setdefault(label[a], []).append(np.log(b - a))
         elif 'rms' in path:  # kal16 ends sentences too abruptly
             ends.setdefault(label[a], []).append(np.log(b - a))
-for line in open(sys.argv[4]):
+for line in open(sys.argv[3]):
     phone, frames = line.split()
     others.setdefault(int(phone), []).append(np.log(float(frames)))
 usual = np.zeros((PHONES, 2), np.float32)
@@ -71,5 +75,5 @@ usual[AX] = usual[AH]
 often = often[:PHONES] / often[:PHONES].sum()
 often[AX] = often[AH]
 out += usual.astype('<f4').tobytes() + np.log(np.maximum(often, 1e-4)).astype('<f4').tobytes()
-open(sys.argv[5], 'wb').write(out)
+open(sys.argv[1], 'wb').write(out)
 print(len(out), 'bytes')
