@@ -51,10 +51,20 @@ void pz_picture_free(struct pz_picture *p)
 
 void pz_picture_copy(struct pz_picture *dst, const struct pz_picture *src)
 {
-    for (int i = 0; i < 3; i++) {
-        int w = i ? (src->width + 1) / 2 : src->width, h = i ? (src->height + 1) / 2 : src->height;
-        for (int y = 0; y < h; y++)
-            memcpy(dst->plane[i] + (size_t)y * dst->stride[i], src->plane[i] + (size_t)y * src->stride[i], w);
+    pz_picture_copy_box(dst, src, 0, 0, src->width, src->height);
+}
+
+void pz_picture_copy_box(struct pz_picture *dst, const struct pz_picture *src, int x0, int y0, int x1, int y1)
+{
+    x0 = x0 > 0 ? x0 : 0;
+    y0 = y0 > 0 ? y0 : 0;
+    x1 = x1 < src->width ? x1 : src->width;
+    y1 = y1 < src->height ? y1 : src->height;
+    for (int i = 0; i < 3 && x0 < x1; i++) {
+        size_t a = (size_t)(i ? x0 / 2 : x0), b = (size_t)(i ? (x1 + 1) / 2 : x1);
+        for (int y = i ? y0 / 2 : y0; y < (i ? (y1 + 1) / 2 : y1); y++)
+            memcpy(dst->plane[i] + (size_t)y * (size_t)dst->stride[i] + a,
+                   src->plane[i] + (size_t)y * (size_t)src->stride[i] + a, b - a);
     }
     dst->matrix = src->matrix;
     dst->full_range = src->full_range;

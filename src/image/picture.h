@@ -47,6 +47,10 @@ PZ_NODISCARD enum pz_status pz_picture_alloc(struct pz_picture *p, int width, in
 void pz_picture_free(struct pz_picture *p);
 /** Copy pixels and colour tags between pictures of the same size. */
 void pz_picture_copy(struct pz_picture *dst, const struct pz_picture *src);
+/** The same for what lies in columns [x0, x1) and rows [y0, y1), clipped to the picture, outer chroma pixels
+ * whole. */
+void pz_picture_copy_box(struct pz_picture *dst, const struct pz_picture *src, int x0, int y0, int x1,
+                         int y1);
 
 PZ_NODISCARD enum pz_status pz_rgb_alloc(struct pz_rgb *p, int width, int height);
 void pz_rgb_free(struct pz_rgb *p);

@@ -14,6 +14,7 @@
 
 #define SEAM_EVERY 5
 #define MOUTH_FACTOR 1.5f
+#define SEAM_MARGIN 24 /* patch px outside the patch that pz_metric_seam() looks at */
 
 enum pz_status pz_qc_create(const struct pz_film_info *info, const struct pz_face_topology *topology,
                             struct pz_qc **qc)
@@ -33,9 +34,35 @@ void pz_qc_destroy(struct pz_qc **qc)
     if (!qc || !*qc)
         return;
     pz_picture_free(&(*qc)->film);
+    for (int k = 0; k < PZ_QC_SPOTS; k++)
+        pz_picture_free(&(*qc)->spot[k].film);
     pz_free((*qc)->luma.data);
     pz_free(*qc);
     *qc = NULL;
+}
+
+/** Is the next frame compared outside the patch? The first, second, third, fifth, ninth … touched frame. */
+static bool is_spot(const struct pz_qc *qc)
+{
+    return !(qc->touched & (qc->touched - 1));
+}
+
+/** Box of the patch in the frame, `margin` patch px wider, clipped. */
+static struct pz_box patch_box(const struct pz_picture *pic, const struct pz_paste_patch *patch, float margin)
+{
+    float lo[2] = {INFINITY, INFINITY}, hi[2] = {-INFINITY, -INFINITY};
+    float w = (float)pic->width, h = (float)pic->height;
+    for (int k = 0; k < 4; k++) {
+        float p[2];
+        pz_affine_apply(&patch->to_frame, k & 1 ? (float)patch->rgb->width + margin : -margin,
+                        k & 2 ? (float)patch->rgb->height + margin : -margin, &p[0], &p[1]);
+        for (int a = 0; a < 2; a++) {
+            lo[a] = fminf(lo[a], p[a]);
+            hi[a] = fmaxf(hi[a], p[a]);
+        }
+    }
+    return (struct pz_box){(int)fminf(fmaxf(lo[0] - 8, 0), w), (int)fminf(fmaxf(lo[1] - 8, 0), h),
+                           (int)fmaxf(fminf(hi[0] + 8, w), 0), (int)fmaxf(fminf(hi[1] + 8, h), 0)};
 }
 
 enum pz_status pz_qc_before(struct pz_qc *qc, int64_t i, const struct pz_picture *pic,
@@ -48,7 +75,15 @@ enum pz_status pz_qc_before(struct pz_qc *qc, int64_t i, const struct pz_picture
         if (st < PZ_OK)
             return st;
     }
-    pz_picture_copy(&qc->film, pic);
+    if (is_spot(qc)) {
+        pz_picture_copy(&qc->film, pic);
+    } else {
+        struct pz_box b = patch_box(pic, patch, SEAM_MARGIN);
+        pz_picture_copy_box(&qc->film, pic, b.x0, b.y0, b.x1, b.y1);
+        if (face && qc->topology &&
+            pz_mouth_box(face, qc->topology, MOUTH_FACTOR, pic->width, pic->height, &b))
+            pz_picture_copy_box(&qc->film, pic, b.x0, b.y0, b.x1, b.y1);
+    }
     qc->pending = i;
     return PZ_OK;
 }
@@ -99,29 +134,16 @@ static void add_jitter(struct pz_qc *qc, int64_t i, const struct pz_picture *mad
     }
 }
 
-/** Box of the patch's opaque part in the frame, kept for a few touched frames. */
+/** Keep where the frame was changed, and what it was; its memory is taken over. */
 static void keep_spot(struct pz_qc *qc, int64_t i, const struct pz_picture *pic,
                       const struct pz_paste_patch *patch)
 {
-    int64_t c = qc->touched;
-    if (c & (c - 1)) /* the first, second, third, fifth, ninth … touched frame */
-        return;
-    float lo[2] = {INFINITY, INFINITY}, hi[2] = {-INFINITY, -INFINITY};
-    for (int k = 0; k < 4; k++) {
-        float p[2];
-        pz_affine_apply(&patch->to_frame, k & 1 ? (float)patch->rgb->width : 0,
-                        k & 2 ? (float)patch->rgb->height : 0, &p[0], &p[1]);
-        for (int a = 0; a < 2; a++) {
-            lo[a] = fminf(lo[a], p[a]);
-            hi[a] = fmaxf(hi[a], p[a]);
-        }
-    }
-    struct pz_qc_spot *s = &qc->spot[qc->n_spots % PZ_QC_SPOTS];
-    float w = (float)pic->width, h = (float)pic->height;
+    struct pz_qc_spot *s = &qc->spot[qc->n_spots++ % PZ_QC_SPOTS];
+    struct pz_picture old = s->film;
     s->frame = i;
-    s->box = (struct pz_box){(int)fminf(fmaxf(lo[0] - 8, 0), w), (int)fminf(fmaxf(lo[1] - 8, 0), h),
-                             (int)fmaxf(fminf(hi[0] + 8, w), 0), (int)fmaxf(fminf(hi[1] + 8, h), 0)};
-    qc->n_spots++;
+    s->box = patch_box(pic, patch, 0);
+    s->film = qc->film;
+    qc->film = old;
 }
 
 enum pz_status pz_qc_after(struct pz_qc *qc, int64_t i, const struct pz_picture *pic,
@@ -150,7 +172,8 @@ enum pz_status pz_qc_after(struct pz_qc *qc, int64_t i, const struct pz_picture 
         qc->sharp[1] += pz_laplacian_variance(qc->luma.data, w, w, h);
     }
     add_jitter(qc, i, pic, patch);
-    keep_spot(qc, i, pic, patch);
+    if (is_spot(qc))
+        keep_spot(qc, i, pic, patch);
     qc->last = i;
     qc->touched++;
 fail:

@@ -1,8 +1,8 @@
 /* Quality control, whole files: untouched pictures and the offset of sound against picture.
  *
  * Cheap by choice of frames: key frames cost one picture to decode, and the few others lie in groups that are
- * decoded once, in ascending order. Does not compare sound samples: those of the slots are meant to differ,
- * the others are media's promise. */
+ * decoded once, in ascending order; of the source those seen while drawing were kept. Does not compare sound
+ * samples: those of the slots are meant to differ, the others are media's promise. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,8 @@
 /** One frame to be compared: whole, or without a box. */
 struct look {
     int64_t out;
-    struct pz_box without; /**< empty = whole */
+    struct pz_box without;         /**< empty = whole */
+    const struct pz_picture *film; /**< the source's, NULL: to be decoded */
 };
 
 static int by_frame(const void *a, const void *b)
@@ -53,7 +54,7 @@ static int choose(const struct pz_qc *qc, const struct pz_out_frame *frames, int
             look[k++] = (struct look){.out = i};
     for (int64_t s = 0; s < qc->n_spots && s < PZ_QC_SPOTS; s++)
         if (qc->spot[s].frame >= 0 && qc->spot[s].frame < n)
-            look[k++] = (struct look){.out = qc->spot[s].frame, .without = qc->spot[s].box};
+            look[k++] = (struct look){qc->spot[s].frame, qc->spot[s].box, &qc->spot[s].film};
     qsort(look, (size_t)k, sizeof *look, by_frame);
     return k;
 }
@@ -82,11 +83,12 @@ static enum pz_status compare_pictures(struct pz_qc *qc, const char *source, con
     PZ_TRY(pz_reader_open(source, qc->info, job, &a));
     PZ_TRY(pz_reader_open(output, made, job, &b));
     for (int i = 0; i < n_looks; i++) {
-        const struct pz_picture *p, *q;
-        bool bad_a, bad_b;
+        const struct pz_picture *p = look[i].film, *q;
+        bool bad_a = false, bad_b;
         if (look[i].out >= made->n_frames)
             break;
-        PZ_TRY(pz_reader_frame(a, frames[look[i].out].src, &p, &bad_a));
+        if (!p)
+            PZ_TRY(pz_reader_frame(a, frames[look[i].out].src, &p, &bad_a));
         PZ_TRY(pz_reader_frame(b, look[i].out, &q, &bad_b));
         if (bad_a || bad_b || p->width != q->width || p->height != q->height)
             continue;

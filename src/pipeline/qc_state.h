@@ -12,12 +12,14 @@
 struct pz_qc_spot {
     int64_t frame;
     struct pz_box box;
+    struct pz_picture film; /**< the source's picture, so that it need not be decoded again */
 };
 
 struct pz_qc {
     const struct pz_film_info *info;
     const struct pz_face_topology *topology;
-    struct pz_picture film; /**< the pending frame before pasting */
+    struct pz_picture film; /**< the pending frame before pasting: what lies around the patch, of a frame
+                               that becomes a spot everything */
     struct pz_plane luma;
     int64_t pending; /**< frame seen by before, −1 = none */
     int64_t last;    /**< last frame seen by after */
