@@ -1,13 +1,16 @@
 /*
- * Read-back of a render: the recogniser listens to the finished words on a thread of its own while the
- * pictures are made. It reads the output's sound through its own decoder; results are handed over when the
- * thread is joined.
+ * Read-back of a render: the recogniser listens to the finished words on threads of its own, beside the
+ * pictures where there are cores to spare, else beside the comparison of the files. It reads the output's
+ * sound through its own decoder; results are handed over when the thread is joined.
  */
 #include <pthread.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/pool.h"
 #include "pipeline/render.h"
+
+#define SPARE 4 /* threads from which listening does not hold up the pictures */
 
 struct pz_render_readback {
     struct pz_render *x;
@@ -62,6 +65,8 @@ static void *listen(void *v)
                          .n = x->timeline.out_len,
                          .read = out_read};
     struct pz_rational film = {1, x->timeline.rate}, ear = {1, PZ_SPEECH_RATE};
+    if (pz_pool_threads(x->p->job.pool) > 1)
+        r->job.pool = pz_pool_create(2); /* NULL does too; the pipeline's own belongs to the pictures */
     for (int k = 0; k < x->n_works && r->st >= PZ_OK; k++) {
         struct pz_slot_work *w = &x->works[k];
         if (w->kept)
@@ -73,7 +78,13 @@ static void *listen(void *v)
                                    pz_rescale(at + w->dub.plan.word_n, film, ear), w->value,
                                    given ? &said : NULL, w->slot->spoken, &r->job, &r->results[k]);
     }
+    pz_pool_destroy(&r->job.pool);
     return NULL;
+}
+
+bool pz_render_readback_early(const struct pz_render *x)
+{
+    return pz_pool_threads(x->p->job.pool) >= SPARE;
 }
 
 static void free_readback(struct pz_render_readback *r)

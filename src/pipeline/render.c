@@ -450,9 +450,12 @@ enum pz_status pz_pipeline_render(struct pz_pipeline *p, struct pz_prepared *t,
     if (x.engine)
         PZ_TRY(gather_rows(&x));
     PZ_TRY(pz_qc_create(t->info, t->track ? pz_face_track_topology(t->track) : NULL, &x.qc));
-    PZ_TRY(pz_render_readback_start(&x, &readback));
+    if (pz_render_readback_early(&x))
+        PZ_TRY(pz_render_readback_start(&x, &readback));
     PZ_TRY(splice(&x));
     close_session(&x);
+    if (!readback)
+        PZ_TRY(pz_render_readback_start(&x, &readback));
     PZ_TRY(pz_qc_finish(x.qc, t->film_path, r->output, x.frames, x.n_frames, &p->job));
     PZ_TRY(pz_render_readback_join(&readback));
     x.seconds.total = pz_now() - t0;

@@ -49,7 +49,11 @@ PZ_NODISCARD enum pz_status pz_render_sound(const struct pz_render *x, const str
 
 struct pz_render_readback;
 
-/** Start listening to the new words on a thread of its own; `*out` NULL when there is nothing to listen to.
+/** Shall listening start before the pictures are made? With few cores it would take theirs: then behind them,
+ * beside pz_qc_finish(). */
+bool pz_render_readback_early(const struct pz_render *x);
+
+/** Start listening to the new words on threads of its own; `*out` NULL when there is nothing to listen to.
  * The pipeline's recogniser must be left alone until the join. Errors: WEIGHTS, NOMEM, DEVICE, those of the
  * sound. */
 PZ_NODISCARD enum pz_status pz_render_readback_start(struct pz_render *x, struct pz_render_readback **out);

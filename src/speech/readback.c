@@ -9,6 +9,7 @@
 
 #include "audio/track.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "speech/hear.h"
 
 #define SIDE                                                                                                 \
@@ -123,16 +124,55 @@ static enum pz_status span_text(struct pz_ears *ears, const float *x, int64_t n,
     return st;
 }
 
+/** What is listened for, and what two tasks find: the words heard, and how well they are the wanted ones.
+ * They share no recogniser. */
+struct listening {
+    struct pz_ears *ears;
+    const float *x;
+    int64_t n, a, b; /* the span [a, b) of the sound */
+    struct pz_keyword want, other;
+    bool rival; /* is there an `other` */
+    struct pz_readback *out;
+    enum pz_status st[2];
+};
+
+static enum pz_status span_score(struct listening *l)
+{
+    enum pz_status st = PZ_OK;
+    double own, free_score, versus = -1e30, loss, fit;
+    struct pz_readback *out = l->out;
+
+    PZ_TRY(span_likeness(l->ears, l->x, l->n, l->a, l->b, &l->want, &out->likeness));
+    PZ_TRY(keyword_score(l->ears, l->x, l->n, l->a, l->b, NULL, &free_score));
+    PZ_TRY(keyword_score(l->ears, l->x, l->n, l->a, l->b, &l->want, &own));
+    if (l->rival)
+        PZ_TRY(keyword_score(l->ears, l->x, l->n, l->a, l->b, &l->other, &versus));
+    loss = (free_score - own) * PZ_EARS_HOP / (double)(l->b - l->a);
+    fit = own > -1e29 && own >= versus ? fmax(0.0, fmin(1.0, 1.0 - loss / LOSS_ZERO)) : 0.0;
+    out->score = (float)(0.5 * fit + 0.3 * out->likeness + (own > versus && own > -1e29 ? 0.2 : 0.0));
+fail:
+    return st;
+}
+
+static void listen_task(void *user, int index, int worker)
+{
+    struct listening *l = user;
+
+    (void)worker;
+    l->st[index] = index ? span_score(l) : span_text(l->ears, l->x, l->n, l->a, l->b, l->out->text);
+}
+
 enum pz_status pz_speech_readback(struct pz_ears *ears, const struct pz_tap *sound, int64_t start,
                                   int64_t end, const char *value, const struct pz_pron *value_pron,
                                   const char *rival, const struct pz_job *job, struct pz_readback *out)
 {
     enum pz_status st;
     struct pz_log *log = pz_ears_log(ears);
-    struct pz_keyword want = {0}, other = {0};
+    struct listening l = {.ears = ears, .out = out};
+    // Whisper wants all threads for itself.
+    struct pz_pool *pool = job && !pz_ears_uses_whisper(ears) ? job->pool : NULL;
     int64_t total = pz_tap_speech_length(sound), from = start - SIDE < 0 ? 0 : start - SIDE;
-    int64_t to = end + SIDE > total ? total : end + SIDE, a, b;
-    double own, free_score, versus = -1e30, loss, fit;
+    int64_t to = end + SIDE > total ? total : end + SIDE;
     float *x = NULL;
 
     *out = (struct pz_readback){0};
@@ -142,10 +182,10 @@ enum pz_status pz_speech_readback(struct pz_ears *ears, const struct pz_tap *sou
         return pz_fail(log, PZ_ERR_USAGE, "read-back of %.2f s of sound",
                        (double)(end - start) / PZ_SPEECH_RATE);
     if (value_pron && value_pron->n) {
-        want.prons[0] = *value_pron;
-        want.n_prons = 1;
+        l.want.prons[0] = *value_pron;
+        l.want.n_prons = 1;
     } else {
-        PZ_TRY(pz_keyword_make(pz_ears_lexicon(ears), log, value, NULL, &want));
+        PZ_TRY(pz_keyword_make(pz_ears_lexicon(ears), log, value, NULL, &l.want));
     }
     x = pz_calloc((size_t)(to - from), sizeof *x);
     if (!x) {
@@ -153,17 +193,15 @@ enum pz_status pz_speech_readback(struct pz_ears *ears, const struct pz_tap *sou
         goto fail;
     }
     PZ_TRY(pz_tap_read_speech(sound, from, x, to - from));
-    a = start - from;
-    b = end - from;
-    PZ_TRY(span_text(ears, x, to - from, a, b, out->text));
-    PZ_TRY(span_likeness(ears, x, to - from, a, b, &want, &out->likeness));
-    PZ_TRY(keyword_score(ears, x, to - from, a, b, NULL, &free_score));
-    PZ_TRY(keyword_score(ears, x, to - from, a, b, &want, &own));
-    if (rival && rival[0] && pz_keyword_make(pz_ears_lexicon(ears), NULL, rival, NULL, &other) == PZ_OK)
-        PZ_TRY(keyword_score(ears, x, to - from, a, b, &other, &versus));
-    loss = (free_score - own) * PZ_EARS_HOP / (double)(b - a);
-    fit = own > -1e29 && own >= versus ? fmax(0.0, fmin(1.0, 1.0 - loss / LOSS_ZERO)) : 0.0;
-    out->score = (float)(0.5 * fit + 0.3 * out->likeness + (own > versus && own > -1e29 ? 0.2 : 0.0));
+    l.rival =
+        rival && rival[0] && pz_keyword_make(pz_ears_lexicon(ears), NULL, rival, NULL, &l.other) == PZ_OK;
+    l.x = x;
+    l.n = to - from;
+    l.a = start - from;
+    l.b = end - from;
+    pz_pool_run(pool, listen_task, &l, 2);
+    PZ_TRY(l.st[0]);
+    PZ_TRY(l.st[1]);
     st = PZ_OK;
 fail:
     pz_free(x);

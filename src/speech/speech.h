@@ -128,7 +128,8 @@ struct pz_readback {
 
 /** Was `value` understood? Listens to [start, end) of `sound` (times at PZ_SPEECH_RATE) with up to 1 s of
  * surroundings. `value_pron` NULL: pronounced by the lexicon. `rival` (the word that stood there, may be
- * NULL) competes in the grammar. Errors: NOMEM, INTERNAL, the tap's. */
+ * NULL) competes in the grammar. Two threads of the job's pool are used. Errors: NOMEM, INTERNAL, the tap's.
+ */
 PZ_NODISCARD enum pz_status pz_speech_readback(struct pz_ears *ears, const struct pz_tap *sound,
                                                int64_t start, int64_t end, const char *value,
                                                const struct pz_pron *value_pron, const char *rival,

@@ -14,6 +14,7 @@
 #include "audio/shape.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "base/order.h"
 #include "base/rng.h"
 #include "speech/dub.h"
@@ -184,7 +185,8 @@ static void dub_replaces_a_word(void **state)
     struct pz_utterance u;
     struct pz_tap tap, tap2;
     struct pz_dub_params d = {0};
-    struct pz_readback r;
+    struct pz_readback r, r2;
+    struct pz_job two = job;
     struct pz_dub o, again;
     int64_t n, n48, total, w0;
     float *x = sentence("flite:rms", "I will help you plan your Bali trip for the summer", &n, &u), *y, *film;
@@ -237,6 +239,14 @@ static void dub_replaces_a_word(void **state)
         pz_speech_readback(ears, &tap2, w0, w0 + o.plan.word_n / 3, "Paris", NULL, "Bali", &job, &r), PZ_OK);
     printf("read back \"%s\" %.2f\n", r.text, (double)r.score);
     assert_true(r.score > 0.5f);
+    // Two threads hear what one does.
+    two.pool = pz_pool_create(2);
+    assert_non_null(two.pool);
+    assert_int_equal(
+        pz_speech_readback(ears, &tap2, w0, w0 + o.plan.word_n / 3, "Paris", NULL, "Bali", &two, &r2), PZ_OK);
+    pz_pool_destroy(&two.pool);
+    assert_string_equal(r.text, r2.text);
+    assert_true(r.score == r2.score && r.likeness == r2.likeness);
     assert_int_equal(
         pz_speech_readback(ears, &tap2, w0, w0 + o.plan.word_n / 3, "computer", NULL, "Paris", &job, &r),
         PZ_OK);
