@@ -144,7 +144,8 @@ struct pz_splice {
     enum pz_status (*coming)(void *user, int64_t i, const struct pz_picture *pic);
     int ahead; /**< pictures held at most for `coming`, ≥ 1 then */
     /** Fill `n` interleaved sound frames from output sample `at`, source rate and channels. NULL: no sound
-     * track. */
+     * track. Called in ascending order, and on one other thread than `picture` when the job's pool has
+     * several. */
     enum pz_status (*sound)(void *user, int64_t at, float *interleaved, int64_t n);
     int64_t n_samples; /**< length of the output's sound */
     void *user;
@@ -165,7 +166,7 @@ struct pz_splice_report {
  * whose times moved by one shift is copied; a touched one is copied up to the last point before the first
  * touched frame where no B-frame reaches across, and encoded from there to its end. Sound is encoded as AAC,
  * once, from the callback. A source that is not copyable is encoded whole. Runs on the calling thread, which
- * is also the one `picture` and `sound` are called on; the codecs use as many threads as the job's pool has.
+ * is also the one `coming` and `picture` are called on; the codecs use as many threads as the job's pool has.
  * Progress stage "encode", a step a frame. The output is complete or does not exist. Errors: WRITE (disk,
  * folder), INPUT, UNSUPPORTED (no H.264 encoder here), INTERNAL, CANCELLED, or what a callback returned. */
 PZ_NODISCARD enum pz_status pz_splice_run(const struct pz_splice *s, const struct pz_job *job,

@@ -1,11 +1,14 @@
-/* The sound side of a written film: AAC made from a callback as it is needed, or packets copied from another
- * file. Priming is told to the MP4 writer by negative time stamps, which become the track's edit list. */
+/* The sound side of a written film: AAC made from a callback, ahead on a thread of its own where there are
+ * threads, or packets copied from another file. Priming is told to the MP4 writer by negative time stamps,
+ * which become the track's edit list. */
 #include <string.h>
 
 #include <libavutil/audio_fifo.h>
 #include <libswresample/swresample.h>
 
 #include "base/mem.h"
+#include "base/pool.h"
+#include "media/line.h"
 #include "media/mux.h"
 
 enum { PIECE = 4096 };
@@ -23,6 +26,7 @@ struct pz_mux_sound {
     int planes_cap;
     int64_t asked, sent; /* samples asked for (source rate), sent (encoder's rate) */
     bool flushed, closed;
+    struct pz_packet_line *line; /* started with the first packet, when the header is written */
     /* copying */
     AVFormatContext *in;
     AVRational in_tb;
@@ -182,6 +186,7 @@ void pz_mux_sound_close(struct pz_mux_sound **ps)
     struct pz_mux_sound *s = ps ? *ps : NULL;
     if (!s)
         return;
+    pz_packet_line_stop(&s->line); /* it uses all below */
     avcodec_free_context(&s->enc);
     swr_free(&s->swr);
     if (s->fifo)
@@ -270,10 +275,10 @@ static enum pz_status next_copied(struct pz_mux_sound *s, AVPacket *pkt)
     return PZ_END;
 }
 
-enum pz_status pz_mux_sound_next(struct pz_mux_sound *s, AVPacket *pkt)
+/* Next packet of what is made here. */
+static enum pz_status next_made(void *user, AVPacket *pkt)
 {
-    if (s->in)
-        return next_copied(s, pkt);
+    struct pz_mux_sound *s = user;
     for (;;) {
         int err = avcodec_receive_packet(s->enc, pkt);
         if (err >= 0) {
@@ -289,4 +294,17 @@ enum pz_status pz_mux_sound_next(struct pz_mux_sound *s, AVPacket *pkt)
         if (st != PZ_OK)
             return st;
     }
+}
+
+enum pz_status pz_mux_sound_next(struct pz_mux_sound *s, AVPacket *pkt)
+{
+    const struct pz_job *job = s->p.job;
+    enum pz_status st = PZ_OK;
+    if (s->in)
+        return next_copied(s, pkt);
+    if (pz_pool_threads(job ? job->pool : NULL) < 2)
+        return next_made(s, pkt);
+    if (!s->line)
+        st = pz_packet_line_start(next_made, s, job->log, &s->line);
+    return st < PZ_OK ? st : pz_packet_line_next(s->line, pkt);
 }

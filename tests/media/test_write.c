@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "clip.h"
 #include "strict.h"
 
@@ -141,6 +142,57 @@ static void callback_errors_come_back(void **state)
     f.s.picture = refuse;
     assert_int_equal(pz_splice_run(&f.s, NULL, NULL), PZ_ERR_DEVICE);
     assert_int_equal(files_in_out(), 0);
+    close_film(&f);
+}
+
+/* A hum that depends on where it is, so that a piece in the wrong place would show. */
+static enum pz_status hum(void *user, int64_t at, float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] = 0.3f * sinf(0.05f * (float)(at + i) * (1 + (float)(at + i) * 1e-5f));
+    return *(int *)user == 1 ? PZ_OK : PZ_ERR_INTERNAL;
+}
+
+static enum pz_status deaf(void *user, int64_t at, float *x, int64_t n)
+{
+    memset(x, 0, (size_t)n * sizeof(*x));
+    return at > 20000 ? PZ_ERR_UNSUPPORTED : PZ_OK;
+}
+
+/* With threads the sound is made ahead of the pictures: the same packets, and the same ends. */
+static void sound_ahead_is_the_same(void **state)
+{
+    struct film f;
+    struct stop stop = {0, 60};
+    struct pz_job job = {.pool = pz_pool_create(2)};
+    char *data[2];
+    size_t n[2];
+    assert_non_null(job.pool);
+    open_film(&f, 150); /* 94 packets of sound, more than are kept ahead */
+    for (int i = 0; i < 150; i++)
+        f.frames[i].touched = 0;
+    f.s.sound = hum;
+    for (int k = 0; k < 2; k++) {
+        assert_int_equal(pz_splice_run(&f.s, k ? &job : NULL, NULL), PZ_OK);
+        assert_int_equal(pz_file_read(NULL, f.out, 1 << 26, &data[k], &n[k]), PZ_OK);
+        remove(f.out);
+    }
+    assert_int_equal(n[0], n[1]);
+    assert_memory_equal(data[0], data[1], n[0]);
+    f.s.sound = deaf;
+    assert_int_equal(pz_splice_run(&f.s, &job, NULL), PZ_ERR_UNSUPPORTED);
+    f.s.sound = hum;
+    f.frames[20].touched = 1;
+    f.s.picture = refuse;
+    assert_int_equal(pz_splice_run(&f.s, &job, NULL), PZ_ERR_DEVICE);
+    job.cancelled = stop_after;
+    job.user = &stop;
+    f.s.picture = keep;
+    assert_int_equal(pz_splice_run(&f.s, &job, NULL), PZ_ERR_CANCELLED);
+    assert_int_equal(files_in_out(), 0);
+    pz_pool_destroy(&job.pool);
+    pz_free(data[0]);
+    pz_free(data[1]);
     close_film(&f);
 }
 
@@ -349,6 +401,7 @@ int main(void)
         cmocka_unit_test(memory_does_not_grow),
         cmocka_unit_test(cancel_leaves_nothing),
         cmocka_unit_test(callback_errors_come_back),
+        cmocka_unit_test(sound_ahead_is_the_same),
         cmocka_unit_test(bad_places_are_refused),
         cmocka_unit_test(full_disk_is_told),
         cmocka_unit_test(xmp_and_comment_are_in_the_file),
