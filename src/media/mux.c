@@ -148,11 +148,11 @@ fail:
 static void free_mux(struct pz_mux **pm)
 {
     struct pz_mux *m = *pm;
+    pz_mux_sound_close(&m->sound); /* first: its thread looks at the streams */
     if (m->o) {
         avio_closep(&m->o->pb);
         avformat_free_context(m->o);
     }
-    pz_mux_sound_close(&m->sound);
     av_packet_free(&m->waiting);
     pz_free(m->path);
     pz_unnamed_close(&m->file);
