@@ -218,24 +218,3 @@ fail:
     pz_ears_graph_free(&g);
     return st;
 }
-
-enum pz_status pz_align_score(struct pz_ears *ears, const float *samples, int64_t n,
-                              const struct pz_align_word *words, int n_words, double *score)
-{
-    enum pz_status st;
-    struct pz_ears_graph g = {0};
-    struct pz_ears_path path = {0};
-
-    *score = -1e30;
-    PZ_TRY(build(ears, words, n_words, false, &g));
-    PZ_TRY(pz_ears_search(ears, samples, n, &g, &path));
-    if (path.complete) {
-        *score = 0.0;
-        for (int i = 0; i < path.n; i++)
-            *score += path.steps[i].score;
-    }
-fail:
-    pz_ears_path_free(&path);
-    pz_ears_graph_free(&g);
-    return st;
-}

@@ -70,7 +70,6 @@ static enum pz_status hear_all(struct pz_ears *ears, const struct pz_tap *sound,
 {
     enum pz_status st = PZ_OK;
     struct pz_chunks all = {0};
-    struct pz_sounds sounds = {0};
     float *buf = pz_calloc(PZ_CHUNK_MAX, sizeof *buf), *raw = pz_calloc(PZ_CHUNK_MAX, sizeof *raw);
     double snr;
 
@@ -80,11 +79,9 @@ static enum pz_status hear_all(struct pz_ears *ears, const struct pz_tap *sound,
     }
     for (int64_t at = 0, n; at < total; at += n) {
         PZ_TRY(pz_chunk_read(sound, total, at, buf, &n));
-        pz_sounds_free(&sounds);
-        if (n_wanted > 0)
-            PZ_TRY(pz_sounds_listen(buf, n, PZ_SOUNDS_WORDS, &sounds));
+        memcpy(raw, buf, (size_t)n * sizeof *raw);
         PZ_TRY(pz_quiet(buf, n, &snr));
-        PZ_TRY(pz_hear_chunk(ears, buf, n, at, snr, &sounds, wanted, n_wanted, job, heard, &all));
+        PZ_TRY(pz_hear_chunk(ears, buf, raw, n, at, snr, wanted, n_wanted, job, heard, &all));
         pz_job_progress(job, "speech", at + n, total);
     }
     PZ_TRY(pz_hear_decide(&all, wanted, n_wanted));
@@ -101,7 +98,6 @@ static enum pz_status hear_all(struct pz_ears *ears, const struct pz_tap *sound,
     }
 fail:
     pz_chunks_free(&all);
-    pz_sounds_free(&sounds);
     pz_free(buf);
     pz_free(raw);
     return st;

@@ -1,31 +1,38 @@
-// Which words of a film are the wanted ones. What the recogniser itself wrote counts as it is; a spotted
-// keyword is believed when putting it in place of what was recognised there explains the sound nearly as well
-// or better (pz_align_score of both), so that a misheard name is found and a look-alike is not.
+// Which words of a film are the wanted ones. What the recogniser itself wrote counts, in noise if it sounds
+// like it. Elsewhere a place is believed by its odds: how well the words' phones fit there, by the
+// recogniser's model and by our own network, and how well they fit by chance.
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "speech/hear_impl.h"
 
 #define MAX_SPLIT PZ_HEAR_SPLIT
-// A spot's cost is nats a frame lost against free phones plus those lost against the recogniser's own words,
-// less what it sounds like them, and HEARD_WORTH times those that the network of sounds.h loses. Set on slt
-// saying the tuning half's sentences: see docs/notes/speech.md.
-#define LOSS_LIMIT 3.0
-#define ALIKE 0.45
-#define ALIKE_WORTH 1.2
-#define HEARD_WORTH 2.0
-#define HEARD_AROUND (PZ_SPEECH_RATE * 15 / 100) /* the network looks so far beyond the spot */
-#define MISHEARD 0.62 /* likeness from which on what was recognised is the wanted thing misheard */
-#define MISHEARD_LOSS 2.0
-#define MISHEARD_PER 8.0
-#define COST_BELIEVED 2.5 /* wherever it is */
-#define COST_FIRST 4.2    /* when the words are nowhere else */
-#define COST_HARDLY 0.5
-#define COST_UNSEEN 0.9 /* more for a place that only the network found, */
-#define NETWORK_SPOTS 2 /* of which there are so many a word and chunk */
-#define NETWORK_LEAST (-1.2f)
+
+// Odds are natural logarithms. Their weights were fitted to 120 films: slt at three sizes saying the tuning
+// half's sentences in quiet and in noise, white and pink noise and music at 15 dB (docs/notes/speech.md).
+#define ODDS_BASE (-6.63)
+#define ODDS_PHONES 1.271
+#define ODDS_EVEN 0.569
+#define ODDS_EVEN_PHONES 0.098
+#define ODDS_NETWORK 0.624
+#define ODDS_WORST_HEARD 1.136
+#define ODDS_BEST_HEARD (-1.737)
+#define ODDS_BEST_HEARD_PHONES 0.275
+#define ODDS_LENGTH 0.196
+#define LENGTH_MOST 14.0 /* frames a phone: pauses count no further */
+#define ODDS_SPREAD 0.529
+#define ODDS_USUAL_FIT (-0.503)
+#define ODDS_USUAL_NETWORK (-0.316)
+
+#define ODDS_BELIEVED (-1.5) /* wherever it is; more in films longer than */
+#define USUAL_SECONDS 12.0
+#define ODDS_FIRST (-2.75)  /* when the words are nowhere else: the user says that they are spoken */
+#define ODDS_WRITTEN (-5.0) /* for what the recogniser wrote itself, in noise of more than */
+#define QUIET_DB 22.0
+#define MAY_OVERLAP 0.25 /* of the shorter: places are not exact */
 
 /** Mark every place where the recogniser itself heard the wanted words. */
 void pz_hear_mark(struct drafts *d, const struct pz_wanted *w, int index)
@@ -55,7 +62,7 @@ void pz_hear_mark(struct drafts *d, const struct pz_wanted *w, int index)
     }
 }
 
-static int64_t overlap(const struct draft *w, const struct pz_spot *s)
+static int64_t overlap(const struct draft *w, const struct pz_place *s)
 {
     int64_t a = w->start > s->start ? w->start : s->start, b = w->end < s->end ? w->end : s->end;
 
@@ -63,7 +70,7 @@ static int64_t overlap(const struct draft *w, const struct pz_spot *s)
 }
 
 /** Words [*first, *end) that a spot stands for: those it covers by half or more. */
-static void covered(const struct drafts *d, const struct pz_spot *s, int *first, int *end)
+static void covered(const struct drafts *d, const struct pz_place *s, int *first, int *end)
 {
     int i = 0;
 
@@ -78,7 +85,7 @@ static void covered(const struct drafts *d, const struct pz_spot *s, int *first,
 }
 
 /** Drafts that stand for one spotted keyword. Returns how many (1 when a pronunciation was given). */
-static int keyword_drafts(const struct pz_wanted *w, int index, int occurrence, const struct pz_spot *s,
+static int keyword_drafts(const struct pz_wanted *w, int index, int occurrence, const struct pz_place *s,
                           struct draft out[MAX_SPLIT])
 {
     char split[MAX_SPLIT][64];
@@ -107,41 +114,6 @@ void pz_hear_to_align(const struct draft *d, int n, struct pz_align_word *out)
         out[i] = (struct pz_align_word){.text = d[i].text, .pron = d[i].pron};
 }
 
-/** How much better (nats a frame of the spot) the sound around words [first, end) fits with the keyword in
- * their place. */
-static enum pz_status swap_gain(struct pz_ears *ears, const float *samples, int64_t n, const struct drafts *d,
-                                int first, int end, const struct draft *key, int n_key,
-                                const struct pz_spot *s, double *gain)
-{
-    enum pz_status st;
-    struct pz_align_word with[MAX_SPLIT + 4], without[64];
-    int a = first > 0 ? first - 1 : 0, b = end < d->n ? end + 1 : d->n, n_with = 0;
-    int64_t from = first > 0 ? d->items[a].start : s->start - PZ_SPEECH_RATE / 5;
-    int64_t to = end < d->n ? d->items[b - 1].end : s->end + PZ_SPEECH_RATE / 5;
-    double old, new;
-
-    *gain = -1e30;
-    if (b - a > 64)
-        return PZ_OK;
-    from = from > s->start ? s->start : from;
-    to = to < s->end ? s->end : to;
-    from = from < 0 ? 0 : from;
-    to = to > n ? n : to;
-    pz_hear_to_align(d->items + a, b - a, without);
-    if (first > a)
-        with[n_with++] = without[0];
-    pz_hear_to_align(key, n_key, with + n_with);
-    n_with += n_key;
-    if (b > end)
-        with[n_with++] = without[b - a - 1];
-    PZ_TRY(pz_align_score(ears, samples + from, to - from, without, b - a, &old));
-    PZ_TRY(pz_align_score(ears, samples + from, to - from, with, n_with, &new));
-    *gain = (new - old) * PZ_EARS_HOP / (double)(s->end - s->start);
-    return PZ_OK;
-fail:
-    return st;
-}
-
 /** Replace drafts [first, end) by n new ones. */
 static enum pz_status splice(struct drafts *d, int first, int end, const struct draft *with, int n)
 {
@@ -156,30 +128,6 @@ static enum pz_status splice(struct drafts *d, int first, int end, const struct 
     d->items = items;
     d->n += n - (end - first);
     return PZ_OK;
-}
-
-/** Phonetic likeness of words [first, end) to a keyword. */
-static float alike(const struct pz_lexicon *lex, const struct drafts *d, int first, int end,
-                   const struct pz_keyword *k)
-{
-    uint8_t heard[4 * PZ_PRON_MAX];
-    float best = 0.0f;
-    int n = 0;
-
-    for (int i = first; i < end; i++) {
-        struct pz_pron p;
-
-        if (pz_lexicon_pronounce(lex, d->items[i].text, &p, 1) < 1 || n + p.n > (int)sizeof heard)
-            continue;
-        memcpy(heard + n, p.phones, (size_t)p.n);
-        n += p.n;
-    }
-    for (int i = 0; i < k->n_prons; i++) {
-        float v = pz_phones_likeness(k->prons[i].phones, k->prons[i].n, heard, n);
-
-        best = v > best ? v : best;
-    }
-    return best;
 }
 
 static enum pz_status candidate_add(struct pz_chunk *c, const struct candidate *k)
@@ -199,176 +147,151 @@ static enum pz_status candidate_add(struct pz_chunk *c, const struct candidate *
     return PZ_OK;
 }
 
+/** Whether a word and a place lie on each other, but for their edges. */
+static bool meet(const struct draft *w, const struct pz_place *s)
+{
+    int64_t word = w->end - w->start, place = s->end - s->start;
+
+    return (double)overlap(w, s) > MAY_OVERLAP * (double)(word < place ? word : place);
+}
+
 /** Is the place already a wanted thing's? */
-static bool is_taken(const struct drafts *d, const struct pz_spot *s)
+static bool is_taken(const struct drafts *d, const struct pz_place *s)
 {
     for (int k = 0; k < d->n; k++)
-        if (d->items[k].wanted >= 0 && overlap(&d->items[k], s) > 0)
+        if (d->items[k].wanted >= 0 && meet(&d->items[k], s))
             return true;
     return false;
 }
 
-/** Weigh one spot; `unseen`: the aligner's own spotter did not offer it. */
-static enum pz_status weigh(struct pz_ears *ears, const float *samples, const struct pz_sounds *sounds,
-                            struct pz_chunk *c, const struct pz_wanted *w, const struct pz_spot *s,
-                            bool unseen)
+/** Logarithm of the odds that a place is one. */
+static double odds_of(const struct pz_place *p)
 {
-    struct candidate k = {.spot = *s, .wanted = s->keyword};
-    struct draft key[MAX_SPLIT];
-    double gain, loss, heard;
-    int first, end, n_key;
-    enum pz_status st;
-    float margin;
+    const double n = p->phones, length = (double)(p->end - p->start) / PZ_EARS_HOP / n;
 
-    if ((!unseen && s->margin < -LOSS_LIMIT) || is_taken(&c->d, s))
-        return PZ_OK;
-    PZ_TRY(pz_sounds_fit(sounds, &w->keyword, s->start - HEARD_AROUND, s->end + HEARD_AROUND, &margin));
-    heard = -fmin((double)margin, 0.0) * HEARD_WORTH;
-    covered(&c->d, s, &first, &end);
-    k.like = alike(pz_ears_lexicon(ears), &c->d, first, end, &w->keyword);
-    loss = unseen ? COST_UNSEEN : -fmin(s->margin, 0.0);
-    // Against the recogniser's words it can only lose: what is too dear already is not tried.
-    if (k.like < MISHEARD && heard + loss - ALIKE_WORTH * fmax(0.0, k.like - ALIKE) > COST_FIRST)
-        return PZ_OK;
-    n_key = keyword_drafts(w, s->keyword, 0, s, key);
-    PZ_TRY(swap_gain(ears, samples, c->n, &c->d, first, end, key, n_key, s, &gain));
-    loss -= fmin(gain, 0.0);
-    k.cost = (float)(heard + loss - ALIKE_WORTH * fmax(0.0, k.like - ALIKE));
-    if (k.like >= MISHEARD && !unseen &&
-        loss <= fmin(LOSS_LIMIT, MISHEARD_LOSS + MISHEARD_PER * (k.like - MISHEARD)))
-        k.cost = fminf(k.cost, 0.0f); // the recogniser heard it, under another name
-    pz_debug(
-        pz_ears_log(ears),
-        "wanted word %d at %.2f-%.2f s%s: margin %.2f, against what was heard %.2f, likeness %.2f, network "
-        "%.2f: cost %.2f, %.0f dB over noise",
-        s->keyword, (double)(c->at + s->start) / PZ_SPEECH_RATE, (double)(c->at + s->end) / PZ_SPEECH_RATE,
-        unseen ? " (network alone)" : "", s->margin, gain, k.like, margin, k.cost, c->snr_db);
-    st = candidate_add(c, &k);
-fail:
-    return st;
+    return ODDS_BASE + ODDS_PHONES * n + (ODDS_EVEN + ODDS_EVEN_PHONES * n) * (double)p->even +
+           ODDS_NETWORK * (double)p->network + ODDS_WORST_HEARD * (double)p->worst_heard +
+           (ODDS_BEST_HEARD + ODDS_BEST_HEARD_PHONES * n) * (double)p->best_heard +
+           ODDS_LENGTH * fmin(length, LENGTH_MOST) + ODDS_SPREAD * (double)p->spread +
+           ODDS_USUAL_FIT * (double)p->usual_fit + ODDS_USUAL_NETWORK * (double)p->usual_network;
 }
 
-/** Whether one of `n` spots of the same keyword lies there too. */
-static bool is_among(const struct pz_spot *spots, int n, const struct pz_spot *s)
+/** In noise the recogniser hears words that nobody said: those that do not sound like it are no occurrence.
+ */
+static void doubt(struct pz_log *log, struct pz_chunk *c)
 {
-    for (int i = 0; i < n; i++)
-        if (spots[i].keyword == s->keyword && spots[i].start < s->end && s->start < spots[i].end)
-            return true;
-    return false;
+    for (int first = 0, end; first < c->d.n; first = end) {
+        const struct draft *w = &c->d.items[first];
+        double odds = -1e30;
+
+        end = first + 1;
+        if (w->wanted < 0)
+            continue;
+        while (end < c->d.n && c->d.items[end].occurrence == w->occurrence)
+            end++;
+        for (int k = 0; k < c->n_candidates; k++)
+            for (int i = first; i < end; i++)
+                if (c->candidates[k].place.keyword == w->wanted &&
+                    meet(&c->d.items[i], &c->candidates[k].place))
+                    odds = fmax(odds, (double)c->candidates[k].odds);
+        pz_debug(log, "wanted word %d was written for %.2f-%.2f s: odds %.2f", w->wanted,
+                 (double)(c->at + w->start) / PZ_SPEECH_RATE,
+                 (double)(c->at + c->d.items[end - 1].end) / PZ_SPEECH_RATE, odds);
+        for (int i = first; i < end && odds < ODDS_WRITTEN && c->snr_db < QUIET_DB; i++)
+            c->d.items[i].wanted = c->d.items[i].occurrence = -1;
+    }
 }
 
-enum pz_status pz_hear_weigh(struct pz_ears *ears, const float *samples, const struct pz_sounds *sounds,
-                             struct pz_chunk *c, const struct pz_wanted *wanted, int n_wanted,
-                             const struct spots *all)
+enum pz_status pz_hear_weigh(struct pz_ears *ears, struct pz_chunk *c, const struct pz_place *places,
+                             int n_places)
 {
-    const struct pz_keyword *k[PZ_WANTED_MAX];
-    struct pz_spot *more = NULL;
-    enum pz_status st;
-    int n_more = 0;
+    for (int i = 0; i < n_places; i++) {
+        const struct pz_place *p = &places[i];
+        const struct candidate k = {.place = *p, .odds = (float)odds_of(p)};
+        enum pz_status st = candidate_add(c, &k);
 
-    for (int i = 0; i < n_wanted; i++)
-        k[i] = &wanted[i].keyword;
-    PZ_TRY(pz_sounds_find(sounds, k, n_wanted, NETWORK_SPOTS, NETWORK_LEAST, &more, &n_more));
-    for (int i = 0; i < all->n; i++)
-        PZ_TRY(weigh(ears, samples, sounds, c, &wanted[all->items[i].keyword], &all->items[i], false));
-    for (int i = 0; i < n_more; i++)
-        if (!is_among(all->items, all->n, &more[i]))
-            PZ_TRY(weigh(ears, samples, sounds, c, &wanted[more[i].keyword], &more[i], true));
-fail:
-    pz_free(more);
-    return st;
+        if (st < PZ_OK)
+            return st;
+        pz_debug(
+            pz_ears_log(ears),
+            "wanted word %d may be at %.2f-%.2f s: fit %.2f, network %.2f, %d phones: odds %.2f, %.0f dB "
+            "over noise",
+            p->keyword, (double)(c->at + p->start) / PZ_SPEECH_RATE,
+            (double)(c->at + p->end) / PZ_SPEECH_RATE, (double)p->even, (double)p->network, p->phones,
+            (double)k.odds, c->snr_db);
+    }
+    if (!pz_ears_uses_whisper(ears))
+        doubt(pz_ears_log(ears), c);
+    return PZ_OK;
 }
 
 /** Put the wanted thing where a candidate says. */
-static enum pz_status accept(struct pz_chunk *c, struct candidate *k, const struct pz_wanted *w)
+static enum pz_status accept(struct pz_chunk *c, const struct candidate *k, const struct pz_wanted *w)
 {
     struct draft key[MAX_SPLIT];
     int first, end, n_key;
     enum pz_status st;
 
-    k->taken = true;
-    covered(&c->d, &k->spot, &first, &end);
-    n_key = keyword_drafts(w, k->wanted, c->d.occurrences, &k->spot, key);
+    covered(&c->d, &k->place, &first, &end);
+    n_key = keyword_drafts(w, k->place.keyword, c->d.occurrences, &k->place, key);
     for (int i = 0; i < n_key; i++)
-        key[i].confidence =
-            (float)(0.4 + 0.6 * fmax(0.0, fmin(1.0, fmax(k->like, 1.0 - k->cost / (2.0 * COST_FIRST)))));
+        key[i].confidence = (float)(0.4 + 0.6 / (1.0 + exp(-0.5 * ((double)k->odds - ODDS_FIRST))));
     st = splice(&c->d, first, end, key, n_key);
     c->d.occurrences++;
     return st;
 }
 
-/** Whether another wanted thing is likelier at the candidate's place. */
-static bool is_beaten(const struct pz_chunk *c, const struct candidate *q)
+/** A candidate and the chunk it is in. */
+struct offer {
+    struct pz_chunk *chunk;
+    const struct candidate *candidate;
+};
+
+static int by_odds(const void *a, const void *b)
 {
-    for (int i = 0; i < c->n_candidates; i++) {
-        const struct candidate *r = &c->candidates[i];
+    const struct offer *p = a, *q = b;
+    float d = q->candidate->odds - p->candidate->odds;
 
-        if (r->wanted != q->wanted && r->cost < q->cost && r->spot.start < q->spot.end &&
-            q->spot.start < r->spot.end)
-            return true;
-    }
-    return false;
-}
-
-/** Candidates of wanted thing `index` that cost at most `most`; `*least` receives the lowest cost accepted.
- */
-static enum pz_status accept_all(struct pz_chunks *all, const struct pz_wanted *w, int index, double most,
-                                 double *least)
-{
-    for (int i = 0; i < all->n; i++) {
-        struct pz_chunk *c = &all->items[i];
-
-        for (int k = 0; k < c->n_candidates; k++) {
-            struct candidate *q = &c->candidates[k];
-            enum pz_status st;
-
-            if (q->wanted != index || q->taken || q->cost > most || is_taken(&c->d, &q->spot))
-                continue;
-            *least = fmin(*least, q->cost);
-            st = accept(c, q, w);
-            if (st < PZ_OK)
-                return st;
-        }
-    }
-    return PZ_OK;
-}
-
-/** The surest candidate that is left, 1e30 when there is none. */
-static double surest(const struct pz_chunks *all, int index)
-{
-    double best = 1e30;
-
-    for (int i = 0; i < all->n; i++)
-        for (int k = 0; k < all->items[i].n_candidates; k++) {
-            const struct candidate *q = &all->items[i].candidates[k];
-
-            if (q->wanted == index && !q->taken && !is_taken(&all->items[i].d, &q->spot) &&
-                !is_beaten(&all->items[i], q))
-                best = fmin(best, q->cost);
-        }
-    return best;
+    return d > 0.0f ? 1 : d < 0.0f ? -1 : p->candidate->place.start < q->candidate->place.start ? -1 : 1;
 }
 
 enum pz_status pz_hear_decide(struct pz_chunks *all, const struct pz_wanted *wanted, int n_wanted)
 {
-    enum pz_status st;
+    bool heard[PZ_WANTED_MAX] = {false};
+    struct offer *offers;
+    enum pz_status st = PZ_OK;
+    double seconds = 0.0, believed;
+    int n = 0;
 
-    for (int w = 0; w < n_wanted; w++) {
-        bool heard = false;
-        double least = 1e30;
-
-        for (int i = 0; i < all->n && !heard; i++)
-            for (int k = 0; k < all->items[i].d.n && !heard; k++)
-                heard = all->items[i].d.items[k].wanted == w;
-        PZ_TRY(accept_all(all, &wanted[w], w, COST_BELIEVED, &least));
-        // The user says the words are spoken: when nothing else was found, the best place is it, and others
-        // that are hardly worse are too.
-        if (!heard && least > 1e29)
-            least = surest(all, w);
-        if (!heard && least < 1e29)
-            PZ_TRY(accept_all(all, &wanted[w], w, fmin(COST_FIRST, least + COST_HARDLY), &least));
+    for (int i = 0; i < all->n; i++) {
+        n += all->items[i].n_candidates;
+        seconds += (double)all->items[i].n / PZ_SPEECH_RATE;
+        for (int k = 0; k < all->items[i].d.n; k++)
+            if (all->items[i].d.items[k].wanted >= 0 && all->items[i].d.items[k].wanted < n_wanted)
+                heard[all->items[i].d.items[k].wanted] = true;
     }
-    st = PZ_OK;
+    offers = pz_calloc((size_t)n + 1, sizeof *offers);
+    if (!offers)
+        return PZ_ERR_NOMEM;
+    n = 0;
+    for (int i = 0; i < all->n; i++)
+        for (int k = 0; k < all->items[i].n_candidates; k++)
+            offers[n++] = (struct offer){&all->items[i], &all->items[i].candidates[k]};
+    qsort(offers, (size_t)n, sizeof *offers, by_odds);
+    // Odds were fitted to short films; where there is more sound, there is more that may be taken for a word.
+    believed = ODDS_BELIEVED + log(fmax(seconds / USUAL_SECONDS, 1.0));
+    // The surest first: what two words claim is the surer one's, and a word that is nowhere else gets the
+    // place that is left to it.
+    for (int i = 0; i < n; i++) {
+        const struct candidate *k = offers[i].candidate;
+        const int w = k->place.keyword;
+
+        if ((double)k->odds < (heard[w] ? believed : ODDS_FIRST) || is_taken(&offers[i].chunk->d, &k->place))
+            continue;
+        PZ_TRY(accept(offers[i].chunk, k, &wanted[w]));
+        heard[w] = true;
+    }
 fail:
+    pz_free(offers);
     return st;
 }

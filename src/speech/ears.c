@@ -20,6 +20,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "speech/acoustic.h"
 #include "speech/whisper.h"
 
 #define MODEL_DIR "/usr/share/pocketsphinx/model/en-us"
@@ -41,6 +42,7 @@ struct pz_ears {
     ps_decoder_t *words;              /* language model and dictionary; at first need */
     struct graph graphs[2];           /* for sound of a second or two, and for longer sound; at first need */
     ps_decoder_t *allphone;           /* at first need */
+    struct pz_acoustic *acoustic;     /* at first need */
 };
 
 static _Thread_local struct pz_log *current_log;
@@ -129,6 +131,7 @@ void pz_ears_close(struct pz_ears **ears)
             ps_end_utt(e->allphone);
         ps_free(e->allphone);
     }
+    pz_acoustic_close(&e->acoustic);
     pz_lexicon_close(&e->lexicon);
     pz_free(e->hmm);
     pz_free(e->lm);
@@ -196,6 +199,30 @@ static enum pz_status decoder_open(struct pz_ears *e, bool denoise, const char *
     return st;
 }
 
+enum pz_status pz_ears_acoustic(struct pz_ears *ears, struct pz_acoustic **acoustic)
+{
+    enum pz_status st = PZ_OK;
+
+    if (!ears->acoustic)
+        st = pz_acoustic_open(ears->log, ears->hmm, &ears->acoustic);
+    *acoustic = ears->acoustic;
+    return st;
+}
+
+int16_t *pz_ears_pcm(const float *samples, int64_t n)
+{
+    int16_t *pcm = pz_calloc((size_t)n + 1, sizeof *pcm);
+
+    for (int64_t i = 0; pcm && i < n; i++) {
+        float v = samples[i] * 32767.0f;
+
+        // One level of noise, the same for the same sound, keeps digital silence away from log 0.
+        v += (float)((uint32_t)i * 2654435761u >> 30) - 1.5f;
+        pcm[i] = (int16_t)lrintf(v > 32767.0f ? 32767.0f : v < -32768.0f ? -32768.0f : v);
+    }
+    return pcm;
+}
+
 /** Feed a whole sound. Errors: NOMEM, INTERNAL. */
 static enum pz_status listen(struct pz_ears *e, ps_decoder_t *ps, const float *samples, int64_t n)
 {
@@ -204,16 +231,9 @@ static enum pz_status listen(struct pz_ears *e, ps_decoder_t *ps, const float *s
 
     if (n > PZ_EARS_MAX_SAMPLES)
         return pz_fail(e->log, PZ_ERR_INTERNAL, "speech recogniser: %lld samples at once", (long long)n);
-    pcm = pz_calloc((size_t)n + 1, sizeof *pcm);
+    pcm = pz_ears_pcm(samples, n);
     if (!pcm)
         return PZ_ERR_NOMEM;
-    for (int64_t i = 0; i < n; i++) {
-        float v = samples[i] * 32767.0f;
-
-        // One level of noise, the same for the same sound, keeps digital silence away from log 0.
-        v += (float)((uint32_t)i * 2654435761u >> 30) - 1.5f;
-        pcm[i] = (int16_t)lrintf(v > 32767.0f ? 32767.0f : v < -32768.0f ? -32768.0f : v);
-    }
     if (ps_start_stream(ps) < 0 || ps_start_utt(ps) < 0) {
         st = pz_fail(e->log, PZ_ERR_INTERNAL, "speech recogniser: cannot start an utterance");
     } else if (ps_process_raw(ps, pcm, (size_t)n, FALSE, TRUE) < 0) {

@@ -6,6 +6,8 @@
 
 #include "speech/speech.h"
 
+struct pz_acoustic;
+
 /** Samples from the start of the sound to the boundary before feature frame 0: frames are 10 ms apart and
  * each looks at 25.6 ms, so frame f stands for the 10 ms around its centre. */
 #define PZ_EARS_HOP 160
@@ -69,5 +71,11 @@ bool pz_ears_uses_whisper(const struct pz_ears *ears);
 bool pz_ears_hears_foreign(const struct pz_ears *ears);
 
 struct pz_log *pz_ears_log(const struct pz_ears *ears);
+
+/** The acoustic model behind the searches; opened at first need, the ears' own. Errors: NOMEM, WEIGHTS. */
+PZ_NODISCARD enum pz_status pz_ears_acoustic(struct pz_ears *ears, struct pz_acoustic **acoustic);
+
+/** Sound as the recogniser takes it: 16 bits, on the heap (pz_free()); NULL on no memory. */
+int16_t *pz_ears_pcm(const float *samples, int64_t n);
 
 #endif

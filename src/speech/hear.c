@@ -314,40 +314,51 @@ static void *read_words(void *user)
     return NULL;
 }
 
-/** Words, and spots of all wanted things, at the same time. */
-static enum pz_status listen_both(struct reading *r, const struct pz_wanted *wanted, int n_wanted,
-                                  const struct pz_job *job, struct spots *spots)
+/** Places of all wanted things, while `r` is read. */
+static enum pz_status look(struct reading *r, const float *raw, const struct pz_wanted *wanted, int n_wanted,
+                           struct pz_place **places, int *n_places)
 {
-    pthread_t thread;
-    enum pz_status st = PZ_OK;
-    struct pz_ears_path free_path = {0};
     const struct pz_keyword *k[PZ_WANTED_MAX];
-    bool beside = n_wanted > 0 && !pz_ears_uses_whisper(r->ears) && // its threads are its own
-                  pthread_create(&thread, NULL, read_words, r) == 0;
+    struct pz_acoustic *acoustic;
+    struct pz_sounds sounds = {0};
+    enum pz_status st;
 
     for (int i = 0; i < n_wanted; i++)
         k[i] = &wanted[i].keyword;
+    PZ_TRY(pz_ears_acoustic(r->ears, &acoustic));
+    PZ_TRY(pz_sounds_listen(raw, r->n, PZ_SOUNDS_WORDS, &sounds));
+    PZ_TRY(pz_places_find(acoustic, r->samples, r->n, &sounds, k, n_wanted, places, n_places));
+fail:
+    pz_sounds_free(&sounds);
+    return st;
+}
+
+/** Words, and places of all wanted things, at the same time. */
+static enum pz_status listen_both(struct reading *r, const float *raw, const struct pz_wanted *wanted,
+                                  int n_wanted, struct pz_place **places, int *n_places)
+{
+    pthread_t thread;
+    enum pz_status st = PZ_OK;
+    bool beside = n_wanted > 0 && !pz_ears_uses_whisper(r->ears) && // its threads are its own
+                  pthread_create(&thread, NULL, read_words, r) == 0;
+
     if (n_wanted > 0)
-        st = pz_spot_free(r->ears, r->samples, r->n, &free_path);
-    if (n_wanted > 0 && st == PZ_OK)
-        st = pz_job_cancelled(job)
-                 ? PZ_ERR_CANCELLED
-                 : pz_spot_find(r->ears, r->samples, r->n, k, n_wanted, &free_path, &spots->items, &spots->n);
+        st = look(r, raw, wanted, n_wanted, places, n_places);
     if (beside)
         pthread_join(thread, NULL);
     else
         read_words(r);
-    pz_ears_path_free(&free_path);
     return r->st < PZ_OK ? r->st : st;
 }
 
-enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, int64_t n, int64_t at, double snr_db,
-                             const struct pz_sounds *sounds, const struct pz_wanted *wanted, int n_wanted,
+enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, const float *raw, int64_t n,
+                             int64_t at, double snr_db, const struct pz_wanted *wanted, int n_wanted,
                              const struct pz_job *job, struct pz_heard *h, struct pz_chunks *all)
 {
     enum pz_status st;
     struct reading r = {.ears = ears, .samples = samples, .n = n};
-    struct spots spots = {0};
+    struct pz_place *places = NULL;
+    int n_places = 0;
     struct pz_chunk *c;
     void *grown = all->items ? pz_regrow(all->items, (size_t)all->n, (size_t)all->n + 1, sizeof *all->items)
                              : pz_calloc(1, sizeof *all->items);
@@ -359,7 +370,7 @@ enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, int64_t
     *c = (struct pz_chunk){.at = at, .n = n, .snr_db = snr_db};
     if (pz_job_cancelled(job))
         return PZ_ERR_CANCELLED;
-    PZ_TRY(listen_both(&r, wanted, n_wanted, job, &spots));
+    PZ_TRY(listen_both(&r, raw, wanted, n_wanted, &places, &n_places));
     c->d.items = pz_calloc((size_t)r.words.n + 1, sizeof *c->d.items);
     if (!c->d.items) {
         st = PZ_ERR_NOMEM;
@@ -378,14 +389,9 @@ enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, int64_t
     }
     for (int k = 0; k < n_wanted; k++)
         pz_hear_mark(&c->d, &wanted[k], k);
-    if (pz_job_cancelled(job)) {
-        st = PZ_ERR_CANCELLED;
-        goto fail;
-    }
-    if (n_wanted > 0)
-        PZ_TRY(pz_hear_weigh(ears, samples, sounds, c, wanted, n_wanted, &spots));
+    PZ_TRY(pz_hear_weigh(ears, c, places, n_places));
 fail:
-    pz_free(spots.items);
+    pz_free(places);
     pz_words_free(&r.words);
     return st;
 }

@@ -2,7 +2,7 @@
 #ifndef PZ_SPEECH_HEAR_H
 #define PZ_SPEECH_HEAR_H
 
-#include "speech/sounds.h"
+#include "speech/ears.h"
 #include "speech/spot.h"
 
 #define PZ_CHUNK_MAX (30 * PZ_SPEECH_RATE)
@@ -48,12 +48,11 @@ struct pz_chunks {
 
 void pz_chunks_free(struct pz_chunks *c);
 
-/** First pass over a chunk (`samples` [n], `snr_db` as pz_quiet() says, `sounds` heard in it before that,
- * needed where something is wanted):
+/** First pass over a chunk (`samples` [n] after pz_quiet(), `raw` [n] before it, `snr_db` as that says):
  * recognise, look for the wanted things. Two threads of work inside. Errors: NOMEM, INTERNAL, CANCELLED,
  * WEIGHTS. */
-PZ_NODISCARD enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, int64_t n, int64_t at,
-                                          double snr_db, const struct pz_sounds *sounds,
+PZ_NODISCARD enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, const float *raw,
+                                          int64_t n, int64_t at, double snr_db,
                                           const struct pz_wanted *wanted, int n_wanted,
                                           const struct pz_job *job, struct pz_heard *heard,
                                           struct pz_chunks *all);
@@ -75,11 +74,6 @@ PZ_NODISCARD enum pz_status pz_hear_settle(struct pz_ears *ears, const float *sa
 /** Put the edges of an occurrence at `start` and `end` (samples), phones there with them; `first_phone`:
  * where its chunk's begin. One without phones stays as it is. */
 void pz_hear_put(struct pz_heard *h, int first_phone, const struct pz_found *f, int64_t start, int64_t end);
-
-/** Log-likelihood (natural, whole sound) of a word sequence; −1e30 when it does not fit. Errors: NOMEM,
- * INTERNAL. */
-PZ_NODISCARD enum pz_status pz_align_score(struct pz_ears *ears, const float *samples, int64_t n,
-                                           const struct pz_align_word *words, int n_words, double *score);
 
 /** Align a chunk with as many of the `n_words` words as fit its sound (all of them when `last`), append to
  * `h`, and set word_of[i] (index into h->words, −1 for words without sound) for the `*used` words taken.

@@ -3,6 +3,7 @@
 #define PZ_SPEECH_HEAR_IMPL_H
 
 #include "speech/hear.h"
+#include "speech/places.h"
 
 #define PZ_HEAR_SPLIT 24 /* words that one wanted thing may be heard as */
 
@@ -21,12 +22,10 @@ struct drafts {
     int n, occurrences;
 };
 
-/** A spot that may be the wanted thing. */
+/** A place that may be the wanted thing. */
 struct candidate {
-    struct pz_spot spot;
-    int wanted;
-    float like, cost; /* lower is surer */
-    bool taken;
+    struct pz_place place;
+    float odds; /* that it is, natural logarithm */
 };
 
 struct pz_chunk {
@@ -37,20 +36,12 @@ struct pz_chunk {
     int n_candidates, cap;
 };
 
-/** Spots of all wanted things in a chunk. */
-struct spots {
-    struct pz_spot *items;
-    int n;
-};
-
 /** Mark every place where the recogniser itself heard the wanted words. */
 void pz_hear_mark(struct drafts *d, const struct pz_wanted *w, int index);
 
-/** Weigh spots against what was recognised there: the chunk's candidates. Errors: NOMEM, INTERNAL. */
-PZ_NODISCARD enum pz_status pz_hear_weigh(struct pz_ears *ears, const float *samples,
-                                          const struct pz_sounds *sounds, struct pz_chunk *c,
-                                          const struct pz_wanted *wanted, int n_wanted,
-                                          const struct spots *all);
+/** How sure places are, against what the recogniser wrote too: the chunk's candidates. Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_hear_weigh(struct pz_ears *ears, struct pz_chunk *c,
+                                          const struct pz_place *places, int n_places);
 
 /** Drafts as the aligner wants them: `out` [n]. */
 void pz_hear_to_align(const struct draft *d, int n, struct pz_align_word *out);

@@ -43,12 +43,6 @@ void pz_sounds_free(struct pz_sounds *s);
 PZ_NODISCARD enum pz_status pz_sounds_fit(const struct pz_sounds *heard, const struct pz_keyword *k,
                                           int64_t from, int64_t to, float *margin);
 
-/** For each of keywords `k` [n_keywords] the `many` places where it fits best that do not overlap, if their
- * margin is at least `least`. `*spots` on the heap, pz_free(). Errors: NOMEM. */
-PZ_NODISCARD enum pz_status pz_sounds_find(const struct pz_sounds *heard, const struct pz_keyword *const *k,
-                                           int n_keywords, int many, float least, struct pz_spot **spots,
-                                           int *n_spots);
-
 /** Move the edges of phones [first_phone, end) and words [first_word, end) of a stretch of sound (`samples`
  * [n], sample 0 at film time `at`) that the aligner has placed; `snr_db` as pz_quiet() says. Pauses may
  * vanish. The words' first_phone and n_phones are kept right. Errors: NOMEM. */

@@ -1,5 +1,5 @@
-// A wanted word in what the network of sounds.h heard: where their phones, at lengths that phones have,
-// explain the frames nearly as well as the best phone of every frame does. One pass a pronunciation.
+// A wanted word in what the network of sounds.h heard: do its phones, at lengths that phones have, explain
+// the frames nearly as well as the best phone of every frame does? One pass a pronunciation.
 #include <math.h>
 #include <string.h>
 
@@ -16,7 +16,6 @@
 #define LENGTH_SPREAD 0.5f /* in logarithms */
 
 struct finder {
-    int64_t first; /* frame */
     int64_t pairs;
     float *sums; /* [PZ_PH_COUNT][pairs + 1]: what a phone loses against the best one, summed up */
     float *now, *next;
@@ -43,7 +42,7 @@ static enum pz_status finder_make(const struct pz_sounds *heard, int64_t from, i
     to = to > heard->frames ? heard->frames : to < from ? from : to;
     const size_t n = (size_t)((to - from) / PAIR) + 1;
 
-    *f = (struct finder){.first = from, .pairs = (to - from) / PAIR};
+    *f = (struct finder){.pairs = (to - from) / PAIR};
     f->sums = pz_calloc(n * PZ_PH_COUNT, sizeof *f->sums);
     f->now = pz_calloc(n, sizeof *f->now);
     f->next = pz_calloc(n, sizeof *f->next);
@@ -115,79 +114,25 @@ static void follow(struct finder *f, const struct pz_pron *pron)
         }
 }
 
-/** Best paths of a keyword everywhere. */
-static void follow_all(struct finder *f, const struct pz_keyword *k)
-{
-    for (int64_t t = 0; t <= f->pairs; t++)
-        f->best[t] = -1e30f;
-    for (int i = 0; i < k->n_prons; i++)
-        follow(f, &k->prons[i]);
-}
-
-/** The best place, which is taken away with all that overlap it; false when nothing fits. */
-static bool take_best(struct finder *f, struct pz_spot *out)
-{
-    int64_t end = 1, start;
-
-    for (int64_t t = 1; t <= f->pairs; t++)
-        end = f->best[t] > f->best[end] ? t : end;
-    start = f->best_start[end];
-    if (f->pairs < 1 || f->best[end] < -1e29f || start >= end)
-        return false;
-    *out = (struct pz_spot){.start = (f->first + start * PAIR) * PZ_SOUNDS_HOP,
-                            .end = (f->first + end * PAIR) * PZ_SOUNDS_HOP,
-                            .margin = f->best[end] / (float)(end - start) - REWARD};
-    for (int64_t t = start + 1; t <= f->pairs; t++)
-        if (t <= end || f->best_start[t] < end)
-            f->best[t] = -1e30f;
-    return true;
-}
-
 enum pz_status pz_sounds_fit(const struct pz_sounds *heard, const struct pz_keyword *k, int64_t from,
                              int64_t to, float *margin)
 {
     struct finder f = {0};
-    struct pz_spot best;
     enum pz_status st;
+    float best = -1e29f;
 
     *margin = WORST;
     PZ_TRY(finder_make(heard, from / PZ_SOUNDS_HOP, to / PZ_SOUNDS_HOP, &f));
-    follow_all(&f, k);
-    if (take_best(&f, &best))
-        *margin = best.margin;
-fail:
-    finder_free(&f);
-    return st;
-}
-
-enum pz_status pz_sounds_find(const struct pz_sounds *heard, const struct pz_keyword *const *k,
-                              int n_keywords, int many, float least, struct pz_spot **spots, int *n_spots)
-{
-    struct finder f = {0};
-    enum pz_status st;
-
-    *n_spots = 0;
-    *spots = pz_calloc((size_t)n_keywords * (size_t)many + 1, sizeof **spots);
-    if (!*spots)
-        return PZ_ERR_NOMEM;
-    PZ_TRY(finder_make(heard, 0, heard->frames, &f));
-    for (int w = 0; w < n_keywords; w++) {
-        follow_all(&f, k[w]);
-        for (int i = 0; i < many; i++) {
-            struct pz_spot *s = *spots + *n_spots;
-
-            if (!take_best(&f, s))
-                break;
-            s->keyword = w;
-            *n_spots += s->margin >= least;
+    for (int64_t t = 0; t <= f.pairs; t++)
+        f.best[t] = -1e30f;
+    for (int i = 0; i < k->n_prons; i++)
+        follow(&f, &k->prons[i]);
+    for (int64_t t = 1; t <= f.pairs; t++)
+        if (f.best[t] > best && f.best_start[t] < t) {
+            best = f.best[t];
+            *margin = best / (float)(t - f.best_start[t]) - REWARD;
         }
-    }
 fail:
     finder_free(&f);
-    if (st < PZ_OK) {
-        pz_free(*spots);
-        *spots = NULL;
-        *n_spots = 0;
-    }
     return st;
 }

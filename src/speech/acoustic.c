@@ -1,0 +1,360 @@
+// Likelihoods of phone states from the recogniser's own features: cepstra as its front end makes them, their
+// level and, half way, their spread set to what a quiet room gives (noise flattens them), slopes, then every
+// Gaussian of every phone for one frame at a time. What the files say is acoustic_model.c's.
+#include <math.h>
+#include <string.h>
+
+#include <pocketsphinx.h>
+#include <sphinxbase/err.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "speech/acoustic_impl.h"
+#include "speech/ears.h"
+
+#define FEATURES (STREAMS * CEPSTRA)
+#define AROUND 3          /* frames that slopes look at on either side */
+#define LEAST (-40.0f)    /* nats: nothing is worse */
+#define LANES 8           /* sums side by side */
+#define EXP_LEAST (-80.0) /* natural exponent that is as good as nothing */
+
+/* Spread of the cepstra over sentences in a quiet room (slt saying the bench's tuning half). */
+static const float spreads[CEPSTRA] = {15.6f, 16.9f, 15.4f, 23.4f, 16.2f, 13.7f, 15.5f,
+                                       11.7f, 14.2f, 11.8f, 8.8f,  9.8f,  10.2f};
+#define SPREAD_SHARE 0.5 /* how far towards them, in logarithms */
+
+static enum pz_status front_end_open(struct pz_acoustic *a, const char *dir)
+{
+    char *path = pz_path_join(dir, "feat.params");
+    const char *const argv[] = {"pz", "-remove_silence", "no", "-remove_noise", "yes"};
+    cmd_ln_t *config = NULL;
+    enum pz_status st = PZ_ERR_NOMEM;
+
+    if (!path)
+        return st;
+    err_set_logfp(NULL); // per thread: it prints otherwise
+    config = cmd_ln_parse_r(NULL, ps_args(), 5, (char **)argv, FALSE);
+    if (config && pz_file_exists(path))
+        config = cmd_ln_parse_file_r(config, ps_args(), path, FALSE);
+    a->fe = config ? fe_init_auto_r(config) : NULL;
+    st = a->fe && fe_get_output_size(a->fe) == CEPSTRA
+             ? PZ_OK
+             : pz_fail(a->log, PZ_ERR_WEIGHTS, "speech recogniser: %s asks for features of another kind",
+                       path);
+    if (config)
+        cmd_ln_free_r(config);
+    pz_free(path);
+    return st;
+}
+
+enum pz_status pz_acoustic_open(struct pz_log *log, const char *dir, struct pz_acoustic **out)
+{
+    struct pz_acoustic *a = pz_calloc(1, sizeof *a);
+    enum pz_status st;
+
+    *out = NULL;
+    if (!a)
+        return PZ_ERR_NOMEM;
+    a->log = log;
+    PZ_TRY(pz_acoustic_read(a, dir));
+    PZ_TRY(front_end_open(a, dir));
+    *out = a;
+    return PZ_OK;
+fail:
+    pz_acoustic_close(&a);
+    return st;
+}
+
+void pz_acoustic_close(struct pz_acoustic **out)
+{
+    struct pz_acoustic *a = *out;
+
+    if (!a)
+        return;
+    if (a->fe)
+        fe_free(a->fe);
+    pz_free(a->triphones);
+    pz_free(a->plain);
+    pz_free(a->sequences);
+    pz_free(a->sound_of);
+    pz_free(a->square);
+    pz_free(a->line);
+    pz_free(a->base);
+    pz_free(a->mix);
+    pz_free(a);
+    *out = NULL;
+}
+
+/** Sequence of a phone between two others, `where` in its word: the nearest that the model has. */
+static int32_t sequence_of(const struct pz_acoustic *a, int phone, int left, int right, int where)
+{
+    const int32_t *of =
+        a->triphones + ((size_t)(phone * a->n_plain + left) * (size_t)a->n_plain + (size_t)right) * POSITIONS;
+
+    if (of[where] >= 0)
+        return of[where];
+    for (int i = 0; i < POSITIONS; i++)
+        if (of[i] >= 0)
+            return of[i];
+    return a->plain[phone];
+}
+
+void pz_acoustic_chain(const struct pz_acoustic *a, const struct pz_pron *pron, uint16_t *states)
+{
+    const int silence = a->phone_of[PZ_PH_SIL];
+
+    for (int i = 0; i < pron->n; i++) {
+        int left = i ? a->phone_of[pron->phones[i - 1]] : silence;
+        int right = i + 1 < pron->n ? a->phone_of[pron->phones[i + 1]] : silence;
+        int where = pron->n == 1 ? 3 : i == 0 ? 1 : i + 1 == pron->n ? 2 : 0;
+        int32_t s = sequence_of(a, a->phone_of[pron->phones[i]], left, right, where);
+
+        memcpy(states + (size_t)i * STATES, a->sequences + (size_t)s * STATES, STATES * sizeof *states);
+    }
+}
+
+void pz_scores_free(struct pz_scores *s)
+{
+    pz_free(s->values);
+    *s = (struct pz_scores){0};
+}
+
+/* --- features --- */
+
+/** Level and spread of cepstra [frames] at `stride` floats, in place. */
+static void normalise(float *c, int64_t frames, size_t stride)
+{
+    for (int k = 0; k < CEPSTRA; k++) {
+        double mean = 0.0, square = 1e-6;
+        float factor;
+
+        for (int64_t t = 0; t < frames; t++)
+            mean += c[(size_t)t * stride + (size_t)k] / (double)frames;
+        for (int64_t t = 0; t < frames; t++) {
+            double d = c[(size_t)t * stride + (size_t)k] - mean;
+
+            square += d * d / (double)frames;
+        }
+        factor = (float)pow((double)(spreads[k] * spreads[k]) / square, 0.5 * SPREAD_SHARE);
+        for (int64_t t = 0; t < frames; t++) {
+            float *v = c + (size_t)t * stride + (size_t)k;
+
+            *v = (*v - (float)mean) * factor;
+        }
+    }
+}
+
+/** Slopes behind the cepstra: x [frames][FEATURES]. */
+static void add_slopes(float *x, int64_t frames)
+{
+    for (int64_t t = 0; t < frames; t++) {
+        const float *at[2 * AROUND + 1];
+        float *slope = x + t * FEATURES + CEPSTRA;
+
+        for (int d = -AROUND; d <= AROUND; d++) {
+            int64_t u = t + d < 0 ? 0 : t + d >= frames ? frames - 1 : t + d;
+
+            at[d + AROUND] = x + u * FEATURES;
+        }
+        for (int k = 0; k < CEPSTRA; k++) {
+            slope[k] = at[AROUND + 2][k] - at[AROUND - 2][k];
+            slope[CEPSTRA + k] =
+                at[AROUND + 3][k] - at[AROUND - 1][k] - at[AROUND + 1][k] + at[AROUND - 3][k];
+        }
+    }
+}
+
+/** Features [frames][FEATURES] on the heap. */
+static enum pz_status features(struct pz_acoustic *a, const float *samples, int64_t n, float **out,
+                               int64_t *frames)
+{
+    enum pz_status st = PZ_ERR_NOMEM;
+    int16_t *pcm = pz_ears_pcm(samples, n);
+    mfcc_t **cepstra = NULL;
+    int32_t count = 0;
+
+    *out = NULL;
+    *frames = 0;
+    if (!pcm)
+        return st;
+    fe_start_stream(a->fe);
+    if (fe_start_utt(a->fe) < 0 || fe_process_utt(a->fe, pcm, (size_t)n, &cepstra, &count) < 0) {
+        st = pz_fail(a->log, PZ_ERR_INTERNAL, "speech recogniser: no features of %lld samples", (long long)n);
+        goto fail;
+    }
+    *out = pz_calloc((size_t)(count > 0 ? count : 1) * FEATURES, sizeof **out);
+    if (!*out)
+        goto fail;
+    for (int32_t t = 0; t < count; t++)
+        for (int k = 0; k < CEPSTRA; k++)
+            (*out)[t * FEATURES + k] = (float)cepstra[t][k];
+    normalise(*out, count, FEATURES);
+    add_slopes(*out, count);
+    *frames = count;
+    st = PZ_OK;
+fail:
+    if (cepstra)
+        fe_free_2d(cepstra);
+    pz_free(pcm);
+    return st;
+}
+
+/* --- likelihoods --- */
+
+/** The states that are asked for, those of phones without context before them, by whose densities they mix.
+ */
+struct asked {
+    int n;          /* of all of them */
+    int *first;     /* [n_plain + 1]: of each phone's */
+    int *column;    /* [n]: of the result, −1: only to compare with */
+    bool *compared; /* [n] */
+    float *mix;     /* [n][STREAMS][DENSITIES] */
+};
+
+static void asked_free(struct asked *q)
+{
+    pz_free(q->first);
+    pz_free(q->column);
+    pz_free(q->compared);
+    pz_free(q->mix);
+}
+
+static enum pz_status asked_make(const struct pz_acoustic *a, const uint16_t *states, int n, struct asked *q)
+{
+    const int plain = a->n_plain * STATES;
+    float weights[256];
+
+    *q = (struct asked){.first = pz_calloc((size_t)a->n_plain + 1, sizeof *q->first),
+                        .column = pz_calloc((size_t)(plain + n), sizeof *q->column),
+                        .compared = pz_calloc((size_t)(plain + n), sizeof *q->compared),
+                        .mix = pz_calloc((size_t)(plain + n) * STREAMS * DENSITIES, sizeof *q->mix)};
+    if (!q->first || !q->column || !q->compared || !q->mix)
+        return PZ_ERR_NOMEM;
+    for (int i = 0; i < 256; i++)
+        weights[i] = (float)exp(-MIX_UNIT * i);
+    for (int p = 0; p < a->n_plain; p++) {
+        q->first[p] = q->n;
+        for (int i = 0; i < plain + n; i++) {
+            uint16_t s = i < plain
+                             ? a->sequences[(size_t)a->plain[i / STATES] * STATES + (size_t)(i % STATES)]
+                             : states[i - plain];
+            float *mix = q->mix + (size_t)q->n * STREAMS * DENSITIES;
+
+            if (s >= a->n_states || a->sound_of[s] != p)
+                continue;
+            for (int d = 0; d < STREAMS * DENSITIES; d++)
+                mix[d] = weights[a->mix[(size_t)d * (size_t)a->n_states + s]];
+            q->column[q->n] = i < plain ? -1 : i - plain;
+            q->compared[q->n++] = i < plain;
+        }
+    }
+    q->first[a->n_plain] = q->n;
+    return PZ_OK;
+}
+
+/** e^x for x ≤ 0, relative error below 2e-5. */
+static inline float exponential(float x)
+{
+    const float t = fmaxf(x, (float)EXP_LEAST) * 1.44269504f;
+    const int32_t whole = (int32_t)t; // towards 0: the rest is in (−1, 0]
+    const float f = t - (float)whole;
+    const float p =
+        1.0f + f * (0.69314508f + f * (0.24022265f + f * (0.05548834f + f * (0.00966886f + f * 0.00134f))));
+    const int32_t bits = (whole + 127) << 23;
+    float power;
+
+    memcpy(&power, &bits, sizeof power);
+    return p * power;
+}
+
+/** Densities of one phone in one stream, divided by the largest, whose logarithm is returned. */
+static float densities(const struct pz_acoustic *a, size_t which, const float *x, float e[DENSITIES])
+{
+    const float *restrict square = a->square + which * CEPSTRA * DENSITIES, *restrict line =
+                                                                                a->line +
+                                                                                which * CEPSTRA * DENSITIES;
+    float most;
+
+    memcpy(e, a->base + which * DENSITIES, DENSITIES * sizeof *e);
+    for (int k = 0; k < CEPSTRA; k++) {
+        const float v = x[k];
+
+        for (int d = 0; d < DENSITIES; d++)
+            e[d] += v * (v * square[k * DENSITIES + d] + line[k * DENSITIES + d]);
+    }
+    most = e[0];
+    for (int d = 1; d < DENSITIES; d++)
+        most = e[d] > most ? e[d] : most;
+    for (int d = 0; d < DENSITIES; d++)
+        e[d] = exponential(e[d] - most);
+    return most;
+}
+
+static float mixed(const float *restrict e, const float *restrict w)
+{
+    float sum[LANES] = {0};
+
+    for (int d = 0; d < DENSITIES; d += LANES)
+        for (int i = 0; i < LANES; i++)
+            sum[i] += e[d + i] * w[d + i];
+    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}
+
+/** One frame into row `out`. */
+static void score_frame(const struct pz_acoustic *a, const struct asked *q, const float *x, float *row, int n)
+{
+    float best = -1e30f;
+
+    for (int p = 0; p < a->n_plain; p++) {
+        float e[STREAMS][DENSITIES], level = 0.0f;
+
+        if (q->first[p] == q->first[p + 1])
+            continue;
+        for (int s = 0; s < STREAMS; s++)
+            level += densities(a, (size_t)(p * STREAMS + s), x + s * CEPSTRA, e[s]);
+        for (int i = q->first[p]; i < q->first[p + 1]; i++) {
+            const float *w = q->mix + (size_t)i * STREAMS * DENSITIES;
+            double product = 1e-300;
+            float v;
+
+            product += (double)mixed(e[0], w) * (double)mixed(e[1], w + DENSITIES) *
+                       (double)mixed(e[2], w + 2 * DENSITIES);
+            v = level + (float)log(product);
+            if (q->compared[i])
+                best = fmaxf(best, v);
+            else
+                row[q->column[i]] = v;
+        }
+    }
+    for (int i = 0; i < n; i++)
+        row[i] = fmaxf(row[i] - best, LEAST);
+}
+
+enum pz_status pz_acoustic_score(struct pz_acoustic *a, const float *samples, int64_t n,
+                                 const uint16_t *states, int n_states, struct pz_scores *out)
+{
+    struct asked q = {0};
+    float *x = NULL;
+    enum pz_status st;
+
+    *out = (struct pz_scores){.n = n_states};
+    if (n < PZ_EARS_HOP || n_states < 1)
+        return PZ_OK;
+    if (n > PZ_EARS_MAX_SAMPLES)
+        return pz_fail(a->log, PZ_ERR_INTERNAL, "speech recogniser: %lld samples at once", (long long)n);
+    PZ_TRY(asked_make(a, states, n_states, &q));
+    PZ_TRY(features(a, samples, n, &x, &out->frames));
+    out->values = pz_calloc((size_t)out->frames * (size_t)n_states + 1, sizeof *out->values);
+    if (!out->values) {
+        st = PZ_ERR_NOMEM;
+        goto fail;
+    }
+    for (int64_t t = 0; t < out->frames; t++)
+        score_frame(a, &q, x + t * FEATURES, out->values + t * n_states, n_states);
+fail:
+    asked_free(&q);
+    pz_free(x);
+    if (st < PZ_OK)
+        pz_scores_free(out);
+    return st;
+}

@@ -1,0 +1,39 @@
+/**
+ * The recogniser's acoustic model, read from its own files: how well every 10 ms of sound fits states of
+ * phones in context. PocketSphinx asks it anew for every search and looks at phones as words of their own,
+ * beside silence; here one pass over the sound answers for all words that are looked for, with the neighbours
+ * each phone really has. Private to src/speech.
+ */
+#ifndef PZ_SPEECH_ACOUSTIC_H
+#define PZ_SPEECH_ACOUSTIC_H
+
+#include "base/log.h"
+#include "speech/lexicon.h"
+
+#define PZ_ACOUSTIC_STATES 3 /* of a phone, one after the other */
+
+struct pz_acoustic;
+
+/** Open the model in folder `dir` (mdef, means, variances, sendump, feat.params). Errors: NOMEM, WEIGHTS (a
+ * file is missing or is none of this kind; logged). */
+PZ_NODISCARD enum pz_status pz_acoustic_open(struct pz_log *log, const char *dir, struct pz_acoustic **a);
+void pz_acoustic_close(struct pz_acoustic **a);
+
+/** States of the phones `pron`, said in a row after and before a pause: `states` [3 · pron->n]. */
+void pz_acoustic_chain(const struct pz_acoustic *a, const struct pz_pron *pron, uint16_t *states);
+
+/** Scores of some states. Plain owned: pz_scores_free(). */
+struct pz_scores {
+    int64_t frames; /**< PZ_EARS_HOP samples apart; frame 0 begins PZ_EARS_SHIFT samples into the sound */
+    int n;
+    float *values; /**< [frames][n]: nats against the best state of any phone without context; −40 at least */
+};
+
+void pz_scores_free(struct pz_scores *s);
+
+/** Score `states` [n_states] over mono PZ_SPEECH_RATE sound of at most PZ_EARS_MAX_SAMPLES and of one
+ * speaker. One call at a time. Errors: NOMEM, INTERNAL. */
+PZ_NODISCARD enum pz_status pz_acoustic_score(struct pz_acoustic *a, const float *samples, int64_t n,
+                                              const uint16_t *states, int n_states, struct pz_scores *out);
+
+#endif

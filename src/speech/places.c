@@ -1,0 +1,320 @@
+// Where words sound as if they were said: one pass through the scores of their phones' states finds, for
+// every frame, the best path that ends there; the best paths that do not overlap are places. The recogniser's
+// model of phones in context judges them (acoustic.h), our own network (sounds.h) is a second judge.
+#include "speech/places.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "speech/ears.h"
+
+#define STATES PZ_ACOUSTIC_STATES
+#define STAY (-0.3f) /* nats: another frame in a state, */
+#define GO (-0.7f)   /* the next one */
+#define REWARD 3.0f  /* nats a frame: what may be lost before a place is no place at all */
+#define LEAST_PLACES 3
+#define PLACE_EVERY (5 * PZ_SPEECH_RATE)         /* one more for so much sound */
+#define HEARD_AROUND (PZ_SPEECH_RATE * 15 / 100) /* the network looks so far beyond the place */
+#define WORSE 2.0f /* how much worse than a place chance is where there is room for two places only */
+#define LEAST_HEARD (-5.0f)
+#define NOWHERE (-1e30f)
+
+/** A state of one pronunciation; a path through it. */
+struct link {
+    int column; /* of the scores */
+    bool first, last;
+    int keyword, pron, phones;
+};
+
+/** Best path of a keyword that ends behind a frame. */
+struct end {
+    float value;
+    int32_t start; /* frame */
+    int32_t link;  /* the last one */
+};
+
+struct search {
+    struct link *links;
+    int n_links;
+    uint16_t *states; /* that are scored, each once */
+    int n_states;
+    struct pz_scores scores;
+    float *value; /* [n_links] */
+    int32_t *start;
+    struct end *ends; /* [n_keywords][frames] */
+    int *path;        /* [frames]: links of the path that is looked at */
+};
+
+static void search_free(struct search *s)
+{
+    pz_free(s->links);
+    pz_free(s->states);
+    pz_scores_free(&s->scores);
+    pz_free(s->value);
+    pz_free(s->start);
+    pz_free(s->ends);
+    pz_free(s->path);
+}
+
+static int column_of(struct search *s, uint16_t state)
+{
+    for (int i = 0; i < s->n_states; i++)
+        if (s->states[i] == state)
+            return i;
+    s->states[s->n_states] = state;
+    return s->n_states++;
+}
+
+static enum pz_status make_links(const struct pz_acoustic *a, const struct pz_keyword *const *k,
+                                 int n_keywords, struct search *s)
+{
+    int most = 0;
+
+    for (int w = 0; w < n_keywords; w++)
+        for (int i = 0; i < k[w]->n_prons; i++)
+            most += k[w]->prons[i].n * STATES;
+    s->links = pz_calloc((size_t)most + 1, sizeof *s->links);
+    s->states = pz_calloc((size_t)most + 1, sizeof *s->states);
+    s->value = pz_calloc((size_t)most + 1, sizeof *s->value);
+    s->start = pz_calloc((size_t)most + 1, sizeof *s->start);
+    if (!s->links || !s->states || !s->value || !s->start)
+        return PZ_ERR_NOMEM;
+    for (int w = 0; w < n_keywords; w++)
+        for (int i = 0; i < k[w]->n_prons; i++) {
+            uint16_t chain[PZ_PRON_MAX * STATES];
+            const int n = k[w]->prons[i].n * STATES;
+
+            pz_acoustic_chain(a, &k[w]->prons[i], chain);
+            for (int j = 0; j < n; j++)
+                s->links[s->n_links++] = (struct link){.column = column_of(s, chain[j]),
+                                                       .first = j == 0,
+                                                       .last = j + 1 == n,
+                                                       .keyword = w,
+                                                       .pron = i,
+                                                       .phones = k[w]->prons[i].n};
+        }
+    return PZ_OK;
+}
+
+/** Best paths that end behind every frame. */
+static void follow(struct search *s, int n_keywords)
+{
+    const int64_t frames = s->scores.frames;
+
+    for (int i = 0; i < s->n_links; i++)
+        s->value[i] = NOWHERE;
+    for (int64_t t = 0; t < frames; t++) {
+        const float *row = s->scores.values + t * s->scores.n;
+
+        for (int w = 0; w < n_keywords; w++)
+            s->ends[w * frames + t].value = NOWHERE;
+        for (int i = s->n_links - 1; i >= 0; i--) { // backwards: the link before is still a frame behind
+            const struct link *l = &s->links[i];
+            float stay = s->value[i] + STAY, go = l->first ? 0.0f : s->value[i - 1] + GO;
+            struct end *e = &s->ends[l->keyword * frames + t];
+
+            if (go > stay)
+                s->start[i] = l->first ? (int32_t)t : s->start[i - 1];
+            s->value[i] = fmaxf(fmaxf(stay, go) + row[l->column] + REWARD, NOWHERE);
+            if (l->last && s->value[i] > e->value)
+                *e = (struct end){.value = s->value[i], .start = s->start[i], .link = (int32_t)i};
+        }
+    }
+}
+
+/** The best place left in `ends` [frames], which is taken away with all that overlap it. */
+static bool take_best(struct end *ends, int64_t frames, struct end *out, int64_t *last)
+{
+    int64_t at = 0;
+    struct end best;
+
+    for (int64_t t = 1; t < frames; t++)
+        at = ends[t].value > ends[at].value ? t : at;
+    if (frames < 1 || ends[at].value <= 0.5f * NOWHERE)
+        return false;
+    best = ends[at];
+    *out = best;
+    *last = at;
+    for (int64_t t = best.start; t < frames; t++)
+        if (ends[t].start <= at)
+            ends[t].value = NOWHERE;
+    return true;
+}
+
+/** Which phone every frame of a path belongs to: `phone` [frames] for frames [first, first + frames) and
+ * links [from, from + n). `room` [frames][n]. */
+static void trace(const struct search *s, int64_t first, int frames, int from, int n, uint8_t *room,
+                  int *phone)
+{
+    float value[PZ_PRON_MAX * STATES];
+
+    for (int i = 0; i < n; i++)
+        value[i] = NOWHERE;
+    for (int t = 0; t < frames; t++) {
+        const float *row = s->scores.values + (first + t) * s->scores.n;
+
+        for (int i = n - 1; i >= 0; i--) {
+            float stay = value[i] + STAY, go = i ? value[i - 1] + GO : t ? NOWHERE : 0.0f;
+
+            room[t * n + i] = go > stay;
+            value[i] = fmaxf(fmaxf(stay, go) + row[s->links[from + i].column], NOWHERE);
+        }
+    }
+    for (int t = frames - 1, i = n - 1; t >= 0; t--) {
+        phone[t] = i / STATES;
+        s->path[t] = from + i;
+        i -= room[t * n + i] && i > 0;
+    }
+}
+
+/** Nats that phone `id` loses in the network's ears around a frame of the recogniser's. */
+static float unheard(const struct pz_sounds *heard, int64_t frame, int id)
+{
+    const int64_t at =
+        (frame * PZ_EARS_HOP + PZ_EARS_SHIFT) / PZ_SOUNDS_HOP + 1; /* and the next: its middle */
+    float best = NOWHERE, mine;
+
+    if (at + 1 >= heard->frames)
+        return LEAST_HEARD;
+    for (int p = 0; p < PZ_PH_COUNT; p++)
+        best = fmaxf(best, pz_sounds_at(heard, at, 0)[p] + pz_sounds_at(heard, at + 1, 0)[p]);
+    mine = pz_sounds_at(heard, at, 0)[id] + pz_sounds_at(heard, at + 1, 0)[id];
+    return fmaxf(LEAST_HEARD, 0.5f * (mine - best));
+}
+
+/** Mean of the two lowest of `v` [n]. */
+static float two_lowest(const float *v, int n)
+{
+    float first = -NOWHERE, second = -NOWHERE;
+
+    for (int i = 0; i < n; i++) {
+        second = fminf(second, fmaxf(first, v[i]));
+        first = fminf(first, v[i]);
+    }
+    return n > 1 ? 0.5f * (first + second) : first;
+}
+
+/** What each phone of a path says for the place. `pron`: whose path it is. */
+static void judge(const struct search *s, const struct pz_sounds *heard, const struct pz_pron *pron,
+                  int64_t first, int frames, const int *phone, struct pz_place *out)
+{
+    float fit[PZ_PRON_MAX] = {0}, mine[PZ_PRON_MAX] = {0}, most[PZ_PRON_MAX];
+    double length[PZ_PRON_MAX] = {0}, sum = 0.0, square = 0.0;
+
+    for (int i = 0; i < pron->n; i++)
+        most[i] = LEAST_HEARD;
+    for (int t = 0; t < frames; t++) {
+        const int i = phone[t];
+        const float u = unheard(heard, first + t, pron->phones[i]);
+
+        fit[i] += s->scores.values[(first + t) * s->scores.n + s->links[s->path[t]].column];
+        mine[i] += u;
+        most[i] = fmaxf(most[i], u);
+        length[i] += 1.0;
+    }
+    out->even = out->best_heard = 0.0f;
+    for (int i = 0; i < pron->n; i++) {
+        const double n = fmax(length[i], 1.0), l = log(n);
+
+        fit[i] /= (float)n;
+        mine[i] /= (float)n;
+        out->even += fit[i] / (float)pron->n;
+        out->best_heard += most[i] / (float)pron->n;
+        sum += l;
+        square += l * l;
+    }
+    out->worst = two_lowest(fit, pron->n);
+    out->worst_heard = two_lowest(mine, pron->n);
+    out->spread = (float)sqrt(fmax(square / pron->n - sum * sum / pron->n / pron->n, 0.0));
+}
+
+/** A path as a place. */
+static enum pz_status describe(struct search *s, const struct pz_sounds *heard, const struct pz_keyword *k,
+                               const struct end *e, int64_t last, struct pz_place *out)
+{
+    const int frames = (int)(last + 1 - e->start), n = s->links[e->link].phones * STATES;
+    const struct pz_pron *pron = &k->prons[s->links[e->link].pron];
+    uint8_t *room = pz_calloc((size_t)frames * (size_t)n, 1);
+    int *phone = pz_calloc((size_t)frames, sizeof *phone);
+    enum pz_status st = PZ_ERR_NOMEM;
+
+    if (!room || !phone)
+        goto fail;
+    *out = (struct pz_place){.start = e->start ? (int64_t)e->start * PZ_EARS_HOP + PZ_EARS_SHIFT : 0,
+                             .end = (last + 1) * PZ_EARS_HOP + PZ_EARS_SHIFT,
+                             .keyword = s->links[e->link].keyword,
+                             .phones = pron->n,
+                             .fit = e->value / (float)frames - REWARD};
+    trace(s, e->start, frames, e->link - n + 1, n, room, phone);
+    judge(s, heard, pron, e->start, frames, phone, out);
+    st = pz_sounds_fit(heard, k, out->start - HEARD_AROUND, out->end + HEARD_AROUND, &out->network);
+fail:
+    pz_free(room);
+    pz_free(phone);
+    return st;
+}
+
+/** What chance gives: all places [n] of a keyword but the two best, by either judge. */
+static void add_usual(struct pz_place *p, int n)
+{
+    float fit = 0.0f, network = 0.0f, first = NOWHERE, second = NOWHERE;
+
+    for (int i = 0; i < n; i++) {
+        fit += i < 2 ? 0.0f : p[i].fit;
+        network += p[i].network;
+        second = fmaxf(second, fminf(first, p[i].network));
+        first = fmaxf(first, p[i].network);
+    }
+    network -= first + second;
+    for (int i = 0; i < n; i++) {
+        p[i].usual_fit = n > 2 ? fit / (float)(n - 2) : p[i].fit - WORSE;
+        p[i].usual_network = n > 2 ? network / (float)(n - 2) : p[i].network - WORSE;
+    }
+}
+
+enum pz_status pz_places_find(struct pz_acoustic *a, const float *samples, int64_t n,
+                              const struct pz_sounds *heard, const struct pz_keyword *const *k,
+                              int n_keywords, struct pz_place **places, int *n_places)
+{
+    const int many = LEAST_PLACES + (int)(n / PLACE_EVERY);
+    struct search s = {0};
+    enum pz_status st;
+
+    *n_places = 0;
+    *places = pz_calloc((size_t)n_keywords * (size_t)many + 1, sizeof **places);
+    if (!*places)
+        return PZ_ERR_NOMEM;
+    PZ_TRY(make_links(a, k, n_keywords, &s));
+    PZ_TRY(pz_acoustic_score(a, samples, n, s.states, s.n_states, &s.scores));
+    s.ends = pz_calloc((size_t)n_keywords * (size_t)s.scores.frames + 1, sizeof *s.ends);
+    s.path = pz_calloc((size_t)s.scores.frames + 1, sizeof *s.path);
+    if (!s.ends || !s.path) {
+        st = PZ_ERR_NOMEM;
+        goto fail;
+    }
+    follow(&s, n_keywords);
+    for (int w = 0, first = 0; w < n_keywords; w++) {
+        for (int i = 0; i < many; i++) {
+            struct pz_place *p = *places + *n_places;
+            struct end e;
+            int64_t last;
+
+            if (!take_best(s.ends + w * s.scores.frames, s.scores.frames, &e, &last))
+                break;
+            PZ_TRY(describe(&s, heard, k[w], &e, last, p));
+            p->end = p->end < n ? p->end : n;
+            ++*n_places;
+        }
+        add_usual(*places + first, *n_places - first);
+        first = *n_places;
+    }
+fail:
+    search_free(&s);
+    if (st < PZ_OK) {
+        pz_free(*places);
+        *places = NULL;
+        *n_places = 0;
+    }
+    return st;
+}

@@ -1,0 +1,33 @@
+/** Places where wanted words may be said, by sound. Private to src/speech. */
+#ifndef PZ_SPEECH_PLACES_H
+#define PZ_SPEECH_PLACES_H
+
+#include "speech/acoustic.h"
+#include "speech/sounds.h"
+#include "speech/spot.h"
+
+/** A place and what speaks for it. Fits are nats a 10 ms that phones lose there against the best of all
+ * phones: about 0 at best, −5 where nothing fits. */
+struct pz_place {
+    int64_t start, end;             /**< samples of the sound given */
+    int keyword;                    /**< which one */
+    int phones;                     /**< of the pronunciation that fits */
+    float fit;                      /**< mean over all frames, by the recogniser's model */
+    float even;                     /**< mean over phones, however long each is */
+    float worst;                    /**< the two phones that fit worst */
+    float spread;                   /**< standard deviation of the logarithms of the phones' lengths */
+    float network;                  /**< what pz_sounds_fit() says: our own network */
+    float worst_heard;              /**< the two phones that it hears least */
+    float best_heard;               /**< mean over phones of the frame that it hears best in each */
+    float usual_fit, usual_network; /**< of the keyword at places that are hardly it: what chance gives */
+};
+
+/** For each of keywords `k` [n_keywords] the places that fit it best and do not overlap each other (three or
+ * more, one every few seconds; weak ones are among them) in mono sound `samples` [n] of at most
+ * PZ_EARS_MAX_SAMPLES, noise taken out; `heard` in it before that. `*places` on the heap, pz_free(). Errors:
+ * NOMEM, INTERNAL. */
+PZ_NODISCARD enum pz_status pz_places_find(struct pz_acoustic *a, const float *samples, int64_t n,
+                                           const struct pz_sounds *heard, const struct pz_keyword *const *k,
+                                           int n_keywords, struct pz_place **places, int *n_places);
+
+#endif
