@@ -27,10 +27,11 @@ void pz_depth_add(struct pz_depth *d, const struct pz_head_fit *f, const float (
 /**
  * What to add to each point's depth, head units, positive towards the camera: `shift` [478].
  *
- * Least squares over the frames of the point's place in the picture, held to the landmarker's mean depth by a
- * prior of 0.1 head units against the point's own scatter (that of eight frames counts as one: neighbours err
- * alike). A head that does not turn keeps its depth; so do points that move by themselves. All 0 with fewer
- * than 25 frames.
+ * Least squares over the frames of the point's place in the picture: where it rests and how far it goes with
+ * the opening of the lips, at once, since people nod as they speak and a falling jaw looks like a deeper one.
+ * Held to the landmarker's mean depth by a prior of 0.1 head units against the point's own scatter (that of
+ * eight frames counts as one: neighbours err alike). A head that does not turn keeps its depth. All 0 with
+ * fewer than 25 frames.
  */
 void pz_depth_solve(const struct pz_depth *d, float *shift);
 

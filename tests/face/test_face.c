@@ -58,9 +58,15 @@ static void pose_round_trip(void **state)
     }
 }
 
-/* Frames of a head that turns by ±yaw and ±pitch (radians) whose landmarker flattens it: rms error of depth
- * before and after, head units. */
-static void flatten(float yaw, float pitch, float noise, float error[2])
+static bool below_lips(const struct pz_face_topology *t, int p)
+{
+    return t->mean[p][1] < 0.5f * (t->mean[13][1] + t->mean[14][1]) - 1e-4f;
+}
+
+/* Frames of a head that turns by ±yaw and ±pitch (radians) and opens its mouth by up to `talk` head units,
+ * most when it nods, whose landmarker flattens it: rms error of depth before and after, head units; [2]: the
+ * same of the lower lip and the chin after. */
+static void flatten(float yaw, float pitch, float talk, float noise, float error[3])
 {
     const struct pz_face_topology *t = pz_face_topology_mesh();
     struct pz_depth *d = pz_depth_create();
@@ -75,10 +81,14 @@ static void flatten(float yaw, float pitch, float noise, float error[2])
             .q = {cosf(a) * cosf(b), cosf(a) * sinf(b), sinf(a) * cosf(b), -sinf(a) * sinf(b)},
             .scale = 150,
             .t = {250, -260, 0}};
+        const float open = talk * (0.5f - 0.3f * cosf((float)i * 0.21f) + 0.2f * sinf((float)i * 0.9f));
         for (int p = 0; p < 478; p++) {
-            float flat[3];
-            pz_head_to_px(&f, t->mean[p], px[p]);
-            memcpy(flat, t->mean[p], sizeof flat);
+            float at[3], flat[3];
+            memcpy(at, t->mean[p], sizeof at);
+            if (below_lips(t, p))
+                at[1] -= open;
+            pz_head_to_px(&f, at, px[p]);
+            memcpy(flat, at, sizeof flat);
             flat[2] *= 0.7f;
             float z[3];
             pz_head_to_px(&f, flat, z);
@@ -89,26 +99,37 @@ static void flatten(float yaw, float pitch, float noise, float error[2])
         pz_depth_add(d, &f, (const float(*)[3])px);
     }
     pz_depth_solve(d, shift);
-    double sum[2] = {0};
+    double sum[3] = {0};
+    int low = 0;
     for (int p = 0; p < 478; p++) {
-        float e = 0.3f * t->mean[p][2];
+        float e = 0.3f * t->mean[p][2], left = (shift[p] - e) * (shift[p] - e);
         sum[0] += (double)(e * e);
-        sum[1] += (double)((shift[p] - e) * (shift[p] - e));
+        sum[1] += (double)left;
+        if (below_lips(t, p)) {
+            sum[2] += (double)left;
+            low++;
+        }
     }
     error[0] = (float)sqrt(sum[0] / 478);
     error[1] = (float)sqrt(sum[1] / 478);
+    error[2] = (float)sqrt(sum[2] / low);
     pz_depth_destroy(&d);
 }
 
 static void depth_comes_from_motion(void **state)
 {
-    float turns[2], rests[2];
-    flatten(0.2f, 0.15f, 0.004f, turns);
-    flatten(0, 0, 0.004f, rests);
+    float turns[3], rests[3], talks[3];
+    flatten(0.2f, 0.15f, 0, 0.004f, turns);
+    flatten(0, 0, 0, 0.004f, rests);
+    flatten(0.2f, 0.15f, 0.15f, 0.004f, talks);
     print_message("depth of a flattened head: %.3f to %.3f turning, %.3f to %.3f at rest\n", (double)turns[0],
                   (double)turns[1], (double)rests[0], (double)rests[1]);
     assert_true(turns[1] < 0.2f * turns[0]);
     assert_true(fabsf(rests[1] - rests[0]) < 0.02f * rests[0]);
+    print_message("the same nodding and talking: %.3f to %.3f, lips and chin %.3f\n", (double)talks[0],
+                  (double)talks[1], (double)talks[2]);
+    assert_true(talks[1] < 0.2f * talks[0]);
+    assert_true(talks[2] < 0.2f * talks[0]); /* a jaw that drops with the nod lies no deeper */
 }
 
 static void topology_is_sound(void **state)
