@@ -1,7 +1,8 @@
 // Speech bench: are the spoken words found, and how exactly? Films with known word times go through
 // pz_speech_analyse() in rooms of several kinds, with and without a transcript.
 //
-//     speech_bench [--tune|--fresh] [--other] [--films N] [--room NAME] [--mode free|text|both] [--edges]
+//     speech_bench [--tune|--fresh|--fresh2] [--other] [--films N] [--room NAME] [--mode free|text|both]
+//     [--edges]
 //     [--seed N] speech_bench [--tune] [--films N] --readback speech_bench --wav FILE.wav --find WORDS
 //
 // The thresholds of src/speech were set with --tune (other voices, other sentences than those reported).
@@ -27,7 +28,7 @@ struct tally {
 };
 
 static struct {
-    bool tune, fresh, edges, other;
+    bool tune, fresh, fresh2, edges, other;
     int films;
     const char *room, *mode;
     uint64_t seed;
@@ -247,9 +248,13 @@ static int round_of(int n_by, int n_scripts)
 
 static enum pz_status one_room(int r)
 {
-    const struct script *scripts = opt.tune ? tuned : opt.fresh ? fresh : told;
+    const struct script *scripts = opt.tune ? tuned : opt.fresh ? fresh : opt.fresh2 ? fresh2 : told;
     const struct speaker *others = opt.tune ? tuned_other : opt.fresh ? fresh_other : told_other;
-    const struct speaker *by = opt.other ? others : opt.tune ? tuned_by : opt.fresh ? fresh_by : told_by;
+    const struct speaker *by = opt.other    ? others
+                               : opt.tune   ? tuned_by
+                               : opt.fresh  ? fresh_by
+                               : opt.fresh2 ? fresh2_by
+                                            : told_by;
     int n_by = opt.other ? COUNT(told_other) : COUNT(told_by), n_scripts = COUNT(told);
     enum pz_status st = PZ_OK;
 
@@ -364,19 +369,13 @@ int main(int argc, char **argv)
     bool back = false;
     const char *wav = NULL, *find = "country";
 
-    static const struct option longs[] = {{"tune", 0, NULL, 't'},
-                                          {"fresh", 0, NULL, 'n'},
-                                          {"films", 1, NULL, 'f'},
-                                          {"room", 1, NULL, 'r'},
-                                          {"mode", 1, NULL, 'm'},
-                                          {"edges", 0, NULL, 'e'},
-                                          {"seed", 1, NULL, 's'},
-                                          {"other", 0, NULL, 'o'},
-                                          {"verbose", 0, NULL, 'v'},
-                                          {"wav", 1, NULL, 'w'},
-                                          {"find", 1, NULL, 'F'},
-                                          {"readback", 0, NULL, 'b'},
-                                          {0}};
+    static const struct option longs[] = {{"tune", 0, NULL, 't'},     {"fresh", 0, NULL, 'n'},
+                                          {"fresh2", 0, NULL, 'N'},   {"films", 1, NULL, 'f'},
+                                          {"room", 1, NULL, 'r'},     {"mode", 1, NULL, 'm'},
+                                          {"edges", 0, NULL, 'e'},    {"seed", 1, NULL, 's'},
+                                          {"other", 0, NULL, 'o'},    {"verbose", 0, NULL, 'v'},
+                                          {"wav", 1, NULL, 'w'},      {"find", 1, NULL, 'F'},
+                                          {"readback", 0, NULL, 'b'}, {0}};
     enum pz_status st = PZ_OK;
     enum pz_log_level level = PZ_LOG_ERROR;
 
@@ -387,6 +386,9 @@ int main(int argc, char **argv)
             break;
         case 'n':
             opt.fresh = true;
+            break;
+        case 'N':
+            opt.fresh2 = true;
             break;
         case 'f':
             opt.films = atoi(optarg);
@@ -424,9 +426,10 @@ int main(int argc, char **argv)
     }
     opt.job.log = pz_log_create(say, NULL, level);
     printf("seed %llu, %s voices and sentences, %d films a room\n", (unsigned long long)opt.seed,
-           opt.tune    ? "tuning"
-           : opt.fresh ? "fresh"
-                       : "reported",
+           opt.tune     ? "tuning"
+           : opt.fresh  ? "fresh"
+           : opt.fresh2 ? "second fresh"
+                        : "reported",
            opt.films);
     st = pz_ears_open(NULL, &opt.job, &opt.ears);
     if (wav && st == PZ_OK)

@@ -1,7 +1,8 @@
 /** What the films of the speech bench say, who says it, and in which rooms. Two halves that share neither
  * sentences nor voices: thresholds of src/speech are set on the first (`--tune`), figures are reported from
  * the second. A third part (`--fresh`), made when the second had been looked at often, has the second's
- * voices at other sizes and paces and sentences of its own. */
+ * voices at other sizes and paces and sentences of its own; a fourth (`--fresh2`), made when that one had
+ * chosen a network, others again. */
 #ifndef PZ_BENCH_SPEECH_SCRIPTS_H
 #define PZ_BENCH_SPEECH_SCRIPTS_H
 
@@ -154,6 +155,53 @@ static const struct script fresh[] = {
       {"sender", "Lucas"}},
      "Bristol"},
 };
+static const struct script fresh2[] = {
+    {{"Hello Dominic, your new phone is waiting at our store in Glasgow.",
+      "Bring an old one along and save eighty dollars.", "Ask for Miriam when you come in, Dominic."},
+     {{"customer_name", "Dominic"}, {"city", "Glasgow"}, {"saving", "eighty dollars"}, {"clerk", "Miriam"}},
+     "Dublin"},
+    {{"Dear Ananya, we are sorry that your parcel is late.",
+      "It will leave our house in Frankfurt on Tuesday.",
+      "As thanks for your patience, Ananya, the next one travels free."},
+     {{"customer_name", "Ananya"}, {"city", "Frankfurt"}, {"day", "Tuesday"}},
+     "Wednesday"},
+    {{"Hi Oscar, this is your dentist at Cherry Hill.", "It is time for a check before the end of May.",
+      "Doctor Singh has an hour for you at ten."},
+     {{"customer_name", "Oscar"},
+      {"place", "Cherry Hill"},
+      {"month", "May"},
+      {"doctor", "Singh"},
+      {"hour", "ten"}},
+     "August"},
+    {{"Good evening Beatrice, your seats for the concert are booked.",
+      "You sit in row fifteen, close to the stage.", "After the show meet us at Blue Lantern, Beatrice."},
+     {{"customer_name", "Beatrice"}, {"row", "fifteen"}, {"bar", "Blue Lantern"}},
+     "Victoria"},
+    {{"Hello Sebastian, the keys to your flat in Geneva are ready.",
+      "Mister Keller will hand them over on Saturday.", "Please bring your passport and the first rent."},
+     {{"customer_name", "Sebastian"}, {"city", "Geneva"}, {"agent", "Keller"}, {"day", "Saturday"}},
+     "Vienna"},
+    {{"Hey Jasmine, you ran fourteen miles this week.", "That puts you ahead of Malcolm and Faith.",
+      "Keep it up, Jasmine, and you will be fit for Chicago."},
+     {{"customer_name", "Jasmine"},
+      {"distance", "fourteen miles"},
+      {"friend", "Malcolm"},
+      {"other", "Faith"},
+      {"race", "Chicago"}},
+     "Houston"},
+    {{"Dear Professor Lindqvist, the school in Uppsala thanks you.",
+      "Your talk about whales was a great success.", "May we ask you back in November, with Judith?"},
+     {{"customer_name", "Lindqvist"},
+      {"city", "Uppsala"},
+      {"topic", "whales"},
+      {"month", "November"},
+      {"guest", "Judith"}},
+     "December"},
+    {{"Welcome home Rahul, the garden looks lovely in spring.", "We cut the hedge and planted purple tulips.",
+      "The bill is sixty pounds, Rahul, due on Monday."},
+     {{"customer_name", "Rahul"}, {"plant", "purple tulips"}, {"price", "sixty pounds"}, {"day", "Monday"}},
+     "Sunday"},
+};
 static const struct speaker told_by[] = {
     {"slt", "slt", 1.0, 1.0},           {"awb", "awb", 1.0, 1.0},
     {"slt, larger", "slt", 1.1, 1.0},   {"awb, smaller", "awb", 0.92, 1.0},
@@ -168,6 +216,10 @@ static const struct speaker fresh_by[] = {{"slt, small and quick", "slt", 0.9, 0
                                           {"awb, large", "awb", 1.15, 0.95},
                                           {"slt, slow", "slt", 0.97, 1.2},
                                           {"awb, quick", "awb", 0.97, 0.85}};
+static const struct speaker fresh2_by[] = {
+    {"slt, large and quick", "slt", 1.14, 0.9}, {"awb, small and quick", "awb", 0.88, 0.9},
+    {"slt, small and slow", "slt", 0.87, 1.18}, {"awb, large and slow", "awb", 1.12, 1.15},
+    {"slt, a little larger", "slt", 1.05, 1.0}, {"awb, a little smaller", "awb", 0.95, 1.06}};
 /* espeak-ng does not tell its word times: what is found is counted, edges are not. */
 static const struct speaker told_other[] = {{"espeak en-us", "espeak:en-us", 1.0, 1.0},
                                             {"espeak en-gb+f3", "espeak:en-gb+f3", 1.0, 1.0},
