@@ -20,13 +20,13 @@
 #define LONGEST 400 /* frames; what is longer is no likelier */
 #define LEAST_PAUSE 6
 /* Weights, set on slt saying the tuning half's sentences. */
-#define EDGE_WEIGHT 1.5f   /* of what the network says of the edge itself, */
-#define BELIEF 0.06f       /* and of the phones between: neighbouring frames hear nearly the same sound */
+#define EDGE_WEIGHT 0.96f   /* of what the network says of the edge itself, */
+#define BELIEF 0.048f      /* and of the phones between: neighbouring frames hear nearly the same sound */
 #define PAUSE_DEARER 0.06f /* nats a frame: silence is what the network says when it hears little */
 #define LENGTH_WEIGHT 2.0f
 #define LENGTH_SPREAD 0.35f /* of the logarithm of a phone's length */
 #define PLACE_WEIGHT 0.1f   /* nats a frame away from the place before */
-#define DROWNED_DB 26.0f    /* speech over noise below which what ends before a pause is heard too short, */
+#define DROWNED_DB 13.3f    /* speech over noise below which what ends before a pause is heard too short, */
 #define DROWNED_FOR_DB 8.0f
 #define DROWNED_MOST 0.7f /* and so far below how much its usual length counts */
 #define PACE_MOST 0.5f

@@ -1,5 +1,5 @@
 """More voices to teach src/speech/sounds.c with, from Debian's festival (festvox-kdlpc16k, -italp16k, -itapc16k, -czech-dita,
--czech-krb, -czech-machac, -suopuhe-lj, -suopuhe-mv, -ca-ona-hts): festival.py WORDS FOLDER
+-czech-krb, -czech-machac, -czech-ph, -suopuhe-lj, -suopuhe-mv, -ca-ona-hts, -hi-nsk, -te-nsk, -ru, -kallpc16k): festival.py WORDS FOLDER
 
 Writes FOLDER/NAME.pcm and .lab as sounds_say does. English sentences of drawn words from the English voice; from the
 others syllables of their language, for the sake of throats: their phones are called by the English names that are near
@@ -30,15 +30,27 @@ CATALAN = dict({k: v for k, v in SAME.items() if k not in 'bdg'},
 ENGLISH = dict({p.lower(): p for p in PHONES if p != 'AX'},
                **{'pau': 'SIL', 'h#': 'SIL', 'brth': 'SIL', 'ax': 'AH', 'axr': 'ER', 'el': 'L', 'em': 'M', 'en': 'N',
                   'hv': 'HH', 'nx': 'N'})
+HINDI = dict({p: p.upper() for p in 'aa ih iy uh uw eh ee f k g ch n p b m y l s sh dh'.split()},
+             **{'a': 'AH', 'ee': 'EY', 'oo': 'AO', 'T': 'T', 'D': 'D', 'th': 'T', 'dh': 'D', 'L': 'L', 'j': 'JH', 'h': 'HH',
+                'pau': 'SIL'})
+RUSSIAN = dict({2 * c: c.upper() for c in 'pbtdkgfvszmnl'}, **{c: c.upper() for c in 'pbtdkgfvszmnl'},
+               **{'ii': 'IY', 'uu': 'UW', 'ee': 'EH', 'oo': 'AO', 'aa': 'AA', 'a': 'AH', 'i': 'IH', 'e': 'IH', 'u': 'UH',
+                  'ae': 'AH', 'ay': 'AH', 'ur': 'UH', 'sh': 'SH', 'zh': 'ZH', 'ch': 'CH', 'h': 'HH', 'hh': 'HH', 'j': 'Y',
+                  'pau': 'SIL'})
 SYLLABLES = {'it': ('a e i o u', 'b d f l m n p s t v r g', 'ca co cu ci ce ga go gi ge sci sce scia qua pia piu che chi ghe'),
              'cz': ('a e i o u', 'b d f l m n p s t v k g z h j', 'ša še ča če ža že ši či'),
              'fi': ('a e i o u ä aa ee ii oo uu', 'l m n p s t v k h j d', ''),
+             'ru': ('а о у э и ы', 'б в д з к л м н п с т ф г р', 'ша жа чи ще хо ше чу жи хи ля мя та са'),
+             'hi': (' ा ि ी ु ू े ो', 'क ग च ज त द न प ब म य ल स श ह र', 'आ ए'),
+             'te': (' ా ి ీ ు ూ ె ో', 'క గ చ జ త ద న ప బ మ య ల స శ హ ర', 'ఆ ఏ'),
              'ca': ('a e i o u', 'f l m n p s t', 'xa xe ca co cu za ze ja je va')}
-VOICES = [('ked_diphone', 'en', ENGLISH, 44), ('lp_diphone', 'it', ITALIAN, 16), ('pc_diphone', 'it', ITALIAN, 10),
-          ('czech_dita', 'cz', CZECH, 14), ('czech_krb', 'cz', CZECH, 10), ('czech_machac', 'cz', CZECH, 8),
-          ('suo_fi_lj_diphone', 'fi', FINNISH, 14), ('hy_fi_mv_diphone', 'fi', FINNISH, 8),
-          ('upc_ca_ona_hts', 'ca', CATALAN, 12)]
-CODING = {'cz': 'iso-8859-2'}
+VOICES = [('ked_diphone', 'en', ENGLISH, 110), ('kal_diphone', 'en', ENGLISH, 16), ('lp_diphone', 'it', ITALIAN, 18),
+          ('pc_diphone', 'it', ITALIAN, 12), ('czech_dita', 'cz', CZECH, 14), ('czech_krb', 'cz', CZECH, 12),
+          ('czech_machac', 'cz', CZECH, 10), ('czech_ph', 'cz', CZECH, 10), ('suo_fi_lj_diphone', 'fi', FINNISH, 14),
+          ('hy_fi_mv_diphone', 'fi', FINNISH, 10), ('upc_ca_ona_hts', 'ca', CATALAN, 14),
+          ('msu_ru_nsh_clunits', 'ru', RUSSIAN, 24), ('hindi_NSK_diphone', 'hi', HINDI, 12),
+          ('telugu_NSK_diphone', 'te', HINDI, 8)]
+CODING = {'cz': 'iso-8859-2', 'ru': 'utf-8', 'hi': 'utf-8', 'te': 'utf-8'}
 LITTLE = ('the a of and to in is you that it for was on are with as his they be at your have from this we will our has my '
           'me').split()
 HOP, UNKNOWN = 80, 126
@@ -49,11 +61,12 @@ def sentence(language, words):
         said = [random.choice(LITTLE if random.random() < 0.35 else words) for _ in range(random.randint(3, 7))]
     else:
         vowels, consonants, whole = (s.split() for s in SYLLABLES[language])
+        plain = language in ('it', 'cz', 'fi', 'ca')
         said = []
         for _ in range(random.randint(4, 7)):
             said.append(''.join(random.choice(whole) if whole and random.random() < 0.25 else
                                 random.choice(consonants) + random.choice(vowels) for _ in range(random.randint(1, 3))) +
-                        (random.choice('nls') if random.random() < 0.3 else ''))
+                        (random.choice('nls') if plain and random.random() < 0.3 else ''))
     return ' '.join(said).capitalize() + '.'
 
 
@@ -82,6 +95,9 @@ for name, language, names, count in VOICES:
     random.seed(name)
     script = f'(voice_{name})\n'
     for i in range(count):
+        if language == 'en':
+            script += (f"(set! int_lr_params '((target_f0_mean {random.uniform(80, 190):.0f}) (target_f0_std "
+                       f"{random.uniform(8, 26):.0f}) (model_f0_mean 170) (model_f0_std 34)))\n")
         script += (f"(Parameter.set 'Duration_Stretch {random.uniform(0.85, 1.25):.3f})\n"
                    f'(set! u (utt.synth (Utterance Text "{sentence(language, words)}")))\n'
                    f'(utt.save.wave u "{folder}/{i}.wav" \'riff)\n(utt.save.segs u "{folder}/{i}.seg")\n')

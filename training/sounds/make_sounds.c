@@ -1,5 +1,6 @@
 // Sound to teach src/speech/sounds.c with, of espeak-ng's voices: films of two sentences as sounds_say makes
-// them. espeak-ng tells no times: the phones are where the aligner hears them in a quiet room.
+// them. espeak-ng tells no times: the phones are where the aligner and the network so far hear them in a
+// quiet room.
 //
 //     sounds_make WORDS OUT espeak:NAME SIZE FILMS SEED
 //
@@ -12,6 +13,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "sentences.h"
+#include "speech/sounds.h"
 #include "speech/speech.h"
 #include "speech_sound.h"
 
@@ -41,6 +43,8 @@ static enum pz_status align(struct maker *m, const struct said *s, struct pz_pho
         quiet[i] = s->samples[i] + 0.0006f * pz_rng_normal(&m->rng);
     if (st == PZ_OK)
         st = pz_speech_align(m->ears, quiet, s->n, words, n, &m->job, &found, line);
+    if (st == PZ_OK)
+        st = pz_sounds_settle(quiet, s->n, 0, 60.0, line, 0, &found, 0);
     pz_words_free(&found);
     pz_free(quiet);
     return st;

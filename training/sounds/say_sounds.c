@@ -123,7 +123,7 @@ int main(int argc, char **argv)
     cst_voice *v = diphones ? register_cmu_us_kal16(NULL) : register_cmu_us_rms(NULL);
     pz_rng_init(&rng, (uint64_t)atoll(argv[5]), 7);
     for (int i = 0; i < atoi(argv[4]) && good; i++) {
-        feat_set_float(v->features, "duration_stretch", 0.8f + 0.5f * pz_rng_uniform(&rng));
+        feat_set_float(v->features, "duration_stretch", 0.75f + 0.6f * pz_rng_uniform(&rng));
         if (diphones) {
             feat_set_float(v->features, "int_f0_target_mean", 75.0f + 140.0f * pz_rng_uniform(&rng));
             feat_set_float(v->features, "int_f0_target_stddev", 5.0f + 20.0f * pz_rng_uniform(&rng));

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 #define MOST_WORDS 140000
+#define PAUSES 0.18f
 #define OFTEN 0.35f /* share of little words */
 
 static const char *const little[] = {"the",  "a",    "of",  "and", "to",   "in",   "is",   "you",
@@ -50,7 +51,7 @@ void sentence_make(const struct sentences *s, struct pz_rng *rng, char out[256])
         const char *w = pz_rng_uniform(rng) < OFTEN
                             ? little[pz_rng_below(rng, sizeof little / sizeof *little)]
                             : s->words[pz_rng_below(rng, (uint32_t)s->n)];
-        const char *join = i + 1 == n ? "." : pz_rng_uniform(rng) < 0.06f ? ", " : " ";
+        const char *join = i + 1 == n ? "." : pz_rng_uniform(rng) < PAUSES ? ", " : " ";
 
         at += (size_t)snprintf(out + at, 256 - at, "%s%s", w, join);
     }

@@ -1,7 +1,9 @@
-"""Teach the network of src/speech/sounds.c: train.py SECONDS OUT.npz VOICES.npz FOLDER (FOLDER: what sounds_say wrote)
+"""Teach the network of src/speech/sounds.c: train.py SECONDS OUT.npz VOICES.npz FOLDER [FROM.npz]
 
-Everything but the films is made anew for every batch, on the device: size of the head and pitch (resampling), formants
-(bands warped), microphones and rooms (one smooth filter and a tail of echoes), noises of all colours, music, other people."""
+FOLDER: what sounds_say wrote; FROM: goes on with that network. Everything but the films is made anew on the device: size
+of the head and pitch (resampling), an accent (every phone of a film gets formants and a colour of its own), breath,
+microphones and rooms (one smooth filter and a tail of echoes), noises of all colours, music, other people. What was made
+waits as spectra in a pool and is met about three times, each time with another throat (bands warped) and pace."""
 import glob
 import multiprocessing
 import os
@@ -12,12 +14,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-BANDS, FRAMES, HOP, FFT, WINDOW, WIDTH, PHONES = 32, 1200, 80, 512, 400, 128, 41
-DILATIONS, TAPS, FIRST = (1, 2, 4, 8, 16, 4, 1), 7, 5
+BANDS, FRAMES, HOP, FFT, WINDOW, PHONES = 32, 1200, 80, 512, 400, 41
+WIDTH = int(os.environ.get('WIDTH', 256))
+DILATIONS, TAPS, FIRST = (1, 2, 4, 8, 16, 1, 4, 16, 2), 7, 5
 SPAN, SPREAD, UNKNOWN, LOSE = 30, 1.0, 126, 0.15
-BATCH = int(os.environ.get('BATCH', 32))
+BATCH, POOL, EVERY = (int(os.environ.get(k, v)) for k, v in (('BATCH', 64), ('POOL', 4096), ('EVERY', 3)))
 RATE, SAMPLES, CROWDS = 16000, FRAMES * HOP, max(1, BATCH // 4)
-torch.manual_seed(1)
+torch.manual_seed(int(os.environ.get('SEED', 1)))
 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
 dev = 'cuda' if torch.cuda.is_available() else 'cpu'
 
@@ -113,6 +116,48 @@ def spoken(pick, speed):
     return x, label[first[:, None] + frames.long() % length[:, None]].long()
 
 
+BIN_AT = ((mel(BINS) - LOW) / ((HIGH - LOW) / (BANDS + 1)) - 1).clamp(0, BANDS - 1)  # where a bin lies among the bands
+
+
+def stretched(points, n):
+    """[..., few] to [..., n], linearly."""
+    return F.interpolate(points.reshape(1, -1, points.shape[-1]), size=n, mode='linear',
+                         align_corners=True).reshape(*points.shape[:-1], n)
+
+
+def accented(x, y):
+    """Other formants and another colour for every phone, broader or narrower formants, breath; pitch and time stay."""
+    hann = torch.hann_window(FFT, device=dev)
+    z = torch.stft(x, FFT, FFT // 4, window=hann, return_complex=True)
+    frames = z.shape[2]
+    logs = torch.log((bank(torch.ones(1, 2, device=dev))[0] @ z.abs()**2).clamp(min=1e-9))
+    logs = torch.maximum(logs, logs.amax((1, 2), keepdim=True) - 14)
+    for _ in range(2):
+        logs = F.avg_pool1d(F.pad(logs.transpose(1, 2), (1, 1), mode='replicate'), 3, 1).transpose(1, 2)  # over harmonics
+    at = (torch.arange(frames, device=dev) * (FFT // 4) // HOP + torch.randint(-4, 5, (BATCH, 1), device=dev)).clamp(0, FRAMES - 1)
+    phone = y.gather(1, at)
+    strength = uniform(0, 1)[:, None, None]
+    shift = stretched(strength * 1.0 * torch.randn(BATCH, 128, 5, device=dev), BANDS)
+    colour = stretched(strength * 0.3 * torch.randn(BATCH, 128, 6, device=dev), BANDS)
+    which = phone[:, :, None].expand(-1, -1, BANDS)
+    d = F.avg_pool1d(shift.gather(1, which).transpose(1, 2), 7, 1, 3)
+    place = (torch.arange(BANDS, device=dev)[None, :, None] + d).clamp(0, BANDS - 1.001)
+    low = place.long()
+    moved = torch.lerp(logs.gather(1, low), logs.gather(1, low + 1), place - low)
+    broad = F.avg_pool1d(F.pad(logs.transpose(1, 2), (3, 3), mode='replicate'), 7, 1).transpose(1, 2)
+    gain = 0.5 * (moved - logs) + 0.5 * uniform(-0.3, 0.25)[:, None, None] * (logs - broad)
+    gain = (gain + F.avg_pool1d(colour.gather(1, which).transpose(1, 2), 7, 1, 3)).clamp(-2, 2)
+    low = BIN_AT.long().clamp(max=BANDS - 2)
+    part = (BIN_AT - low)[None, :, None]
+
+    def bins(v):
+        return torch.lerp(v[:, low], v[:, low + 1], part)
+
+    breath = torch.exp(uniform(-4.5, -1.2)) * (torch.rand(BATCH, device=dev) < 0.5)
+    wind = torch.randn_like(z) * torch.exp(0.5 * bins(logs)) * breath[:, None, None] * (BINS / (BINS + 1500))[None, :, None] * 0.3
+    return torch.istft((z + wind) * torch.exp(bins(gain)), FFT, FFT // 4, window=hann, length=x.shape[1])
+
+
 def power(x):
     """Power of the loud half."""
     p = (x.reshape(x.shape[0], -1, 320)**2).mean(2)
@@ -181,34 +226,48 @@ def chosen():
 def batch():
     speed, pick = torch.exp(uniform(-0.27, 0.23)), chosen()
     x, y = spoken(pick, speed)
-    kind = torch.randint(10, (BATCH,), device=dev)  # 0, 1 quiet; 2-4 noise; 5 babble; 6, 7 music; 8, 9 echo
+    x = accented(x, y)
+    kind = torch.randint(11, (BATCH,), device=dev)  # 0, 1 quiet; 2-4 noise; 5, 10 babble; 6, 7 music; 8, 9 echo
     loud = power(x)
     tail = echo(x)
-    x = torch.where((kind >= 8)[:, None], at_ratio(x, tail, loud, uniform(5, 22)), x)
+    x = torch.where(((kind == 8) | (kind == 9))[:, None], at_ratio(x, tail, loud, uniform(5, 22)), x)
     bins = SAMPLES // 2 + 1
     x = filtered(x, smooth(7, 0.45, bins))  # the microphone
     loud = power(x)
-    lo = torch.tensor([35, 40, 2, 5, 5, 30, 30, 30, 15, 15.], device=dev)[kind]
-    hi = torch.tensor([60, 60, 20, 30, 30, 55, 55, 55, 35, 50.], device=dev)[kind]
+    lo = torch.tensor([35, 40, 2, 5, 5, 30, 30, 30, 15, 15, 25.], device=dev)[kind]
+    hi = torch.tensor([60, 60, 20, 30, 30, 55, 55, 55, 35, 50, 45.], device=dev)[kind]
     piece = tunes[torch.randint(len(tunes), (BATCH,), device=dev)]
     shift = torch.randint(piece.shape[1], (BATCH,), device=dev)
     piece = piece.gather(1, (samples[None] + shift[:, None]) % piece.shape[1])
     crowd = babble(torch.randint(2, 7, (CROWDS,), device=dev))
-    other = torch.where((kind == 5)[:, None], crowd[torch.arange(BATCH, device=dev) % CROWDS], piece)
-    x = torch.where(((kind >= 5) & (kind <= 7))[:, None], at_ratio(x, other, loud, uniform(4, 28)), x)
+    other = torch.where(((kind == 5) | (kind == 10))[:, None], crowd[torch.arange(BATCH, device=dev) % CROWDS], piece)
+    x = torch.where((((kind >= 5) & (kind <= 7)) | (kind == 10))[:, None], at_ratio(x, other, loud, uniform(4, 28)), x)
     x = at_ratio(x, coloured(), loud, lo + (hi - lo) * torch.rand(BATCH, device=dev))
     return x, y, kind, exact[pick]
 
 
-def features(x, warps):
-    """[B, BANDS, T] and what holds for the whole stretch, [B, 2 BANDS]."""
+def spectra(x):
+    """Logarithms of powers, [B, T, bins]."""
     v = F.pad(x, (WINDOW // 2, WINDOW // 2)).unfold(1, WINDOW, HOP)[:, :x.shape[1] // HOP] * HANN
-    p = torch.fft.rfft(v, n=FFT).abs()**2
-    logs = torch.log((p @ bank(warps).transpose(1, 2)).clamp(min=1e-12))
+    return torch.log((torch.fft.rfft(v, n=FFT).abs()**2).clamp(min=1e-12))
+
+
+def features(logs, warps):
+    """[B, BANDS, T] and what holds for the whole stretch, [B, 2 BANDS]."""
+    logs = torch.log((torch.exp(logs) @ bank(warps).transpose(1, 2)).clamp(min=1e-12))
     top = torch.quantile(logs.amax(2), 0.95, dim=1)
     logs = ((logs - top[:, None, None]) / 4).clamp(min=-4)
     level = torch.quantile(logs[:, ::3], torch.tensor([0.1, 0.9], device=dev), dim=1)
     return logs.transpose(1, 2), torch.cat([level[0], level[1]], 1)
+
+
+def paced(f, y):
+    """Some syllables quicker, others slower."""
+    rate = stretched(torch.randn(BATCH, 41, device=dev) * uniform(0, 0.25)[:, None], FRAMES)
+    at = ramp + torch.cumsum(torch.exp(rate) - 1, 1)
+    at = (at - at.mean(1, keepdim=True) + (FRAMES - 1) / 2).clamp(0, FRAMES - 1.001)
+    low = at.long()[:, None].expand(-1, BANDS, -1)
+    return torch.lerp(f.gather(2, low), f.gather(2, low + 1), at[:, None] - low), y.gather(1, (at + 0.5).long())
 
 
 def disguise(f, level):
@@ -283,7 +342,8 @@ def judge(o, y, trust):
     off = torch.randint(-SPAN // 2, SPAN // 2 + 1, t.shape, device=dev)
     s = torch.log_softmax(scores(o, y, b, t, off), 1)
     q = torch.softmax(-0.5 * ((OFFSETS[None] + off[:, None]) / SPREAD)**2, 1)
-    placed = -((q * s).sum(1) * trust[b]).sum() / trust[b].sum()
+    weight = trust[b] * torch.where((y[b, t] == 0) | (y[b, t - 1] == 0), 3.0, 1.0)
+    placed = -((q * s).sum(1) * weight).sum() / weight.sum()
     with torch.no_grad():
         right = ((o[:, :PHONES].argmax(1) == y) & known).float().sum() / known.sum()
         away = (s.argmax(1) - SPAN + off).abs()
@@ -298,28 +358,43 @@ def main():
     raw, lab, cut, names = load(sys.argv[3], sys.argv[4])
     kinds = [n.split('_')[0] if n.startswith(('rms', 'kal16')) else n for n in names]
     same = {k: sum(n for _, n, v in cut if kinds[v] == k) for k in set(kinds)}
-    share = {k: 0.6 if k.startswith('es_') else 0.9 for k in kinds} | {'rms': 7.0, 'kal16': 4.0, 'ked_diphone': 5.0}
+    share = {k: 0.35 if k.startswith('es_') else 1.0 for k in kinds} | {'rms': 9.0, 'kal16': 4.0, 'ked_diphone': 5.0}
     total = np.array([share[kinds[v]] / same[kinds[v]] * n for _, n, v in cut])
-    sure = np.array([0.25 if kinds[v].startswith('es_') else 1.0 for _, _, v in cut])  # the aligner's edges
+    sure = np.array([0.4 if kinds[v].startswith('es_') else 1.0 for _, _, v in cut])  # the aligner's edges
     print(len(names), 'sources,', len(cut), 'films,', len(lab) / 200 / 3600, 'h', time.time() - start, 's', flush=True)
     sound, label = torch.from_numpy(raw).to(dev), torch.from_numpy(lab).to(dev)
     films, weight = torch.from_numpy(cut.astype(np.int64)).to(dev), torch.from_numpy(total.astype(np.float32)).to(dev)
     exact = torch.from_numpy(sure.astype(np.float32)).to(dev)
     tunes = torch.from_numpy(np.stack(made)).to(dev)
     net = Net().to(dev)
+    peak = 2e-3
+    if len(sys.argv) > 5:
+        net.load_state_dict({k: torch.from_numpy(v) for k, v in np.load(sys.argv[5]).items() if k != 'seen'})
+        peak = 1.2e-3
     slow = Net().to(dev)
     slow.load_state_dict(net.state_dict())
-    optimiser = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=2e-2)
-    seen = []
+    pairs = [(p, q) for p, q in zip(slow.state_dict().values(), net.state_dict().values()) if p.is_floating_point()]
+    optimiser = torch.optim.AdamW(net.parameters(), peak, weight_decay=2e-2, fused=dev == 'cuda')
+    heard = torch.zeros(POOL, FRAMES, FFT // 2 + 1, dtype=torch.float16, device=dev)
+    said = torch.zeros(POOL, FRAMES, dtype=torch.uint8, device=dev)
+    room, sure = torch.zeros(POOL, dtype=torch.long, device=dev), torch.zeros(POOL, device=dev)
+    made, seen, saved = 0, [], start
     while time.time() - start < seconds:
         gone = (time.time() - start) / seconds
         for group in optimiser.param_groups:
-            group['lr'] = 3e-3 * min(1, (step + 1) / 300) * max(0.005, 0.5 * (1 + np.cos(np.pi * gone)))
+            group['lr'] = peak * min(1, (step + 1) / 300) * max(0.01, 0.5 * (1 + np.cos(np.pi * gone)))
         with torch.no_grad():
-            x, y, kind, trust = batch()
-            warp = torch.exp(0.11 * torch.randn(BATCH, 1, device=dev).clamp(-2.2, 2.2))
+            while made < 6 * BATCH or (step % EVERY == 0 and made < (step // EVERY + 6) * BATCH):
+                x, y, kind, trust = batch()
+                at = torch.arange(made, made + BATCH, device=dev) % POOL
+                heard[at], said[at], room[at], sure[at] = spectra(x).half(), y.to(torch.uint8), kind, trust
+                made += BATCH
+            at = torch.randint(min(made, POOL), (BATCH,), device=dev)
+            y, kind, trust = said[at].long(), room[at], sure[at]
+            warp = torch.exp(0.12 * torch.randn(BATCH, 1, device=dev).clamp(-2.2, 2.2))
             warps = warp * torch.exp(0.07 * torch.randn(BATCH, 6, device=dev).clamp(-2, 2))  # accents move formants too
-            f, level = disguise(*features(x, warps))
+            f, level = disguise(*features(heard[at].float(), warps))
+            f, y = paced(f, y)
         with torch.autocast(dev, torch.bfloat16, enabled=dev == 'cuda'):
             o = net(f, level)
         loss, right, away, b = judge(o.float(), y, trust)
@@ -329,16 +404,14 @@ def main():
         optimiser.step()
         step += 1
         with torch.no_grad():
-            keep = min(0.9993, step / (step + 50))
-            for p, q in zip(slow.state_dict().values(), net.state_dict().values()):
-                if p.is_floating_point():
-                    p.lerp_(q, 1 - keep)
-        if step % 100 == 0:
+            torch._foreach_lerp_([p for p, _ in pairs], [q for _, q in pairs], 1 - min(0.999, step / (step + 50)))
+        if step % 100 == 0 or step == 10:
             quiet, loud = away[kind[b] < 2].float(), away[kind[b] >= 2].float()
             seen.append((step, time.time() - start, loss.item(), right.item()))
             print(step, f'{time.time() - start:.0f} s loss {loss.item():.3f} right {right.item():.3f} edges beyond 10 frames: '
                   f'quiet {(quiet > 10).float().mean().item():.3f}, else {(loud > 10).float().mean().item():.3f}', flush=True)
-        if step % 1000 == 0 or (step % 10 == 0 and os.environ.get('OFTEN')):
+        if time.time() - saved > 60 or (step % 10 == 0 and os.environ.get('OFTEN')):
+            saved = time.time()
             np.savez(sys.argv[2], seen=np.array(seen), **{k: v.cpu().numpy() for k, v in slow.state_dict().items()})
     np.savez(sys.argv[2], seen=np.array(seen), **{k: v.cpu().numpy() for k, v in slow.state_dict().items()})
     print('steps', step, 'in', time.time() - start, 's; numbers', sum(p.numel() for p in net.parameters()))
