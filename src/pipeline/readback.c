@@ -1,7 +1,8 @@
 /*
  * Read-back of a render: the recogniser listens to the finished words on threads of its own, beside the
- * pictures where there are cores to spare, else beside the comparison of the files. It reads the output's
- * sound through its own decoder; results are handed over when the thread is joined.
+ * pictures where there are cores to spare, else beside the comparison of the files; what it needs is read
+ * while the words are still being said. It reads the output's sound through its own decoder; results are
+ * handed over when the thread is joined.
  */
 #include <pthread.h>
 #include <string.h>
@@ -12,8 +13,13 @@
 
 #define SPARE 4 /* threads from which listening does not hold up the pictures */
 
+enum order { WAIT, LISTEN, LEAVE };
+
 struct pz_render_readback {
     struct pz_render *x;
+    pthread_mutex_t lock;
+    pthread_cond_t ordered;
+    enum order order;
     struct pz_film_sound sound; /* the template's, this thread's own */
     struct pz_job job;          /* without progress: that belongs to the calling thread */
     pthread_t thread;
@@ -55,9 +61,8 @@ static bool spoken_phones(const struct pz_slot_work *w, struct pz_pron *pron)
     return pron->n > 0;
 }
 
-static void *listen(void *v)
+static void listen(struct pz_render_readback *r)
 {
-    struct pz_render_readback *r = v;
     struct pz_render *x = r->x;
     struct pz_tap out = {.user = r,
                          .rate = r->sound.tap.rate,
@@ -79,7 +84,29 @@ static void *listen(void *v)
                                    given ? &said : NULL, w->slot->spoken, &r->job, &r->results[k]);
     }
     pz_pool_destroy(&r->job.pool);
+}
+
+static void *work(void *v)
+{
+    struct pz_render_readback *r = v;
+    pz_ears_warm(r->x->p->ears);
+    pthread_mutex_lock(&r->lock);
+    while (r->order == WAIT)
+        pthread_cond_wait(&r->ordered, &r->lock);
+    enum order order = r->order;
+    pthread_mutex_unlock(&r->lock);
+    if (order == LISTEN)
+        listen(r);
     return NULL;
+}
+
+static void tell(struct pz_render_readback *r, enum order order)
+{
+    pthread_mutex_lock(&r->lock);
+    if (r->order == WAIT)
+        r->order = order;
+    pthread_cond_signal(&r->ordered);
+    pthread_mutex_unlock(&r->lock);
 }
 
 bool pz_render_readback_early(const struct pz_render *x)
@@ -89,18 +116,21 @@ bool pz_render_readback_early(const struct pz_render *x)
 
 static void free_readback(struct pz_render_readback *r)
 {
+    pthread_mutex_destroy(&r->lock);
+    pthread_cond_destroy(&r->ordered);
     pz_film_sound_close(&r->sound);
     pz_free(r->results);
     pz_free(r);
 }
 
-enum pz_status pz_render_readback_start(struct pz_render *x, struct pz_render_readback **out)
+enum pz_status pz_render_readback_open(struct pz_render *x, struct pz_render_readback **out)
 {
     enum pz_status st = PZ_OK;
     struct pz_ears *ears;
     *out = NULL;
     if (x->r->n_given > 0)
         return PZ_OK; /* sound alone has no words that were asked for */
+    PZ_TRY(pz_pipeline_ears(x->p, &ears));
     struct pz_render_readback *r = pz_calloc(1, sizeof *r);
     if (!r)
         return pz_fail(x->p->job.log, PZ_ERR_NOMEM, "no memory to listen to the result");
@@ -108,21 +138,29 @@ enum pz_status pz_render_readback_start(struct pz_render *x, struct pz_render_re
     r->job = x->p->job;
     r->job.progress = NULL;
     r->job.pool = NULL;
-    r->results = pz_calloc((size_t)x->n_works + 1, sizeof *r->results);
-    if (!r->results) {
-        st = pz_fail(x->p->job.log, PZ_ERR_NOMEM, "no memory to listen to the result");
-        goto fail;
-    }
-    PZ_TRY(pz_pipeline_ears(x->p, &ears));
-    PZ_TRY(pz_film_sound_open(x->t->film_path, 0, 0, x->t->info->n_samples, &r->job, &r->sound));
-    if (pthread_create(&r->thread, NULL, listen, r) != 0) {
-        st = pz_fail(x->p->job.log, PZ_ERR_DEVICE, "no thread to listen to the result");
-        goto fail;
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->ordered, NULL);
+    if (pthread_create(&r->thread, NULL, work, r) != 0) {
+        free_readback(r);
+        return pz_fail(x->p->job.log, PZ_ERR_DEVICE, "no thread to listen to the result");
     }
     *out = r;
-    return PZ_OK;
 fail:
-    free_readback(r);
+    return st;
+}
+
+enum pz_status pz_render_readback_start(struct pz_render_readback *r)
+{
+    enum pz_status st = PZ_OK;
+    if (!r)
+        return PZ_OK;
+    struct pz_render *x = r->x;
+    r->results = pz_calloc((size_t)x->n_works + 1, sizeof *r->results);
+    if (!r->results)
+        return pz_fail(x->p->job.log, PZ_ERR_NOMEM, "no memory to listen to the result");
+    PZ_TRY(pz_film_sound_open(x->t->film_path, 0, 0, x->t->info->n_samples, &r->job, &r->sound));
+    tell(r, LISTEN);
+fail:
     return st;
 }
 
@@ -132,10 +170,11 @@ enum pz_status pz_render_readback_join(struct pz_render_readback **readback)
     if (!r)
         return PZ_OK;
     *readback = NULL;
+    tell(r, LEAVE); /* when it was never started */
     pthread_join(r->thread, NULL);
     enum pz_status st = r->st;
     struct pz_render *x = r->x;
-    for (int k = 0; st >= PZ_OK && k < x->n_works; k++) {
+    for (int k = 0; st >= PZ_OK && r->order == LISTEN && k < x->n_works; k++) {
         if (x->works[k].kept)
             continue;
         pz_qc_readback(x->qc, r->results[k].text, r->results[k].score);

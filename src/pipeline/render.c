@@ -442,6 +442,7 @@ enum pz_status pz_pipeline_render(struct pz_pipeline *p, struct pz_prepared *t,
     if (report)
         *report = NULL;
     PZ_TRY(check_request(&x));
+    PZ_TRY(pz_render_readback_open(&x, &readback));
     PZ_TRY(open_engine(&x));
     PZ_TRY(pz_film_sound_open(t->film_path, 0, 0, t->info->n_samples, &p->job, &x.sound));
     PZ_TRY(say_all(&x));
@@ -451,14 +452,18 @@ enum pz_status pz_pipeline_render(struct pz_pipeline *p, struct pz_prepared *t,
         PZ_TRY(gather_rows(&x));
     PZ_TRY(pz_qc_create(t->info, t->track ? pz_face_track_topology(t->track) : NULL, &x.qc));
     if (pz_render_readback_early(&x))
-        PZ_TRY(pz_render_readback_start(&x, &readback));
+        PZ_TRY(pz_render_readback_start(readback));
+    double t1 = pz_now();
     PZ_TRY(splice(&x));
     close_session(&x);
-    if (!readback)
-        PZ_TRY(pz_render_readback_start(&x, &readback));
+    double t2 = pz_now();
+    if (!pz_render_readback_early(&x))
+        PZ_TRY(pz_render_readback_start(readback));
     PZ_TRY(pz_qc_finish(x.qc, t->film_path, r->output, x.frames, x.n_frames, &p->job));
     PZ_TRY(pz_render_readback_join(&readback));
     x.seconds.total = pz_now() - t0;
+    pz_info(p->job.log, "render: words %.2f s, film %.2f s, checks %.2f s", t1 - t0, t2 - t1,
+            x.seconds.total - (t2 - t0));
     text = pz_render_report(&x);
     path = report_path(r->output);
     if (!text || !path) {

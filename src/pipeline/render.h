@@ -53,11 +53,14 @@ struct pz_render_readback;
  * beside pz_qc_finish(). */
 bool pz_render_readback_early(const struct pz_render *x);
 
-/** Start listening to the new words on threads of its own; `*out` NULL when there is nothing to listen to.
- * The pipeline's recogniser must be left alone until the join. Errors: WEIGHTS, NOMEM, DEVICE, those of the
- * sound. */
-PZ_NODISCARD enum pz_status pz_render_readback_start(struct pz_render *x, struct pz_render_readback **out);
-/** Wait, note results and warnings, free. NULL inside is allowed. Errors: those of pz_speech_readback(). */
+/** Get ready to listen on threads of their own; `*out` NULL when there is nothing to listen to. The
+ * pipeline's recogniser may be used beside it until the start. Errors: WEIGHTS, NOMEM, DEVICE. */
+PZ_NODISCARD enum pz_status pz_render_readback_open(struct pz_render *x, struct pz_render_readback **out);
+/** Start listening to the new words, once the timeline is laid out; NULL is allowed. The pipeline's
+ * recogniser must be left alone until the join. Errors: NOMEM, those of the sound. */
+PZ_NODISCARD enum pz_status pz_render_readback_start(struct pz_render_readback *readback);
+/** Wait, note results and warnings if it was started, free. NULL inside is allowed. Errors: those of
+ * pz_speech_readback(). */
 PZ_NODISCARD enum pz_status pz_render_readback_join(struct pz_render_readback **readback);
 
 /** The report of a finished render as JSON text (pz_free); NULL on no memory. */

@@ -40,6 +40,7 @@ struct pz_ears {
     struct pz_lexicon *lexicon;
     char *hmm, *lm, *dict, *phone_lm; /* paths */
     ps_decoder_t *words;              /* language model and dictionary; at first need */
+    pthread_mutex_t opening;          /* of `words` */
     struct graph graphs[2];           /* for sound of a second or two, and for longer sound; at first need */
     ps_decoder_t *allphone;           /* at first need */
     struct pz_acoustic *acoustic;     /* at first need */
@@ -91,6 +92,7 @@ enum pz_status pz_ears_open(const char *model_dir, const struct pz_job *job, str
     if (!e)
         return PZ_ERR_NOMEM;
     pthread_once(&once, route_messages);
+    pthread_mutex_init(&e->opening, NULL);
     e->log = log;
     e->hmm = pz_path_join(dir, "en-us");
     e->lm = pz_path_join(dir, "en-us.lm.bin");
@@ -133,6 +135,7 @@ void pz_ears_close(struct pz_ears **ears)
     }
     pz_acoustic_close(&e->acoustic);
     pz_lexicon_close(&e->lexicon);
+    pthread_mutex_destroy(&e->opening);
     pz_free(e->hmm);
     pz_free(e->lm);
     pz_free(e->dict);
@@ -174,8 +177,8 @@ struct pz_log *pz_ears_log(const struct pz_ears *ears)
 }
 
 /** A decoder with the acoustic model and what `extra` adds (pairs of option and value, NULL-terminated). */
-static enum pz_status decoder_open(struct pz_ears *e, bool denoise, const char *const *extra,
-                                   ps_decoder_t **out)
+static enum pz_status decoder_open(struct pz_ears *e, struct pz_log *log, bool denoise,
+                                   const char *const *extra, ps_decoder_t **out)
 {
     enum pz_status st = PZ_OK;
     const char *argv[48] = {
@@ -186,15 +189,15 @@ static enum pz_status decoder_open(struct pz_ears *e, bool denoise, const char *
 
     while (*extra && n < 47)
         argv[n++] = *extra++;
-    current_log = e->log;
+    current_log = log;
     err_set_logfp(NULL); // or it prints its configuration on stderr; the setting is per thread
     config = cmd_ln_parse_r(NULL, ps_args(), n, (char **)argv, TRUE);
     *out = config ? ps_init(config) : NULL;
     if (config)
         cmd_ln_free_r(config);
     if (!*out)
-        st = pz_fail(e->log, PZ_ERR_WEIGHTS, "speech recogniser: the model in %s cannot be loaded; %s",
-                     e->hmm, PACKAGE_HINT);
+        st = pz_fail(log, PZ_ERR_WEIGHTS, "speech recogniser: the model in %s cannot be loaded; %s", e->hmm,
+                     PACKAGE_HINT);
     current_log = NULL;
     return st;
 }
@@ -253,23 +256,39 @@ static int64_t frame_start(int frame, int64_t n)
     return at < n ? at : n;
 }
 
+/** Open what recognises words; nothing happens when it is. Safe on several threads. */
+static enum pz_status words_open(struct pz_ears *e, struct pz_log *log)
+{
+    // Limits on what is searched at once: without them noise takes four times as long as a quiet room. Half
+    // of this loses words.
+    const char *const extra[] = {"-lm", e->lm, "-dict", e->dict, "-maxhmmpf", "5000", "-maxwpf", "10", NULL};
+    enum pz_status st = PZ_OK;
+
+    pthread_mutex_lock(&e->opening);
+    if (!e->words)
+        st = decoder_open(e, log, true, extra, &e->words);
+    pthread_mutex_unlock(&e->opening);
+    return st;
+}
+
+void pz_ears_warm(struct pz_ears *e)
+{
+    if (!e->whisper)
+        (void)!words_open(e, NULL); // who listens will say what is wrong
+}
+
 enum pz_status pz_ears_words(struct pz_ears *e, const float *samples, int64_t n, int64_t at,
                              struct pz_words *words)
 {
     enum pz_status st;
-    // Limits on what is searched at once: without them noise takes four times as long as a quiet room. Half
-    // of this loses words.
-    const char *const extra[] = {"-lm", e->lm, "-dict", e->dict, "-maxhmmpf", "5000", "-maxwpf", "10", NULL};
 
     if (n < PZ_SPEECH_RATE / 10)
         return PZ_OK;
     if (e->whisper)
         return pz_whisper_hear(e->whisper, samples, n, at, words);
-    if (!e->words) {
-        st = decoder_open(e, true, extra, &e->words);
-        if (st < PZ_OK)
-            return st;
-    }
+    st = words_open(e, e->log);
+    if (st < PZ_OK)
+        return st;
     current_log = e->log;
     PZ_TRY(listen(e, e->words, samples, n));
     for (ps_seg_t *s = ps_seg_iter(e->words); s; s = ps_seg_next(s)) {
@@ -360,7 +379,7 @@ static enum pz_status graph_decoder_open(struct pz_ears *e, bool longer)
         "-beam",       "1e-100", "-wbeam",        "1e-100", "-pbeam",         "1e-100", "-maxhmmpf", "-1",
         "-lw",         "1",      "-wip",          "1",      "-pip",           "1",      NULL};
 
-    return e->graphs[longer].ps ? PZ_OK : decoder_open(e, longer, extra, &e->graphs[longer].ps);
+    return e->graphs[longer].ps ? PZ_OK : decoder_open(e, e->log, longer, extra, &e->graphs[longer].ps);
 }
 
 /** Make sure the decoder knows `count` aliases of a phone. */
@@ -518,7 +537,7 @@ enum pz_status pz_ears_allphone(struct pz_ears *e, const float *samples, int64_t
 
     *path = (struct pz_ears_path){0};
     if (!e->allphone) {
-        st = decoder_open(e, false, extra, &e->allphone);
+        st = decoder_open(e, e->log, false, extra, &e->allphone);
         if (st < PZ_OK)
             return st;
     }

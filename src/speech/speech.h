@@ -114,6 +114,10 @@ PZ_NODISCARD enum pz_status pz_speech_align(struct pz_ears *ears, const float *s
 PZ_NODISCARD enum pz_status pz_speech_phones(struct pz_ears *ears, const struct pz_tap *sound,
                                              const struct pz_job *job, struct pz_phone_line *out);
 
+/** Read what recognising words needs (a third of a second of work) if it has not been read. May run on a
+ * thread of its own beside every other use of the ears; what goes wrong is told by who listens. */
+void pz_ears_warm(struct pz_ears *ears);
+
 /* ---- read-back --------------------------------------------------------------------------------------------
  */
 
