@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "nn/bisenet.h"
 #include "nn/layer.h"
 #include "nn/sd_block.h"
 #include "nn/sd_unet.h"
@@ -62,6 +63,13 @@ static void wav2lip(struct pz_params *p, int batch, int size)
     output(p, "picture", pz_wav2lip_face(p, &c, pz_wav2lip_audio(p, &c, mel), face, NULL));
 }
 
+static void bisenet(struct pz_params *p, int batch, int size)
+{
+    struct pz_bisenet_outputs o;
+    pz_bisenet_build(p, false, input(p, "picture", 4, batch, size, size, 3), &o);
+    output(p, "classes", o.main);
+}
+
 static void wav2lip_bend(struct pz_params *p, int batch, int size)
 {
     int flow, look, mel = input(p, "mel", 4, batch, 80, PZ_W2L_BEND_COLUMNS, 1);
@@ -92,6 +100,7 @@ const struct net nets[] = {
     {"vae_decoder", "sd-vae-ft-mse, latent 32 to 256x256", 32, vae_decoder, pz_sd_vae_decoder_only},
     {"vae_encoder", "sd-vae-ft-mse, 256x256 to latent", 256, vae_encoder, pz_sd_vae_encoder_only},
     {"wav2lip", "Wav2Lip, 96x96", 96, wav2lip, NULL},
+    {"bisenet", "MuseTalk's face parser, 512x512", PZ_BISENET_SIDE, bisenet, pz_bisenet_aux_names},
     {"wav2lip_bend", "wav2lip:embedded, 128x128", PZ_W2L_BEND_SIZE, wav2lip_bend, NULL},
     {"whisper_tiny_encoder", "Whisper tiny's encoder, 30 s", 1500, whisper_tiny, decoder_names},
     {"latentsync_unet", "LatentSync's UNet, 2 x 16 frames, latent 64", 64, latentsync_unet, NULL},

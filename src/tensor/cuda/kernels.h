@@ -103,6 +103,10 @@ int pz_ck_pad_edge(int type, int reflect, const struct pz_ck_axes *axes, const v
  * of those that go. `wide`: a warp an output, else a thread. */
 int pz_ck_reduce(int type, int op, int wide, const struct pz_ck_axes *axes, const void *x, void *out,
                  long long n, long long terms, pz_stream stream);
+/** The same where the axes that go are neighbours and the innermost stays: x [outer,terms,inner] →
+ * [outer,inner], outer ≤ 65535. */
+int pz_ck_reduce_columns(int type, int op, const void *x, void *out, long long outer, long long terms,
+                         long long inner, pz_stream stream);
 int pz_ck_argmax(int type, const void *x, int *out, long long rows, int c, pz_stream stream);
 int pz_ck_l2_normalise(int type, const void *x, const void *gamma, float eps, int added, void *out,
                        long long rows, int c, pz_stream stream);

@@ -305,10 +305,32 @@ static void argmax_run(const struct pz_op_args *a)
                        d->stream));
 }
 
+/* Whether the axes that go are one run of neighbours before the last, long enough to share among threads. */
+static bool reduce_columns(const struct pz_op_args *a, int op)
+{
+    struct pz_cuda *d = a->device;
+    const struct pz_shape *s = &a->in[0].shape;
+    long long outer = 1, terms = 1, inner = 1;
+    int i = 0;
+    for (; i < s->rank && !(a->attrs->axes >> i & 1); i++)
+        outer *= s->dim[i];
+    for (; i < s->rank && a->attrs->axes >> i & 1; i++)
+        terms *= s->dim[i];
+    for (; i < s->rank && !(a->attrs->axes >> i & 1); i++)
+        inner *= s->dim[i];
+    if (i < s->rank || inner < 8 || terms < 64 || outer > 65535 || outer * inner > 65536)
+        return false;
+    CHECK(pz_ck_reduce_columns(pz_cuda_type(&a->out), op, a->in[0].data, a->out.data, outer, terms, inner,
+                               d->stream));
+    return true;
+}
+
 static void reduce(const struct pz_op_args *a, int op)
 {
     struct pz_cuda *d = a->device;
     const struct pz_shape *s = &a->in[0].shape;
+    if (reduce_columns(a, op))
+        return;
     struct pz_ck_axes x = {.rank = s->rank};
     long long at = 1;
     for (int i = s->rank - 1; i >= 0; i--) {
