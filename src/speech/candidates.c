@@ -11,23 +11,24 @@
 
 #define MAX_SPLIT PZ_HEAR_SPLIT
 
-// Odds are natural logarithms. Their weights were fitted to 120 films: slt at three sizes saying the tuning
+// Odds are natural logarithms. Their weights were fitted to 72 films: slt at three sizes saying the tuning
 // half's sentences in quiet and in noise, white and pink noise and music at 15 dB (docs/notes/speech.md).
-#define ODDS_BASE (-6.63)
-#define ODDS_PHONES 1.271
-#define ODDS_EVEN 0.569
-#define ODDS_EVEN_PHONES 0.098
-#define ODDS_NETWORK 0.624
-#define ODDS_WORST_HEARD 1.136
-#define ODDS_BEST_HEARD (-1.737)
-#define ODDS_BEST_HEARD_PHONES 0.275
-#define ODDS_LENGTH 0.196
+#define ODDS_BASE (-8.125)
+#define ODDS_QUIET (-0.813) /* in a quiet room what is said fits better */
+#define ODDS_PHONES 1.904
+#define ODDS_EVEN 0.794
+#define ODDS_EVEN_PHONES 0.039
+#define ODDS_NETWORK 0.622
+#define ODDS_WORST_HEARD 0.229
+#define ODDS_WORST_HEARD_PHONES 0.292
+#define ODDS_BEST_HEARD (-0.881)
+#define ODDS_LENGTH 0.227
 #define LENGTH_MOST 14.0 /* frames a phone: pauses count no further */
-#define ODDS_SPREAD 0.529
-#define ODDS_USUAL_FIT (-0.503)
-#define ODDS_USUAL_NETWORK (-0.316)
+#define ODDS_USUAL_FIT (-0.638)
+#define ODDS_USUAL_NETWORK (-0.178)
+#define ODDS_AGAINST_RIVAL 0.389
 
-#define ODDS_BELIEVED (-1.5) /* wherever it is; more in films longer than */
+#define ODDS_BELIEVED (-1.0) /* wherever it is; more in films longer than */
 #define USUAL_SECONDS 12.0
 #define ODDS_FIRST (-2.75)  /* when the words are nowhere else: the user says that they are spoken */
 #define ODDS_WRITTEN (-5.0) /* for what the recogniser wrote itself, in noise of more than */
@@ -165,15 +166,16 @@ static bool is_taken(const struct drafts *d, const struct pz_place *s)
 }
 
 /** Logarithm of the odds that a place is one. */
-static double odds_of(const struct pz_place *p)
+static double odds_of(const struct pz_place *p, double snr_db)
 {
     const double n = p->phones, length = (double)(p->end - p->start) / PZ_EARS_HOP / n;
 
-    return ODDS_BASE + ODDS_PHONES * n + (ODDS_EVEN + ODDS_EVEN_PHONES * n) * (double)p->even +
-           ODDS_NETWORK * (double)p->network + ODDS_WORST_HEARD * (double)p->worst_heard +
-           (ODDS_BEST_HEARD + ODDS_BEST_HEARD_PHONES * n) * (double)p->best_heard +
-           ODDS_LENGTH * fmin(length, LENGTH_MOST) + ODDS_SPREAD * (double)p->spread +
-           ODDS_USUAL_FIT * (double)p->usual_fit + ODDS_USUAL_NETWORK * (double)p->usual_network;
+    return ODDS_BASE + (snr_db >= QUIET_DB ? ODDS_QUIET : 0.0) + ODDS_PHONES * n +
+           (ODDS_EVEN + ODDS_EVEN_PHONES * n) * (double)p->even + ODDS_NETWORK * (double)p->network +
+           (ODDS_WORST_HEARD + ODDS_WORST_HEARD_PHONES * n) * (double)p->worst_heard +
+           ODDS_BEST_HEARD * (double)p->best_heard + ODDS_LENGTH * fmin(length, LENGTH_MOST) +
+           ODDS_USUAL_FIT * (double)p->usual_fit + ODDS_USUAL_NETWORK * (double)p->usual_network +
+           ODDS_AGAINST_RIVAL * fmin((double)(p->even - p->rival), 0.0);
 }
 
 /** In noise the recogniser hears words that nobody said: those that do not sound like it are no occurrence.
@@ -202,27 +204,57 @@ static void doubt(struct pz_log *log, struct pz_chunk *c)
     }
 }
 
-enum pz_status pz_hear_weigh(struct pz_ears *ears, struct pz_chunk *c, const struct pz_place *places,
-                             int n_places)
+/** What the recogniser's own words lose at places. */
+static enum pz_status add_rivals(struct pz_ears *ears, const float *samples, const struct pz_chunk *c,
+                                 struct pz_place *places, int n_places)
 {
+    struct pz_written *w = pz_calloc((size_t)c->d.n + 1, sizeof *w);
+    struct pz_acoustic *acoustic;
+    enum pz_status st;
+    int n = 0;
+
+    if (!w)
+        return PZ_ERR_NOMEM;
+    for (int i = 0; i < c->d.n; i++) {
+        const struct draft *d = &c->d.items[i];
+
+        w[n] = (struct pz_written){.start = d->start, .end = d->end};
+        w[n].keyword.n_prons =
+            pz_lexicon_pronounce(pz_ears_lexicon(ears), d->text, w[n].keyword.prons, PZ_SPOT_PRONS);
+        n += w[n].keyword.n_prons > 0;
+    }
+    PZ_TRY(pz_ears_acoustic(ears, &acoustic));
+    PZ_TRY(pz_places_rival(acoustic, samples, c->n, w, n, places, n_places));
+fail:
+    pz_free(w);
+    return st;
+}
+
+enum pz_status pz_hear_weigh(struct pz_ears *ears, const float *samples, struct pz_chunk *c,
+                             struct pz_place *places, int n_places)
+{
+    enum pz_status st;
+
+    if (n_places == 0)
+        return PZ_OK;
+    PZ_TRY(add_rivals(ears, samples, c, places, n_places));
     for (int i = 0; i < n_places; i++) {
         const struct pz_place *p = &places[i];
-        const struct candidate k = {.place = *p, .odds = (float)odds_of(p)};
-        enum pz_status st = candidate_add(c, &k);
+        const struct candidate k = {.place = *p, .odds = (float)odds_of(p, c->snr_db)};
 
-        if (st < PZ_OK)
-            return st;
-        pz_debug(
-            pz_ears_log(ears),
-            "wanted word %d may be at %.2f-%.2f s: fit %.2f, network %.2f, %d phones: odds %.2f, %.0f dB "
-            "over noise",
-            p->keyword, (double)(c->at + p->start) / PZ_SPEECH_RATE,
-            (double)(c->at + p->end) / PZ_SPEECH_RATE, (double)p->even, (double)p->network, p->phones,
-            (double)k.odds, c->snr_db);
+        PZ_TRY(candidate_add(c, &k));
+        pz_debug(pz_ears_log(ears),
+                 "wanted word %d may be at %.2f-%.2f s: fit %.2f, rival %.2f, network %.2f, worst %.2f, %d "
+                 "phones: odds %.2f, %.0f dB "
+                 "over noise",
+                 p->keyword, (double)(c->at + p->start) / PZ_SPEECH_RATE,
+                 (double)(c->at + p->end) / PZ_SPEECH_RATE, (double)p->even, (double)p->rival,
+                 (double)p->network, (double)p->worst_heard, p->phones, (double)k.odds, c->snr_db);
     }
     if (!pz_ears_uses_whisper(ears))
         doubt(pz_ears_log(ears), c);
-    return PZ_OK;
+fail:
+    return st;
 }
 
 /** Put the wanted thing where a candidate says. */

@@ -389,7 +389,7 @@ enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, const f
     }
     for (int k = 0; k < n_wanted; k++)
         pz_hear_mark(&c->d, &wanted[k], k);
-    PZ_TRY(pz_hear_weigh(ears, c, places, n_places));
+    PZ_TRY(pz_hear_weigh(ears, samples, c, places, n_places));
 fail:
     pz_free(places);
     pz_words_free(&r.words);

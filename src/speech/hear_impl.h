@@ -39,9 +39,10 @@ struct pz_chunk {
 /** Mark every place where the recogniser itself heard the wanted words. */
 void pz_hear_mark(struct drafts *d, const struct pz_wanted *w, int index);
 
-/** How sure places are, against what the recogniser wrote too: the chunk's candidates. Errors: NOMEM. */
-PZ_NODISCARD enum pz_status pz_hear_weigh(struct pz_ears *ears, struct pz_chunk *c,
-                                          const struct pz_place *places, int n_places);
+/** How sure places are, against what the recogniser wrote too: the chunk's candidates. `samples` are the
+ * chunk's. Errors: NOMEM, INTERNAL. */
+PZ_NODISCARD enum pz_status pz_hear_weigh(struct pz_ears *ears, const float *samples, struct pz_chunk *c,
+                                          struct pz_place *places, int n_places);
 
 /** Drafts as the aligner wants them: `out` [n]. */
 void pz_hear_to_align(const struct draft *d, int n, struct pz_align_word *out);

@@ -144,8 +144,8 @@ static bool take_best(struct end *ends, int64_t frames, struct end *out, int64_t
 
 /** Which phone every frame of a path belongs to: `phone` [frames] for frames [first, first + frames) and
  * links [from, from + n). `room` [frames][n]. */
-static void trace(const struct search *s, int64_t first, int frames, int from, int n, uint8_t *room,
-                  int *phone)
+static float trace(const struct search *s, int64_t first, int frames, int from, int n, uint8_t *room,
+                   int *phone)
 {
     float value[PZ_PRON_MAX * STATES];
 
@@ -166,6 +166,7 @@ static void trace(const struct search *s, int64_t first, int frames, int from, i
         s->path[t] = from + i;
         i -= room[t * n + i] && i > 0;
     }
+    return value[n - 1];
 }
 
 /** Nats that phone `id` loses in the network's ears around a frame of the recogniser's. */
@@ -199,8 +200,7 @@ static float two_lowest(const float *v, int n)
 static void judge(const struct search *s, const struct pz_sounds *heard, const struct pz_pron *pron,
                   int64_t first, int frames, const int *phone, struct pz_place *out)
 {
-    float fit[PZ_PRON_MAX] = {0}, mine[PZ_PRON_MAX] = {0}, most[PZ_PRON_MAX];
-    double length[PZ_PRON_MAX] = {0}, sum = 0.0, square = 0.0;
+    float fit[PZ_PRON_MAX] = {0}, mine[PZ_PRON_MAX] = {0}, most[PZ_PRON_MAX], length[PZ_PRON_MAX] = {0};
 
     for (int i = 0; i < pron->n; i++)
         most[i] = LEAST_HEARD;
@@ -211,22 +211,18 @@ static void judge(const struct search *s, const struct pz_sounds *heard, const s
         fit[i] += s->scores.values[(first + t) * s->scores.n + s->links[s->path[t]].column];
         mine[i] += u;
         most[i] = fmaxf(most[i], u);
-        length[i] += 1.0;
+        length[i] += 1.0f;
     }
     out->even = out->best_heard = 0.0f;
     for (int i = 0; i < pron->n; i++) {
-        const double n = fmax(length[i], 1.0), l = log(n);
+        const float n = fmaxf(length[i], 1.0f);
 
-        fit[i] /= (float)n;
-        mine[i] /= (float)n;
+        fit[i] /= n;
+        mine[i] /= n;
         out->even += fit[i] / (float)pron->n;
         out->best_heard += most[i] / (float)pron->n;
-        sum += l;
-        square += l * l;
     }
-    out->worst = two_lowest(fit, pron->n);
     out->worst_heard = two_lowest(mine, pron->n);
-    out->spread = (float)sqrt(fmax(square / pron->n - sum * sum / pron->n / pron->n, 0.0));
 }
 
 /** A path as a place. */
@@ -316,5 +312,95 @@ fail:
         *places = NULL;
         *n_places = 0;
     }
+    return st;
+}
+
+/** Frames that a stretch of sound covers: [*first, *end). */
+static void frames_of(const struct search *s, int64_t start, int64_t end, int64_t *first, int64_t *last)
+{
+    *first = start > PZ_EARS_SHIFT ? (start - PZ_EARS_SHIFT) / PZ_EARS_HOP : 0;
+    *last = end > PZ_EARS_SHIFT ? (end - PZ_EARS_SHIFT) / PZ_EARS_HOP : 0;
+    *last = *last < s->scores.frames ? *last : s->scores.frames;
+}
+
+/** What a written word loses, frame by frame, into `loss`, in the pronunciation that fits best. */
+static enum pz_status follow_written(struct search *s, int word, const struct pz_written *w, float *loss)
+{
+    int64_t first, end;
+    enum pz_status st = PZ_ERR_NOMEM;
+    float best = NOWHERE;
+    uint8_t *room;
+    int *phone;
+
+    frames_of(s, w->start, w->end, &first, &end);
+    if (end <= first)
+        return PZ_OK;
+    room = pz_calloc((size_t)(end - first) * PZ_PRON_MAX * STATES, 1);
+    phone = pz_calloc((size_t)(end - first), sizeof *phone);
+    if (!room || !phone)
+        goto fail;
+    for (int i = 0; i < s->n_links; i++) {
+        const struct link *l = &s->links[i];
+        const int n = l->phones * STATES;
+        float value;
+
+        if (l->keyword != word || !l->first || n > end - first)
+            continue;
+        value = trace(s, first, (int)(end - first), i, n, room, phone);
+        if (value <= best)
+            continue;
+        best = value;
+        for (int64_t t = first; t < end; t++)
+            loss[t] = s->scores.values[t * s->scores.n + s->links[s->path[t - first]].column];
+    }
+    st = PZ_OK;
+fail:
+    pz_free(room);
+    pz_free(phone);
+    return st;
+}
+
+enum pz_status pz_places_rival(struct pz_acoustic *a, const float *samples, int64_t n,
+                               const struct pz_written *written, int n_written, struct pz_place *places,
+                               int n_places)
+{
+    static const struct pz_keyword pause = {{{.phones = {PZ_PH_SIL}, .n = 1}}, 1};
+    const struct pz_keyword **k = pz_calloc((size_t)n_written + 1, sizeof *k);
+    struct search s = {0};
+    float *loss = NULL;
+    enum pz_status st = PZ_ERR_NOMEM;
+
+    if (!k)
+        return st;
+    k[0] = &pause;
+    for (int i = 0; i < n_written; i++)
+        k[i + 1] = &written[i].keyword;
+    PZ_TRY(make_links(a, k, n_written + 1, &s));
+    PZ_TRY(pz_acoustic_score(a, samples, n, s.states, s.n_states, &s.scores));
+    st = PZ_ERR_NOMEM;
+    loss = pz_calloc((size_t)s.scores.frames + 1, sizeof *loss);
+    s.path = pz_calloc((size_t)s.scores.frames + 1, sizeof *s.path);
+    if (!loss || !s.path)
+        goto fail;
+    for (int64_t t = 0; t < s.scores.frames; t++) { // no word: a pause, in any of its states
+        const float *row = s.scores.values + t * s.scores.n;
+
+        loss[t] = fmaxf(fmaxf(row[s.links[0].column], row[s.links[1].column]), row[s.links[2].column]);
+    }
+    for (int i = 0; i < n_written; i++)
+        PZ_TRY(follow_written(&s, i + 1, &written[i], loss));
+    for (int i = 0; i < n_places; i++) {
+        int64_t first, end;
+
+        frames_of(&s, places[i].start, places[i].end, &first, &end);
+        places[i].rival = 0.0f;
+        for (int64_t t = first; t < end; t++)
+            places[i].rival += loss[t] / (float)(end - first);
+    }
+    st = PZ_OK;
+fail:
+    pz_free(loss);
+    pz_free(k);
+    search_free(&s);
     return st;
 }

@@ -14,12 +14,12 @@ struct pz_place {
     int phones;                     /**< of the pronunciation that fits */
     float fit;                      /**< mean over all frames, by the recogniser's model */
     float even;                     /**< mean over phones, however long each is */
-    float worst;                    /**< the two phones that fit worst */
-    float spread;                   /**< standard deviation of the logarithms of the phones' lengths */
     float network;                  /**< what pz_sounds_fit() says: our own network */
     float worst_heard;              /**< the two phones that it hears least */
     float best_heard;               /**< mean over phones of the frame that it hears best in each */
     float usual_fit, usual_network; /**< of the keyword at places that are hardly it: what chance gives */
+    float rival; /**< mean over all frames of what the words that the recogniser wrote there lose;
+                    pz_places_rival() */
 };
 
 /** For each of keywords `k` [n_keywords] the places that fit it best and do not overlap each other (three or
@@ -29,5 +29,17 @@ struct pz_place {
 PZ_NODISCARD enum pz_status pz_places_find(struct pz_acoustic *a, const float *samples, int64_t n,
                                            const struct pz_sounds *heard, const struct pz_keyword *const *k,
                                            int n_keywords, struct pz_place **places, int *n_places);
+
+/** A word that the recogniser wrote. */
+struct pz_written {
+    struct pz_keyword keyword;
+    int64_t start, end; /**< samples of the sound given */
+};
+
+/** Set the rivals of `places` [n_places], found in the same sound. Where nothing was written it is a pause.
+ * Errors: NOMEM, INTERNAL. */
+PZ_NODISCARD enum pz_status pz_places_rival(struct pz_acoustic *a, const float *samples, int64_t n,
+                                            const struct pz_written *written, int n_written,
+                                            struct pz_place *places, int n_places);
 
 #endif
