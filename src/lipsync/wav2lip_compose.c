@@ -16,6 +16,7 @@
 #define N_ASKED 10 /* values a pixel needs: flow 4, look 5, opacity */
 #define ROWS 16    /* of a task */
 #define NOTHING (1.0f / 512)
+#define PALEST 0.5f /* of a pixel's colour that paint leaves: about what teeth have of the skin's */
 
 typedef float v4 __attribute__((vector_size(16)));
 typedef uint8_t b4 __attribute__((vector_size(4)));
@@ -141,6 +142,24 @@ static inline v4 moment(const struct pz_wav2lip_compose *c, int k, float x, floa
     return fetch(c->fine[k], c->side, m->a * x + m->b * y + m->c, m->d * x + m->e * y + m->f, c->quick);
 }
 
+static inline float luma(v4 c)
+{
+    return 0.299f * c[0] + 0.587f * c[1] + 0.114f * c[2];
+}
+
+/* Paint on a pixel of a moment. The network has learned mouths of rendered heads, whose teeth are neutral; on
+ * a real mouth it goes past neutral, into green. So lightness is taken as painted; of the colour only how
+ * pale it makes the film's own, within bounds. */
+static v4 painted(v4 own, v4 paint, float share)
+{
+    v4 p = own + share * (paint - own);
+    float y = luma(p);
+    v4 c = own - luma(own), d = p - y;
+    float left =
+        (c[0] * d[0] + c[1] * d[1] + c[2] * d[2] + 1) / (c[0] * c[0] + c[1] * c[1] + c[2] * c[2] + 1);
+    return y + fminf(fmaxf(left, PALEST), 1) * c;
+}
+
 /* Everything the network and the mask say about a pixel, between the crop's. */
 static inline void ask(const struct pz_wav2lip_compose *c, int x, int y, float out[N_ASKED])
 {
@@ -172,7 +191,8 @@ static void pixel_of(struct pz_wav2lip_compose *c, int x, int y)
         v4 open = moment(c, 1, cx + px * s[2], cy + px * s[3]);
         made = s[4] < 1 - NOTHING ? made + s[4] * (open - made) : open;
     }
-    made += s[5] * (paint - made);
+    if (s[5] > NOTHING)
+        made = painted(made, paint, s[5]);
     for (size_t k = 0; k < 3; k++)
         c->rgb[k * n + at] = fminf(fmaxf(made[k] * (1.0f / 255), 0), 1);
 }
