@@ -13,8 +13,10 @@
 #include "speech/ears.h"
 
 #define FEATURES (STREAMS * CEPSTRA)
-#define AROUND 3          /* frames that slopes look at on either side */
-#define LEAST (-40.0f)    /* nats: nothing is worse */
+#define AROUND 3            /* frames that slopes look at on either side */
+#define LEAST (-40.0f)      /* nats: nothing is worse */
+#define LOUDNESS_SHARE 0.7f /* in looks: how loud it is says less */
+#define SLOPE_SHARE 0.7f
 #define LANES 8           /* sums side by side */
 #define EXP_LEAST (-80.0) /* natural exponent that is as good as nothing */
 
@@ -196,6 +198,39 @@ fail:
     if (cepstra)
         fe_free_2d(cepstra);
     pz_free(pcm);
+    return st;
+}
+
+enum pz_status pz_acoustic_look(struct pz_acoustic *a, const float *samples, int64_t n, float **looks,
+                                int64_t *frames)
+{
+    enum pz_status st = PZ_OK;
+    float *x = NULL;
+
+    *looks = NULL;
+    *frames = 0;
+    if (n < PZ_EARS_HOP || n > PZ_EARS_MAX_SAMPLES)
+        return PZ_OK;
+    PZ_TRY(features(a, samples, n, &x, frames));
+    *looks = pz_calloc((size_t)*frames * PZ_LOOK + 1, sizeof **looks);
+    if (!*looks) {
+        st = PZ_ERR_NOMEM;
+        goto fail;
+    }
+    for (int k = 0; k < CEPSTRA; k++) {
+        double square = 1e-6;
+        float factor;
+
+        for (int64_t t = 0; t < *frames; t++)
+            square += (double)x[t * FEATURES + k] * (double)x[t * FEATURES + k] / (double)*frames;
+        factor = (float)(1.0 / sqrt(square));
+        for (int64_t t = 0; t < *frames; t++) {
+            (*looks)[t * PZ_LOOK + k] = x[t * FEATURES + k] * factor * (k ? 1.0f : LOUDNESS_SHARE);
+            (*looks)[t * PZ_LOOK + CEPSTRA + k] = x[t * FEATURES + CEPSTRA + k] * factor * SLOPE_SHARE;
+        }
+    }
+fail:
+    pz_free(x);
     return st;
 }
 

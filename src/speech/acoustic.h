@@ -36,4 +36,12 @@ void pz_scores_free(struct pz_scores *s);
 PZ_NODISCARD enum pz_status pz_acoustic_score(struct pz_acoustic *a, const float *samples, int64_t n,
                                               const uint16_t *states, int n_states, struct pz_scores *out);
 
+#define PZ_LOOK 26 /* numbers a frame */
+
+/** What sound looks like, for comparing stretches of it: cepstra and their slopes, each as wide as any other
+ * over the sound. `*looks` [*frames][PZ_LOOK] on the heap, pz_free(); NULL for too short a sound. Errors: as
+ * pz_acoustic_score(). */
+PZ_NODISCARD enum pz_status pz_acoustic_look(struct pz_acoustic *a, const float *samples, int64_t n,
+                                             float **looks, int64_t *frames);
+
 #endif

@@ -14,7 +14,7 @@
 // Odds are natural logarithms. Their weights were fitted to 72 films: slt at three sizes saying the tuning
 // half's sentences in quiet and in noise, white and pink noise and music at 15 dB (docs/notes/speech.md).
 #define ODDS_BASE (-8.125)
-#define ODDS_QUIET (-0.813) /* in a quiet room what is said fits better */
+#define ODDS_QUIET (-1.5) /* in a quiet room what is said fits better */
 #define ODDS_PHONES 1.904
 #define ODDS_EVEN 0.794
 #define ODDS_EVEN_PHONES 0.039
@@ -31,8 +31,14 @@
 #define ODDS_BELIEVED (-1.0) /* wherever it is; more in films longer than */
 #define USUAL_SECONDS 12.0
 #define ODDS_FIRST (-2.75)  /* when the words are nowhere else: the user says that they are spoken */
+#define ODDS_POOR (-6.0)    /* not worth a second look */
 #define ODDS_WRITTEN (-5.0) /* for what the recogniser wrote itself, in noise of more than */
 #define QUIET_DB 22.0
+// When it is known how the speaker says it: odds of another place, from its own and from how far apart they
+// are.
+#define AGAIN_BASE 8.6
+#define AGAIN_ODDS 0.94
+#define AGAIN_APART (-9.96)
 #define MAY_OVERLAP 0.25 /* of the shorter: places are not exact */
 
 /** Mark every place where the recogniser itself heard the wanted words. */
@@ -230,6 +236,36 @@ fail:
     return st;
 }
 
+/** Keep what the sound looks like where the odds are not poor. */
+static enum pz_status keep_looks(struct pz_ears *ears, const float *samples, struct pz_chunk *c)
+{
+    struct pz_acoustic *acoustic;
+    float *looks = NULL;
+    int64_t frames;
+    enum pz_status st;
+
+    PZ_TRY(pz_ears_acoustic(ears, &acoustic));
+    PZ_TRY(pz_acoustic_look(acoustic, samples, c->n, &looks, &frames));
+    for (int k = 0; k < c->n_candidates; k++) {
+        struct candidate *q = &c->candidates[k];
+        int64_t first = q->place.start / PZ_EARS_HOP, end = q->place.end / PZ_EARS_HOP;
+
+        end = end < frames ? end : frames;
+        if ((double)q->odds < ODDS_POOR || end <= first)
+            continue;
+        st = PZ_ERR_NOMEM;
+        q->look = pz_calloc((size_t)(end - first) * PZ_LOOK, sizeof *q->look);
+        if (!q->look)
+            goto fail;
+        q->look_frames = (int)(end - first);
+        memcpy(q->look, looks + first * PZ_LOOK, (size_t)q->look_frames * PZ_LOOK * sizeof *looks);
+    }
+    st = PZ_OK;
+fail:
+    pz_free(looks);
+    return st;
+}
+
 enum pz_status pz_hear_weigh(struct pz_ears *ears, const float *samples, struct pz_chunk *c,
                              struct pz_place *places, int n_places)
 {
@@ -253,6 +289,7 @@ enum pz_status pz_hear_weigh(struct pz_ears *ears, const float *samples, struct 
     }
     if (!pz_ears_uses_whisper(ears))
         doubt(pz_ears_log(ears), c);
+    PZ_TRY(keep_looks(ears, samples, c));
 fail:
     return st;
 }
@@ -287,12 +324,39 @@ static int by_odds(const void *a, const void *b)
     return d > 0.0f ? 1 : d < 0.0f ? -1 : p->candidate->place.start < q->candidate->place.start ? -1 : 1;
 }
 
+/** Is the candidate's place one where the recogniser wrote the same words? */
+static bool is_written(const struct pz_chunk *c, const struct candidate *k)
+{
+    for (int i = 0; i < c->d.n; i++)
+        if (c->d.items[i].wanted == k->place.keyword && meet(&c->d.items[i], &k->place))
+            return true;
+    return false;
+}
+
+/** Whether a candidate is believed; `heard`: its words have a place already, `surest`: which, NULL when it is
+ * not known how that sounds; `more`: what further places need in so much sound. */
+static enum pz_status is_believed(const struct candidate *k, bool heard, const struct candidate *surest,
+                                  double more, bool *yes)
+{
+    float apart;
+    enum pz_status st;
+
+    *yes = (double)k->odds >= (heard ? ODDS_BELIEVED + more : ODDS_FIRST);
+    if (!heard || !surest || !surest->look || !k->look)
+        return PZ_OK;
+    // The speaker has said it once: said again it looks alike.
+    st = pz_places_apart(surest->look, surest->look_frames, k->look, k->look_frames, &apart);
+    *yes = AGAIN_BASE + AGAIN_ODDS * (double)k->odds + AGAIN_APART * (double)apart >= more;
+    return st;
+}
+
 enum pz_status pz_hear_decide(struct pz_chunks *all, const struct pz_wanted *wanted, int n_wanted)
 {
-    bool heard[PZ_WANTED_MAX] = {false};
+    const struct candidate *surest[PZ_WANTED_MAX] = {NULL};
+    bool heard[PZ_WANTED_MAX] = {false}, yes;
     struct offer *offers;
     enum pz_status st = PZ_OK;
-    double seconds = 0.0, believed;
+    double seconds = 0.0, more;
     int n = 0;
 
     for (int i = 0; i < all->n; i++) {
@@ -310,18 +374,25 @@ enum pz_status pz_hear_decide(struct pz_chunks *all, const struct pz_wanted *wan
         for (int k = 0; k < all->items[i].n_candidates; k++)
             offers[n++] = (struct offer){&all->items[i], &all->items[i].candidates[k]};
     qsort(offers, (size_t)n, sizeof *offers, by_odds);
+    for (int i = n - 1; i >= 0; i--) // what was written looks like this
+        if (is_written(offers[i].chunk, offers[i].candidate))
+            surest[offers[i].candidate->place.keyword] = offers[i].candidate;
     // Odds were fitted to short films; where there is more sound, there is more that may be taken for a word.
-    believed = ODDS_BELIEVED + log(fmax(seconds / USUAL_SECONDS, 1.0));
+    more = log(fmax(seconds / USUAL_SECONDS, 1.0));
     // The surest first: what two words claim is the surer one's, and a word that is nowhere else gets the
     // place that is left to it.
     for (int i = 0; i < n; i++) {
         const struct candidate *k = offers[i].candidate;
         const int w = k->place.keyword;
 
-        if ((double)k->odds < (heard[w] ? believed : ODDS_FIRST) || is_taken(&offers[i].chunk->d, &k->place))
+        if (is_taken(&offers[i].chunk->d, &k->place))
+            continue;
+        PZ_TRY(is_believed(k, heard[w], surest[w], more, &yes));
+        if (!yes)
             continue;
         PZ_TRY(accept(offers[i].chunk, k, &wanted[w]));
         heard[w] = true;
+        surest[w] = surest[w] ? surest[w] : k;
     }
 fail:
     pz_free(offers);

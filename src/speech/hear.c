@@ -113,6 +113,8 @@ enum pz_status pz_chunk_read(const struct pz_tap *sound, int64_t total, int64_t 
 void pz_chunks_free(struct pz_chunks *c)
 {
     for (int i = 0; i < c->n; i++) {
+        for (int k = 0; k < c->items[i].n_candidates; k++)
+            pz_free(c->items[i].candidates[k].look);
         pz_free(c->items[i].d.items);
         pz_free(c->items[i].candidates);
     }

@@ -25,7 +25,9 @@ struct drafts {
 /** A place that may be the wanted thing. */
 struct candidate {
     struct pz_place place;
-    float odds; /* that it is, natural logarithm */
+    float odds;  /* that it is, natural logarithm */
+    float *look; /* [look_frames][PZ_LOOK] of the sound there; NULL where the odds are poor */
+    int look_frames;
 };
 
 struct pz_chunk {

@@ -404,3 +404,55 @@ fail:
     search_free(&s);
     return st;
 }
+
+static float look_apart(const float *a, const float *b)
+{
+    float sum = 0.0f;
+
+    for (int k = 0; k < PZ_LOOK; k++)
+        sum += (a[k] - b[k]) * (a[k] - b[k]);
+    return sqrtf(sum / PZ_LOOK);
+}
+
+enum pz_status pz_places_apart(const float *a, int na, const float *b, int nb, float *distance)
+{
+    // Two rows of paths' costs and of their weights.
+    float *room = pz_calloc(4 * ((size_t)nb + 1), sizeof *room);
+    float *cost = room, *last = room + nb + 1, *weight = room + 2 * (nb + 1),
+          *last_weight = room + 3 * (nb + 1);
+
+    *distance = -NOWHERE;
+    if (!room)
+        return PZ_ERR_NOMEM;
+    for (int j = 1; j <= nb; j++)
+        last[j] = -NOWHERE;
+    for (int i = 0; i < na; i++) {
+        float *swap;
+
+        cost[0] = -NOWHERE;
+        for (int j = 1; j <= nb; j++) {
+            const float d = look_apart(a + (size_t)i * PZ_LOOK, b + (size_t)(j - 1) * PZ_LOOK);
+
+            cost[j] = last[j - 1] + 2.0f * d;
+            weight[j] = last_weight[j - 1] + 2.0f;
+            if (last[j] + d < cost[j]) {
+                cost[j] = last[j] + d;
+                weight[j] = last_weight[j] + 1.0f;
+            }
+            if (cost[j - 1] + d < cost[j]) {
+                cost[j] = cost[j - 1] + d;
+                weight[j] = weight[j - 1] + 1.0f;
+            }
+        }
+        swap = last;
+        last = cost;
+        cost = swap;
+        swap = last_weight;
+        last_weight = weight;
+        weight = swap;
+    }
+    if (na > 0 && nb > 0)
+        *distance = last[nb] / last_weight[nb];
+    pz_free(room);
+    return PZ_OK;
+}

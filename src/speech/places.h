@@ -42,4 +42,8 @@ PZ_NODISCARD enum pz_status pz_places_rival(struct pz_acoustic *a, const float *
                                             const struct pz_written *written, int n_written,
                                             struct pz_place *places, int n_places);
 
+/** How far apart two stretches of sound are: `a` [na] and `b` [nb] as pz_acoustic_look() gives them, time
+ * warped. 0.4–0.8 for the same word of a speaker, 0.7–1.2 for others. Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_places_apart(const float *a, int na, const float *b, int nb, float *distance);
+
 #endif
