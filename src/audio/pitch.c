@@ -16,9 +16,12 @@
 #define SWITCH_COST 0.25f   /* voiced ↔ unvoiced */
 #define UNVOICED_COST 0.42f
 
+#define LANES 16 /* periods tried side by side, so that the compiler makes vectors of them */
+
 struct yin {
     int tau_min, tau_max, win;
     double *diff; /* [tau_max + 2] */
+    double *near; /* [win + tau_max + 2 + LANES] the sound around the frame */
 };
 
 struct candidate {
@@ -40,17 +43,21 @@ static bool difference(struct yin *y, const float *x, int64_t n, int64_t c)
     if (energy / y->win < 1e-8) // −80 dB
         return false;
     y->diff[0] = 1.0;
-    for (int tau = 1; tau <= y->tau_max + 1; tau++) {
-        double d = 0.0;
+    for (int i = 0; i < y->win + y->tau_max + 2 + LANES; i++)
+        y->near[i] = a + i >= 0 && a + i < n ? x[a + i] : 0.0;
+    for (int tau = 1; tau <= y->tau_max + 1; tau += LANES) {
+        double d[LANES] = {0};
 
-        for (int i = 0; i < y->win; i++) {
-            int64_t s = a + i, r = s + tau;
-            double u = s >= 0 && s < n ? x[s] : 0.0, v = r >= 0 && r < n ? x[r] : 0.0;
+        for (int i = 0; i < y->win; i++)
+            for (int l = 0; l < LANES; l++) {
+                double u = y->near[i] - y->near[i + tau + l];
 
-            d += (u - v) * (u - v);
+                d[l] += u * u;
+            }
+        for (int l = 0; l < LANES && tau + l <= y->tau_max + 1; l++) {
+            sum += d[l];
+            y->diff[tau + l] = sum > 0.0 ? d[l] * (tau + l) / sum : 1.0;
         }
-        sum += d;
-        y->diff[tau] = sum > 0.0 ? d * tau / sum : 1.0;
     }
     return true;
 }
@@ -159,9 +166,10 @@ enum pz_status pz_pitch_track(const float *x, int64_t n, int rate, int hop, floa
         y.tau_min = 2;
     y.win = y.tau_max > r / 40 ? y.tau_max : r / 40;
     y.diff = pz_calloc((size_t)y.tau_max + 2, sizeof *y.diff);
+    y.near = pz_calloc((size_t)(y.win + y.tau_max + 2 + LANES), sizeof *y.near);
     c = pz_calloc((size_t)n_t, CANDIDATES * sizeof *c);
     low = pz_calloc((size_t)(n / step) + 1, sizeof *low);
-    if (!y.diff || !c || !low)
+    if (!y.diff || !y.near || !c || !low)
         goto fail;
     for (int64_t i = 0; i < n / step;
          i++) { // box average: enough of an anti-alias filter for periods below 500 Hz
@@ -181,6 +189,7 @@ enum pz_status pz_pitch_track(const float *x, int64_t n, int rate, int hop, floa
     st = smooth(c, out, n_t);
 fail:
     pz_free(y.diff);
+    pz_free(y.near);
     pz_free(c);
     pz_free(low);
     return st;

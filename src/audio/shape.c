@@ -208,11 +208,11 @@ fail:
 
 enum pz_status pz_eq_apply(float *x, int64_t n, int rate, const double gain_db[PZ_LTAS_BANDS])
 {
-    enum { N = 2048, HALF = 512 };
+    enum { N = 2048, HALF = 512, LANES = 16 }; // LANES: samples made side by side, as vectors
     enum pz_status st = PZ_ERR_NOMEM;
     struct pz_fft *fft = pz_fft_create(N);
     float *spec = pz_calloc(N + 2, sizeof *spec), *h = pz_calloc(N, sizeof *h);
-    float *copy = pz_calloc((size_t)n + 1, sizeof *copy);
+    double *copy = pz_calloc((size_t)n + 2 * HALF + LANES, sizeof *copy); // silence at both ends
 
     if (!fft || !spec || !h || !copy)
         goto fail;
@@ -230,14 +230,19 @@ enum pz_status pz_eq_apply(float *x, int64_t n, int rate, const double gain_db[P
     pz_fft_real_inverse(fft, spec, h);
     for (int i = -HALF; i <= HALF; i++) // Hann-windowed to ±HALF: smooth in frequency, no long ringing
         spec[i + HALF] = h[(i + N) % N] * (float)(0.5 + 0.5 * cos(M_PI * i / (HALF + 1)));
-    memcpy(copy, x, (size_t)n * sizeof *copy);
-    for (int64_t i = 0; i < n; i++) {
-        double sum = 0.0;
-        int64_t a = i - HALF < 0 ? 0 : i - HALF, b = i + HALF >= n ? n - 1 : i + HALF;
+    for (int64_t i = 0; i < n; i++)
+        copy[HALF + i] = x[i];
+    for (int64_t i = 0; i < n; i += LANES) {
+        double sum[LANES] = {0};
 
-        for (int64_t k = a; k <= b; k++)
-            sum += (double)copy[k] * spec[i - k + HALF];
-        x[i] = (float)sum;
+        for (int k = 0; k <= 2 * HALF; k++) {
+            double tap = spec[2 * HALF - k];
+
+            for (int l = 0; l < LANES; l++)
+                sum[l] += copy[i + k + l] * tap;
+        }
+        for (int l = 0; l < LANES && i + l < n; l++)
+            x[i + l] = (float)sum[l];
     }
     st = PZ_OK;
 fail:
