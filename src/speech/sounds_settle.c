@@ -20,10 +20,11 @@
 #define LONGEST 400 /* frames; what is longer is no likelier */
 #define LEAST_PAUSE 6
 /* Weights, set on slt saying the tuning half's sentences. */
-#define EDGE_WEIGHT 0.96f   /* of what the network says of the edge itself, */
+#define EDGE_WEIGHT 0.96f  /* of what the network says of the edge itself, */
 #define BELIEF 0.048f      /* and of the phones between: neighbouring frames hear nearly the same sound */
 #define PAUSE_DEARER 0.06f /* nats a frame: silence is what the network says when it hears little */
 #define LENGTH_WEIGHT 2.0f
+#define LAST_WEIGHT 6.0f    /* before a pause: speech sinks into the room before it is over */
 #define LENGTH_SPREAD 0.35f /* of the logarithm of a phone's length */
 #define PLACE_WEIGHT 0.1f   /* nats a frame away from the place before */
 #define DROWNED_DB 13.3f    /* speech over noise below which what ends before a pause is heard too short, */
@@ -35,11 +36,12 @@
 
 /** What may lie between two edges. */
 struct piece {
-    int phone;   /**< enum pz_phone_id */
-    int item;    /**< index into the line */
-    int word;    /**< −1: none */
-    float usual; /**< logarithm of the usual length in frames */
-    int from;    /**< frame the aligner starts it at */
+    int phone;    /**< enum pz_phone_id */
+    int item;     /**< index into the line */
+    int word;     /**< −1: none */
+    float usual;  /**< logarithm of the usual length in frames */
+    float weight; /**< of that */
+    int from;     /**< frame the aligner starts it at */
 };
 
 struct search {
@@ -113,7 +115,7 @@ static float score(const struct search *s, const struct piece *p, int a, int b)
     if (n < LEAST_PHONE)
         return NEVER;
     d = (s->log_of[n < LONGEST ? n : LONGEST - 1] - p->usual) / LENGTH_SPREAD;
-    return v - LENGTH_WEIGHT * 0.5f * d * d;
+    return v - p->weight * 0.5f * d * d;
 }
 
 /** The best edges; false when there are none (a stretch too short for its phones). */
@@ -199,6 +201,7 @@ static void set_lengths(struct search *s)
         if (p->phone == PZ_PH_SIL)
             continue;
         p->usual = pz_sounds_length(p->phone, last);
+        p->weight = last ? LAST_WEIGHT : LENGTH_WEIGHT;
         if (to > p->from)
             s->room[n++] = logf((float)(to - p->from)) - p->usual;
     }

@@ -1,5 +1,7 @@
-"""The file src/speech/sounds_net.bin: export.py OUT.bin FOLDER ENDS.txt NET.npz=USE... (FOLDER: what sounds_say wrote;
-ENDS: lengths before a pause of one more voice, lines "PHONE_NUMBER FRAMES"; USE: e edges, w words, ew both)"""
+"""The file src/speech/sounds_net.bin: export.py OUT.bin FOLDER ENDS.txt NET.npz[+NET.npz]=USE...
+
+FOLDER: what sounds_say wrote; ENDS: lengths before a pause of one more voice, lines "PHONE_NUMBER FRAMES"; USE: e edges, w
+words, ew both; with + the mean of two networks, of which one came of the other."""
 import glob
 import sys
 
@@ -9,7 +11,15 @@ PHONES, AH, AX = 41, 3, 6
 DILATIONS = {7: (1, 2, 4, 8, 16, 4, 1), 9: (1, 2, 4, 8, 16, 1, 4, 16, 2)}  # as train.py had them
 VOWELS = {1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 18, 19, 26, 27, 34, 35}
 asked = [a.rsplit('=', 1) for a in sys.argv[4:]]
-nets = [np.load(path) for path, _ in asked]
+
+
+def mean(paths):
+    """The mean of networks that come of one another."""
+    nets = [np.load(path) for path in paths]
+    return {k: sum(n[k] for n in nets) / np.float32(len(nets)) for k in nets[0] if k != 'seen'}
+
+
+nets = [mean(paths.split('+')) for paths, _ in asked]
 out = bytearray(np.array([len(nets)] + [sum((c in use) << i for i, (_, use) in enumerate(asked)) for c in 'ew'],
                          '<u4').tobytes())
 
