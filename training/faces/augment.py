@@ -26,6 +26,7 @@ class Augment:
         self.dct = d.to(device)
         self.ycc = torch.tensor([[.299, .587, .114], [-.1687, -.3313, .5], [.5, -.4187, -.0813]], device=device)
         self.rgb = torch.linalg.inv(self.ycc)
+        self.yellow = torch.tensor([0.0, 0.35, 1.0], device=device).view(1, 3, 1, 1)
 
     def r(self, *s):
         return torch.rand(*s, device=self.dev)
@@ -139,6 +140,51 @@ class Augment:
         f = F.avg_pool2d(F.pad(f, (1, 1, 1, 1), mode="replicate"), 3, 1)
         x[i] = (x[i] * F.interpolate(f, (H, W), mode="bilinear").to(x.dtype)).clamp(0, 1)
         return x
+
+    def mouth(self, x, parts, p):
+        """Other insides of a mouth: teeth in shadow, yellow or as red as lips, a tongue close behind them, lips as pale as
+        the skin around them. Where a lip ends must not be read from one colour of teeth."""
+        B, _, H, W = x.shape
+        i = self.pick(B, p)
+        if not len(i):
+            return x
+        n = len(i)
+        y, q = x[i].float(), parts[i]
+        soft = lambda k: F.interpolate(F.avg_pool2d((q == k).float()[:, None], 3, 1, 1), (H, W), mode="bilinear", align_corners=False)
+        skin, lips, inner, teeth = soft(1), soft(2), soft(3), soft(4)
+        mean = lambda m: (y * m).sum((2, 3), keepdim=True) / (m.sum((2, 3), keepdim=True) + 1e-3)
+        low = torch.zeros(H, device=self.dev)
+        low[H // 2:] = 1  # the skin around the mouth rather than the forehead
+        c_skin, c_lips = mean(skin * low[:, None]), mean(lips)
+        on = lambda c: (self.r(n, 1, 1, 1) < c).float()
+        # Teeth: darker, tinted, and the more in shadow the nearer to the upper lip.
+        hole = (inner + teeth).clamp(0, 1)
+        down = torch.cumsum(hole, 2) * (192.0 / H)  # rows of opening above, in crop pixels
+        shade = 1 - on(0.6) * self.u(0, 0.8, n, 1, 1, 1) * torch.exp(-down / self.u(1, 7, n, 1, 1, 1))
+        t = y * torch.exp(on(0.7) * self.u(-1.3, 0.15, n, 1, 1, 1)) * (1 - on(0.5) * self.u(0, 0.3, n, 1, 1, 1) * self.yellow)
+        k = on(0.45) * self.u(0, 0.75, n, 1, 1, 1)
+        t = t * (1 - k) + c_lips * self.u(0.5, 1.2, n, 1, 1, 1) * k
+        # The lower row: ICT's mouths hardly ever show it, people who speak do.
+        up = torch.flip(torch.cumsum(torch.flip(hole, (2,)), 2), (2,)) * (192.0 / H)
+        row = on(0.45) * torch.sigmoid((self.u(2, 9, n, 1, 1, 1) * (1 + 0.25 * self.field(n, 4, H, W)) - up) * 2)
+        cols = (torch.arange(W, device=self.dev) / W * self.u(28, 60, n, 1) + self.u(0, 1, n, 1)) % 1.0
+        gaps = 1 - self.u(0, 0.35, n, 1, 1, 1) * torch.exp(-((cols - 0.5) / 0.12) ** 2)[:, None, None]
+        tone = (c_skin.mean(1, keepdim=True) * self.u(0.7, 1.9, n, 1, 1, 1) + self.u(-0.05, 0.1, n, 1, 1, 1)) * (1 - self.u(0, 0.25, n, 1, 1, 1) * self.yellow)
+        tone = tone + self.u(0, 0.5, n, 1, 1, 1) * (c_lips - tone)
+        # The dark behind them: a tongue, more or less lit.
+        k = on(0.5) * self.u(0, 0.8, n, 1, 1, 1) * torch.sigmoid((self.field(n, 5, H, W) + self.u(-1, 1, n, 1, 1, 1)) * 4)
+        d = y * torch.exp(on(0.5) * self.u(-1, 0.5, n, 1, 1, 1)) * (1 - k) + c_lips * self.u(0.3, 1.0, n, 1, 1, 1) * k
+        # Lips: towards the skin, or away from it.
+        k = on(0.6) * self.u(-0.5, 0.85, n, 1, 1, 1)
+        l = y + k * (c_skin - c_lips)
+        y = y + teeth * (t * shade - y)
+        y = y + inner * (d * shade - y)
+        y = y + hole * row * (tone * gaps * (0.4 + 0.6 * shade) - y)
+        y = y + lips * (l - y)
+        x[i] = y.clamp(0, 1).to(x.dtype)
+        hit = F.interpolate(row, parts.shape[1:], mode="area")[:, 0] > 0.5
+        parts[i] = torch.where(hit & (q == 3), 4, q)
+        return x, parts
 
     # ---- light and colour -------------------------------------------------------------------------------------
     def light(self, x, p=0.35):

@@ -12,7 +12,7 @@ class Landmarks:
     def __init__(self, cache, cutter, aug):
         self.cache, self.cutter, self.aug, self.dev = cache, cutter, aug, cutter.device
         lam = torch.ones(nets.N_POINTS, device=self.dev)
-        for ids, v in ((data.OVAL, 0.7), (data.OUTER, 2.0), (data.MIDLIP, 2.0), (data.INNER, 3.0), (data.LIDS, 2.0)):
+        for ids, v in ((data.OVAL, 0.7), (data.OUTER, 2.5), (data.MIDLIP, 2.5), (data.INNER, 5.0), (data.LIDS, 2.0)):
             lam[ids] = v
         lam[468:478] = 1.5
         lam[478:482] = 2.0
@@ -34,13 +34,18 @@ class Landmarks:
         self.pw = pw
 
     def batch(self, B):
-        idx = torch.randint(0, self.cache.n, (B,), device=self.dev)
+        # Of two pictures the one whose lips are as far apart as in speech, mostly.
+        idx = torch.randint(0, self.cache.n, (2, B), device=self.dev)
+        gap = self.cache.t["gap"][idx[1]]
+        speaks = (gap > 0.05) & (gap < 1.6) & (torch.rand(B, device=self.dev) < 0.7)
+        idx = torch.where(speaks, idx[1], idx[0])
         b = self.cutter.cut(self.cache, idx, 1.0)
         a = self.aug
         x = b["x"].float()
         parts = b["parts"]
         person = F.interpolate((parts > 0).float()[:, None], x.shape[2:], mode="bilinear")[:, 0] * b["inside"]
         x = a.texture(x, parts, 0.2)
+        x, parts = a.mouth(x, parts, 0.5)
         x = a.background(x, person, 0.55)
         x, parts, mouth = a.swap(x, parts, 0.1)
         # A point under a foreign mouth counts nothing, nor does a picture's expression.
@@ -88,7 +93,7 @@ class Landmarks:
         pr = F.binary_cross_entropy_with_logits(out[:, 2107], pres)
         ce = F.cross_entropy(logits.float(), b["parts"], weight=self.pw, reduction="none")
         seg = (ce * b["parts_ok"]).mean()
-        total = pts + 0.3 * zz + 0.1 * nll + 0.9 * gap + 0.35 * place + 4.0 * wt + 2.0 * rot + 0.5 * pr + 1.5 * seg
+        total = pts + 0.3 * zz + 0.1 * nll + 1.8 * gap + 0.35 * place + 4.0 * wt + 2.0 * rot + 0.5 * pr + 1.5 * seg
         return total, {"points": pts, "z": zz, "nll": nll, "gap": gap, "place": place, "weights": wt, "rotation": rot, "presence": pr, "parts": seg}
 
     @torch.no_grad()
