@@ -25,21 +25,24 @@ static const float spreads[CEPSTRA] = {15.6f, 16.9f, 15.4f, 23.4f, 16.2f, 13.7f,
                                        11.7f, 14.2f, 11.8f, 8.8f,  9.8f,  10.2f};
 #define SPREAD_SHARE 0.5 /* how far towards them, in logarithms */
 
-static enum pz_status front_end_open(struct pz_acoustic *a, const char *dir)
+static const char *const warps[PZ_ACOUSTIC_WARPS] = {"0.9", "1.0", "1.12"};
+
+static enum pz_status front_end_open(struct pz_acoustic *a, const char *dir, int warp)
 {
     char *path = pz_path_join(dir, "feat.params");
-    const char *const argv[] = {"pz", "-remove_silence", "no", "-remove_noise", "yes"};
+    const char *const argv[] = {"pz",         "-remove_silence", "no",           "-remove_noise", "yes",
+                                "-warp_type", "inverse_linear",  "-warp_params", warps[warp]};
     cmd_ln_t *config = NULL;
     enum pz_status st = PZ_ERR_NOMEM;
 
     if (!path)
         return st;
     err_set_logfp(NULL); // per thread: it prints otherwise
-    config = cmd_ln_parse_r(NULL, ps_args(), 5, (char **)argv, FALSE);
+    config = cmd_ln_parse_r(NULL, ps_args(), 9, (char **)argv, FALSE);
     if (config && pz_file_exists(path))
         config = cmd_ln_parse_file_r(config, ps_args(), path, FALSE);
-    a->fe = config ? fe_init_auto_r(config) : NULL;
-    st = a->fe && fe_get_output_size(a->fe) == CEPSTRA
+    a->fe[warp] = config ? fe_init_auto_r(config) : NULL;
+    st = a->fe[warp] && fe_get_output_size(a->fe[warp]) == CEPSTRA
              ? PZ_OK
              : pz_fail(a->log, PZ_ERR_WEIGHTS, "speech recogniser: %s asks for features of another kind",
                        path);
@@ -59,7 +62,8 @@ enum pz_status pz_acoustic_open(struct pz_log *log, const char *dir, struct pz_a
         return PZ_ERR_NOMEM;
     a->log = log;
     PZ_TRY(pz_acoustic_read(a, dir));
-    PZ_TRY(front_end_open(a, dir));
+    for (int w = 0; w < PZ_ACOUSTIC_WARPS; w++)
+        PZ_TRY(front_end_open(a, dir, w));
     *out = a;
     return PZ_OK;
 fail:
@@ -73,8 +77,9 @@ void pz_acoustic_close(struct pz_acoustic **out)
 
     if (!a)
         return;
-    if (a->fe)
-        fe_free(a->fe);
+    for (int w = 0; w < PZ_ACOUSTIC_WARPS; w++)
+        if (a->fe[w])
+            fe_free(a->fe[w]);
     pz_free(a->triphones);
     pz_free(a->plain);
     pz_free(a->sequences);
@@ -167,7 +172,7 @@ static void add_slopes(float *x, int64_t frames)
 }
 
 /** Features [frames][FEATURES] on the heap. */
-static enum pz_status features(struct pz_acoustic *a, const float *samples, int64_t n, float **out,
+static enum pz_status features(struct pz_acoustic *a, int warp, const float *samples, int64_t n, float **out,
                                int64_t *frames)
 {
     enum pz_status st = PZ_ERR_NOMEM;
@@ -179,8 +184,8 @@ static enum pz_status features(struct pz_acoustic *a, const float *samples, int6
     *frames = 0;
     if (!pcm)
         return st;
-    fe_start_stream(a->fe);
-    if (fe_start_utt(a->fe) < 0 || fe_process_utt(a->fe, pcm, (size_t)n, &cepstra, &count) < 0) {
+    fe_start_stream(a->fe[warp]);
+    if (fe_start_utt(a->fe[warp]) < 0 || fe_process_utt(a->fe[warp], pcm, (size_t)n, &cepstra, &count) < 0) {
         st = pz_fail(a->log, PZ_ERR_INTERNAL, "speech recogniser: no features of %lld samples", (long long)n);
         goto fail;
     }
@@ -211,7 +216,7 @@ enum pz_status pz_acoustic_look(struct pz_acoustic *a, const float *samples, int
     *frames = 0;
     if (n < PZ_EARS_HOP || n > PZ_EARS_MAX_SAMPLES)
         return PZ_OK;
-    PZ_TRY(features(a, samples, n, &x, frames));
+    PZ_TRY(features(a, PZ_ACOUSTIC_AS_IS, samples, n, &x, frames));
     *looks = pz_calloc((size_t)*frames * PZ_LOOK + 1, sizeof **looks);
     if (!*looks) {
         st = PZ_ERR_NOMEM;
@@ -365,7 +370,7 @@ static void score_frame(const struct pz_acoustic *a, const struct asked *q, cons
         row[i] = fmaxf(row[i] - best, LEAST);
 }
 
-enum pz_status pz_acoustic_score(struct pz_acoustic *a, const float *samples, int64_t n,
+enum pz_status pz_acoustic_score(struct pz_acoustic *a, int warp, const float *samples, int64_t n,
                                  const uint16_t *states, int n_states, struct pz_scores *out)
 {
     struct asked q = {0};
@@ -378,7 +383,7 @@ enum pz_status pz_acoustic_score(struct pz_acoustic *a, const float *samples, in
     if (n > PZ_EARS_MAX_SAMPLES)
         return pz_fail(a->log, PZ_ERR_INTERNAL, "speech recogniser: %lld samples at once", (long long)n);
     PZ_TRY(asked_make(a, states, n_states, &q));
-    PZ_TRY(features(a, samples, n, &x, &out->frames));
+    PZ_TRY(features(a, warp, samples, n, &x, &out->frames));
     out->values = pz_calloc((size_t)out->frames * (size_t)n_states + 1, sizeof *out->values);
     if (!out->values) {
         st = PZ_ERR_NOMEM;

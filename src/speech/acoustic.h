@@ -12,6 +12,11 @@
 
 #define PZ_ACOUSTIC_STATES 3 /* of a phone, one after the other */
 
+/** Heads of other sizes than those the model knows have other formants: features may be made with the
+ * frequencies of a smaller head, as they are, or of a larger one. */
+#define PZ_ACOUSTIC_WARPS 3
+#define PZ_ACOUSTIC_AS_IS 1
+
 struct pz_acoustic;
 
 /** Open the model in folder `dir` (mdef, means, variances, sendump, feat.params). Errors: NOMEM, WEIGHTS (a
@@ -33,8 +38,9 @@ void pz_scores_free(struct pz_scores *s);
 
 /** Score `states` [n_states] over mono PZ_SPEECH_RATE sound of at most PZ_EARS_MAX_SAMPLES and of one
  * speaker. One call at a time. Errors: NOMEM, INTERNAL. */
-PZ_NODISCARD enum pz_status pz_acoustic_score(struct pz_acoustic *a, const float *samples, int64_t n,
-                                              const uint16_t *states, int n_states, struct pz_scores *out);
+PZ_NODISCARD enum pz_status pz_acoustic_score(struct pz_acoustic *a, int warp, const float *samples,
+                                              int64_t n, const uint16_t *states, int n_states,
+                                              struct pz_scores *out);
 
 #define PZ_LOOK 26 /* numbers a frame */
 

@@ -14,7 +14,7 @@
 
 struct pz_acoustic {
     struct pz_log *log;
-    fe_t *fe;
+    fe_t *fe[PZ_ACOUSTIC_WARPS];
     int n_plain, n_states, n_sequences;
     int phone_of[PZ_PH_COUNT];
     int32_t *triphones;          /* [n_plain: the phone][left][right][POSITIONS]: its sequence, −1 = none */

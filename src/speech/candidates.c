@@ -13,30 +13,30 @@
 
 // Odds are natural logarithms. Their weights were fitted to 72 films: slt at three sizes saying the tuning
 // half's sentences in quiet and in noise, white and pink noise and music at 15 dB (docs/notes/speech.md).
-#define ODDS_BASE (-8.125)
-#define ODDS_QUIET (-1.5) /* in a quiet room what is said fits better */
-#define ODDS_PHONES 1.904
-#define ODDS_EVEN 0.794
-#define ODDS_EVEN_PHONES 0.039
-#define ODDS_NETWORK 0.622
-#define ODDS_WORST_HEARD 0.229
-#define ODDS_WORST_HEARD_PHONES 0.292
-#define ODDS_BEST_HEARD (-0.881)
-#define ODDS_LENGTH 0.227
+#define ODDS_BASE (-8.352)
+#define ODDS_QUIET (-0.67) /* in a quiet room what is said fits better */
+#define ODDS_PHONES 1.916
+#define ODDS_EVEN 0.961
+#define ODDS_EVEN_PHONES 0.02
+#define ODDS_NETWORK 0.454
+#define ODDS_WORST_HEARD 0.205
+#define ODDS_WORST_HEARD_PHONES 0.298
+#define ODDS_BEST_HEARD (-0.767)
+#define ODDS_LENGTH 0.251
 #define LENGTH_MOST 14.0 /* frames a phone: pauses count no further */
-#define ODDS_USUAL_FIT (-0.638)
-#define ODDS_USUAL_NETWORK (-0.178)
-#define ODDS_AGAINST_RIVAL 0.389
+#define ODDS_USUAL_FIT (-0.636)
+#define ODDS_USUAL_NETWORK (-0.179)
+#define ODDS_AGAINST_RIVAL 0.355
 
 #define ODDS_BELIEVED (-1.0) /* wherever it is; more in films longer than */
 #define USUAL_SECONDS 12.0
-#define ODDS_FIRST (-2.75)  /* when the words are nowhere else: the user says that they are spoken */
+#define ODDS_FIRST (-2.6)   /* when the words are nowhere else: the user says that they are spoken */
 #define ODDS_POOR (-6.0)    /* not worth a second look */
 #define ODDS_WRITTEN (-5.0) /* for what the recogniser wrote itself, in noise of more than */
 #define QUIET_DB 22.0
 // When it is known how the speaker says it: odds of another place, from its own and from how far apart they
 // are.
-#define AGAIN_BASE 8.6
+#define AGAIN_BASE 9.2
 #define AGAIN_ODDS 0.94
 #define AGAIN_APART (-9.96)
 #define MAY_OVERLAP 0.25 /* of the shorter: places are not exact */
@@ -230,7 +230,7 @@ static enum pz_status add_rivals(struct pz_ears *ears, const float *samples, con
         n += w[n].keyword.n_prons > 0;
     }
     PZ_TRY(pz_ears_acoustic(ears, &acoustic));
-    PZ_TRY(pz_places_rival(acoustic, samples, c->n, w, n, places, n_places));
+    PZ_TRY(pz_places_rival(acoustic, c->warp, samples, c->n, w, n, places, n_places));
 fail:
     pz_free(w);
     return st;

@@ -318,7 +318,7 @@ static void *read_words(void *user)
 
 /** Places of all wanted things, while `r` is read. */
 static enum pz_status look(struct reading *r, const float *raw, const struct pz_wanted *wanted, int n_wanted,
-                           struct pz_place **places, int *n_places)
+                           int *warp, struct pz_place **places, int *n_places)
 {
     const struct pz_keyword *k[PZ_WANTED_MAX];
     struct pz_acoustic *acoustic;
@@ -329,7 +329,7 @@ static enum pz_status look(struct reading *r, const float *raw, const struct pz_
         k[i] = &wanted[i].keyword;
     PZ_TRY(pz_ears_acoustic(r->ears, &acoustic));
     PZ_TRY(pz_sounds_listen(raw, r->n, PZ_SOUNDS_WORDS, &sounds));
-    PZ_TRY(pz_places_find(acoustic, r->samples, r->n, &sounds, k, n_wanted, places, n_places));
+    PZ_TRY(pz_places_find(acoustic, r->samples, r->n, &sounds, k, n_wanted, warp, places, n_places));
 fail:
     pz_sounds_free(&sounds);
     return st;
@@ -337,7 +337,7 @@ fail:
 
 /** Words, and places of all wanted things, at the same time. */
 static enum pz_status listen_both(struct reading *r, const float *raw, const struct pz_wanted *wanted,
-                                  int n_wanted, struct pz_place **places, int *n_places)
+                                  int n_wanted, int *warp, struct pz_place **places, int *n_places)
 {
     pthread_t thread;
     enum pz_status st = PZ_OK;
@@ -345,7 +345,7 @@ static enum pz_status listen_both(struct reading *r, const float *raw, const str
                   pthread_create(&thread, NULL, read_words, r) == 0;
 
     if (n_wanted > 0)
-        st = look(r, raw, wanted, n_wanted, places, n_places);
+        st = look(r, raw, wanted, n_wanted, warp, places, n_places);
     if (beside)
         pthread_join(thread, NULL);
     else
@@ -372,7 +372,7 @@ enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, const f
     *c = (struct pz_chunk){.at = at, .n = n, .snr_db = snr_db};
     if (pz_job_cancelled(job))
         return PZ_ERR_CANCELLED;
-    PZ_TRY(listen_both(&r, raw, wanted, n_wanted, &places, &n_places));
+    PZ_TRY(listen_both(&r, raw, wanted, n_wanted, &c->warp, &places, &n_places));
     c->d.items = pz_calloc((size_t)r.words.n + 1, sizeof *c->d.items);
     if (!c->d.items) {
         st = PZ_ERR_NOMEM;

@@ -33,6 +33,7 @@ struct candidate {
 struct pz_chunk {
     int64_t at, n;
     double snr_db;
+    int warp; /* of acoustic.h, that the wanted things fit best with */
     struct drafts d;
     struct candidate *candidates;
     int n_candidates, cap;

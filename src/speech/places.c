@@ -269,9 +269,63 @@ static void add_usual(struct pz_place *p, int n)
     }
 }
 
+/** Follow the keywords with frequencies as `warp` says; `*value`: mean over keywords of what a frame of the
+ * best place has. */
+static enum pz_status follow_warped(struct pz_acoustic *a, const float *samples, int64_t n, int n_keywords,
+                                    int warp, struct search *s, double *value)
+{
+    enum pz_status st;
+
+    pz_scores_free(&s->scores);
+    PZ_TRY(pz_acoustic_score(a, warp, samples, n, s->states, s->n_states, &s->scores));
+    if (!s->ends)
+        s->ends = pz_calloc((size_t)n_keywords * (size_t)s->scores.frames + 1, sizeof *s->ends);
+    if (!s->path)
+        s->path = pz_calloc((size_t)s->scores.frames + 1, sizeof *s->path);
+    if (!s->ends || !s->path)
+        return PZ_ERR_NOMEM;
+    follow(s, n_keywords);
+    *value = 0.0;
+    for (int w = 0; w < n_keywords; w++) {
+        const struct end *e = s->ends + w * s->scores.frames;
+        int64_t at = 0;
+
+        for (int64_t t = 1; t < s->scores.frames; t++)
+            at = e[t].value > e[at].value ? t : at;
+        if (s->scores.frames > 0)
+            *value += fmax((double)e[at].value / (double)(at + 1 - e[at].start), NOWHERE) / n_keywords;
+    }
+fail:
+    return st;
+}
+
+/** Scores and ends of paths with the frequencies that the keywords fit best with. */
+static enum pz_status fit_best(struct pz_acoustic *a, const float *samples, int64_t n, int n_keywords,
+                               struct search *s, int *warp)
+{
+    double best = -INFINITY, value;
+    enum pz_status st;
+    int last = 0;
+
+    *warp = PZ_ACOUSTIC_AS_IS;
+    for (int w = 0; w < PZ_ACOUSTIC_WARPS; w++) {
+        PZ_TRY(follow_warped(a, samples, n, n_keywords, w, s, &value));
+        if (value > best) {
+            best = value;
+            *warp = w;
+        }
+        last = w;
+    }
+    if (*warp != last)
+        PZ_TRY(follow_warped(a, samples, n, n_keywords, *warp, s, &value));
+    st = PZ_OK;
+fail:
+    return st;
+}
+
 enum pz_status pz_places_find(struct pz_acoustic *a, const float *samples, int64_t n,
                               const struct pz_sounds *heard, const struct pz_keyword *const *k,
-                              int n_keywords, struct pz_place **places, int *n_places)
+                              int n_keywords, int *warp, struct pz_place **places, int *n_places)
 {
     const int many = LEAST_PLACES + (int)(n / PLACE_EVERY);
     struct search s = {0};
@@ -282,14 +336,7 @@ enum pz_status pz_places_find(struct pz_acoustic *a, const float *samples, int64
     if (!*places)
         return PZ_ERR_NOMEM;
     PZ_TRY(make_links(a, k, n_keywords, &s));
-    PZ_TRY(pz_acoustic_score(a, samples, n, s.states, s.n_states, &s.scores));
-    s.ends = pz_calloc((size_t)n_keywords * (size_t)s.scores.frames + 1, sizeof *s.ends);
-    s.path = pz_calloc((size_t)s.scores.frames + 1, sizeof *s.path);
-    if (!s.ends || !s.path) {
-        st = PZ_ERR_NOMEM;
-        goto fail;
-    }
-    follow(&s, n_keywords);
+    PZ_TRY(fit_best(a, samples, n, n_keywords, &s, warp));
     for (int w = 0, first = 0; w < n_keywords; w++) {
         for (int i = 0; i < many; i++) {
             struct pz_place *p = *places + *n_places;
@@ -360,7 +407,7 @@ fail:
     return st;
 }
 
-enum pz_status pz_places_rival(struct pz_acoustic *a, const float *samples, int64_t n,
+enum pz_status pz_places_rival(struct pz_acoustic *a, int warp, const float *samples, int64_t n,
                                const struct pz_written *written, int n_written, struct pz_place *places,
                                int n_places)
 {
@@ -376,7 +423,7 @@ enum pz_status pz_places_rival(struct pz_acoustic *a, const float *samples, int6
     for (int i = 0; i < n_written; i++)
         k[i + 1] = &written[i].keyword;
     PZ_TRY(make_links(a, k, n_written + 1, &s));
-    PZ_TRY(pz_acoustic_score(a, samples, n, s.states, s.n_states, &s.scores));
+    PZ_TRY(pz_acoustic_score(a, warp, samples, n, s.states, s.n_states, &s.scores));
     st = PZ_ERR_NOMEM;
     loss = pz_calloc((size_t)s.scores.frames + 1, sizeof *loss);
     s.path = pz_calloc((size_t)s.scores.frames + 1, sizeof *s.path);

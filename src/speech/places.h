@@ -24,11 +24,12 @@ struct pz_place {
 
 /** For each of keywords `k` [n_keywords] the places that fit it best and do not overlap each other (three or
  * more, one every few seconds; weak ones are among them) in mono sound `samples` [n] of at most
- * PZ_EARS_MAX_SAMPLES, noise taken out; `heard` in it before that. `*places` on the heap, pz_free(). Errors:
- * NOMEM, INTERNAL. */
+ * PZ_EARS_MAX_SAMPLES, noise taken out; `heard` in it before that. `*warp` receives the warp of acoustic.h
+ * that the keywords fit best with. `*places` on the heap, pz_free(). Errors: NOMEM, INTERNAL. */
 PZ_NODISCARD enum pz_status pz_places_find(struct pz_acoustic *a, const float *samples, int64_t n,
                                            const struct pz_sounds *heard, const struct pz_keyword *const *k,
-                                           int n_keywords, struct pz_place **places, int *n_places);
+                                           int n_keywords, int *warp, struct pz_place **places,
+                                           int *n_places);
 
 /** A word that the recogniser wrote. */
 struct pz_written {
@@ -38,7 +39,7 @@ struct pz_written {
 
 /** Set the rivals of `places` [n_places], found in the same sound. Where nothing was written it is a pause.
  * Errors: NOMEM, INTERNAL. */
-PZ_NODISCARD enum pz_status pz_places_rival(struct pz_acoustic *a, const float *samples, int64_t n,
+PZ_NODISCARD enum pz_status pz_places_rival(struct pz_acoustic *a, int warp, const float *samples, int64_t n,
                                             const struct pz_written *written, int n_written,
                                             struct pz_place *places, int n_places);
 

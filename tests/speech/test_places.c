@@ -92,12 +92,12 @@ static void words_lie_where_they_were_said(double snr_db)
     int64_t n, start = 0, end = 0;
     double snr;
     float *x = sentence("We saved two tickets to Lisbon for all of you before Friday", snr_db, &n, &truth);
-    int n_places;
+    int n_places, warp;
 
     assert_int_equal(pz_acoustic_open(job.log, MODEL, &a), PZ_OK);
     assert_int_equal(pz_sounds_listen(x, n, PZ_SOUNDS_WORDS, &heard), PZ_OK);
     assert_int_equal(pz_quiet(x, n, &snr), PZ_OK);
-    assert_int_equal(pz_places_find(a, x, n, &heard, k, 3, &places, &n_places), PZ_OK);
+    assert_int_equal(pz_places_find(a, x, n, &heard, k, 3, &warp, &places, &n_places), PZ_OK);
     for (int i = 0; i < n_places; i++) {
         const struct pz_place *p = &places[i];
 
@@ -122,7 +122,7 @@ static void words_lie_where_they_were_said(double snr_db)
     // The same sound gives the same; a part of a second is too short for words but no error.
     assert_int_equal(pz_sounds_fit(&heard, &lisbon, n + 5, n + 10, &(float){0}), PZ_OK);
     pz_free(places);
-    assert_int_equal(pz_places_find(a, x, 100, &heard, k, 3, &places, &n_places), PZ_OK);
+    assert_int_equal(pz_places_find(a, x, 100, &heard, k, 3, &warp, &places, &n_places), PZ_OK);
     assert_int_equal(n_places, 0);
     pz_free(places);
     pz_sounds_free(&heard);
