@@ -346,28 +346,6 @@ void pz_analysis_free(struct pz_analysis *a)
     *a = (struct pz_analysis){0};
 }
 
-enum pz_status pz_speech_recognise(struct pz_ears *ears, const struct pz_tap *sound, const struct pz_job *job,
-                                   struct pz_words *words)
-{
-    enum pz_status st = PZ_OK;
-    int64_t total = pz_tap_speech_length(sound);
-    float *buf = pz_calloc(PZ_CHUNK_MAX, sizeof *buf);
-
-    if (!buf)
-        return PZ_ERR_NOMEM;
-    for (int64_t at = 0, n; at < total; at += n) {
-        if (pz_job_cancelled(job)) {
-            st = PZ_ERR_CANCELLED;
-            goto fail;
-        }
-        PZ_TRY(pz_chunk_read(sound, total, at, buf, &n));
-        PZ_TRY(pz_ears_words(ears, buf, n, at, words));
-    }
-fail:
-    pz_free(buf);
-    return st;
-}
-
 enum pz_status pz_speech_phones(struct pz_ears *ears, const struct pz_tap *sound, const struct pz_job *job,
                                 struct pz_phone_line *out)
 {

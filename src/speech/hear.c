@@ -42,20 +42,6 @@ static bool plain(char c)
     return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
 }
 
-bool pz_word_equal(const char *a, const char *b)
-{
-    for (;;) {
-        while (*a && !plain(*a))
-            a++;
-        while (*b && !plain(*b))
-            b++;
-        if (!*a || !*b)
-            return !*a && !*b;
-        if (tolower((unsigned char)*a++) != tolower((unsigned char)*b++))
-            return false;
-    }
-}
-
 int pz_split_words(const char *text, char (*out)[64], int max)
 {
     int n = 0;

@@ -93,9 +93,6 @@ size_t pz_squash(const char *text, char *out, size_t n, size_t cap);
  * "Anuji") and whatever marks they carry; 0 when they are not. */
 int pz_words_same(const char *const *texts, int n, const char *wanted);
 
-/** Word equality for matching: letters and digits only, case-insensitive. */
-bool pz_word_equal(const char *a, const char *b);
-
 /** Split at white space into at most `max` words of 63 bytes, punctuation at the ends dropped. Returns how
  * many. */
 int pz_split_words(const char *text, char (*out)[64], int max);

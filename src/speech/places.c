@@ -299,27 +299,40 @@ fail:
     return st;
 }
 
+static void swap_kept(struct search *s, struct pz_scores *scores, struct end **ends)
+{
+    const struct pz_scores kept = *scores;
+    struct end *e = *ends;
+
+    *scores = s->scores;
+    *ends = s->ends;
+    s->scores = kept;
+    s->ends = e;
+}
+
 /** Scores and ends of paths with the frequencies that the keywords fit best with. */
 static enum pz_status fit_best(struct pz_acoustic *a, const float *samples, int64_t n, int n_keywords,
                                struct search *s, int *warp)
 {
     double best = -INFINITY, value;
+    struct pz_scores scores = {0}; // the best so far, and their ends
+    struct end *ends = NULL;
     enum pz_status st;
-    int last = 0;
 
     *warp = PZ_ACOUSTIC_AS_IS;
     for (int w = 0; w < PZ_ACOUSTIC_WARPS; w++) {
         PZ_TRY(follow_warped(a, samples, n, n_keywords, w, s, &value));
-        if (value > best) {
-            best = value;
-            *warp = w;
-        }
-        last = w;
+        if (w && value <= best)
+            continue;
+        best = value;
+        *warp = w;
+        swap_kept(s, &scores, &ends);
     }
-    if (*warp != last)
-        PZ_TRY(follow_warped(a, samples, n, n_keywords, *warp, s, &value));
+    swap_kept(s, &scores, &ends);
     st = PZ_OK;
 fail:
+    pz_scores_free(&scores);
+    pz_free(ends);
     return st;
 }
 

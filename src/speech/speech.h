@@ -90,10 +90,6 @@ void pz_analysis_free(struct pz_analysis *a);
 /* ---- pieces -----------------------------------------------------------------------------------------------
  */
 
-/** Free recognition of a whole tap into words (appended). */
-PZ_NODISCARD enum pz_status pz_speech_recognise(struct pz_ears *ears, const struct pz_tap *sound,
-                                                const struct pz_job *job, struct pz_words *words);
-
 /** One word to be aligned. Exactly one source of pronunciation: `pron` when n > 0, else the lexicon's for
  * `text`. */
 struct pz_align_word {
