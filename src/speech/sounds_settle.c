@@ -47,14 +47,14 @@ struct piece {
 struct search {
     struct piece *pieces;
     int n;
-    struct pz_sounds heard;
-    float *meet;   /**< [n][PLACES]: log-probability of the edge in front of a piece lying there */
-    float *skip;   /**< [n][PLACES]: of the edge behind a pause, were the pause not there */
-    double *sums;  /**< [phones][frames + 1]: log-probabilities summed up */
-    float *cost;   /**< [2][PLACES] */
-    int16_t *back; /**< [n][PLACES] */
-    int *edges;    /**< [n + 1] result */
-    float *room;   /**< [n] */
+    struct pz_sounds heard; /* the caller's */
+    float *meet;            /**< [n][PLACES]: log-probability of the edge in front of a piece lying there */
+    float *skip;            /**< [n][PLACES]: of the edge behind a pause, were the pause not there */
+    double *sums;           /**< [phones][frames + 1]: log-probabilities summed up */
+    float *cost;            /**< [2][PLACES] */
+    int16_t *back;          /**< [n][PLACES] */
+    int *edges;             /**< [n + 1] result */
+    float *room;            /**< [n] */
     float log_of[LONGEST];
 };
 
@@ -279,7 +279,6 @@ static void keep_edges(struct search *s)
 
 static void search_free(struct search *s)
 {
-    pz_sounds_free(&s->heard);
     pz_free(s->meet);
     pz_free(s->skip);
     pz_free(s->room);
@@ -314,17 +313,16 @@ static enum pz_status search_make(struct search *s, size_t most)
     return PZ_OK;
 }
 
-enum pz_status pz_sounds_settle(const float *samples, int64_t n, int64_t at, double snr_db,
-                                struct pz_phone_line *phones, int first_phone, struct pz_words *words,
-                                int first_word)
+enum pz_status pz_sounds_settle_heard(const struct pz_sounds *heard, int64_t n, int64_t at, double snr_db,
+                                      struct pz_phone_line *phones, int first_phone, struct pz_words *words,
+                                      int first_word)
 {
     enum pz_status st;
     struct pz_phone_line line = {0};
-    struct search s = {0};
+    struct search s = {.heard = *heard};
 
     if (phones->n <= first_phone)
         return PZ_OK;
-    PZ_TRY(pz_sounds_listen(samples, n, PZ_SOUNDS_EDGES, &s.heard));
     PZ_TRY(search_make(&s, (size_t)(phones->n - first_phone) + 1));
     cut(&s, phones, first_phone, words, first_word, at);
     for (int round = 0; round < ROUNDS; round++) {
@@ -342,5 +340,21 @@ enum pz_status pz_sounds_settle(const float *samples, int64_t n, int64_t at, dou
 fail:
     pz_phone_line_free(&line);
     search_free(&s);
+    return st;
+}
+
+enum pz_status pz_sounds_settle(const float *samples, int64_t n, int64_t at, double snr_db,
+                                struct pz_phone_line *phones, int first_phone, struct pz_words *words,
+                                int first_word)
+{
+    enum pz_status st;
+    struct pz_sounds heard;
+
+    if (phones->n <= first_phone)
+        return PZ_OK;
+    st = pz_sounds_listen(samples, n, PZ_SOUNDS_EDGES, &heard);
+    if (st == PZ_OK)
+        st = pz_sounds_settle_heard(&heard, n, at, snr_db, phones, first_phone, words, first_word);
+    pz_sounds_free(&heard);
     return st;
 }
