@@ -241,6 +241,9 @@ fail:
 
 /* --- likelihoods --- */
 
+/* Into one form for each instruction set; none of them may round differently: no sum depends on the width. */
+#define INLINE static inline __attribute__((always_inline))
+
 /** The states that are asked for, those of phones without context before them, by whose densities they mix.
  */
 struct asked {
@@ -293,27 +296,35 @@ static enum pz_status asked_make(const struct pz_acoustic *a, const uint16_t *st
 }
 
 /** e^x for x ≤ 0, relative error below 2e-5. */
-static inline float exponential(float x)
+INLINE float exponential(float x)
 {
-    const float t = fmaxf(x, (float)EXP_LEAST) * 1.44269504f;
-    const int32_t whole = (int32_t)t; // towards 0: the rest is in (−1, 0]
-    const float f = t - (float)whole;
-    const float p =
-        1.0f + f * (0.69314508f + f * (0.24022265f + f * (0.05548834f + f * (0.00966886f + f * 0.00134f))));
-    const int32_t bits = (whole + 127) << 23;
-    float power;
+    const float least = (float)EXP_LEAST;
+    uint32_t at, end;
+    int32_t whole, bits;
+    float t, f, p, power;
 
+    // Of numbers below 0 the lower ones have the higher bits: compared as whole numbers, which lets the
+    // compiler take many at once.
+    memcpy(&at, &x, sizeof at);
+    memcpy(&end, &least, sizeof end);
+    at = at < end ? at : end;
+    memcpy(&t, &at, sizeof t);
+    t *= 1.44269504f;
+    whole = (int32_t)t; // towards 0: the rest is in (−1, 0]
+    f = t - (float)whole;
+    p = 1.0f + f * (0.69314508f + f * (0.24022265f + f * (0.05548834f + f * (0.00966886f + f * 0.00134f))));
+    bits = (whole + 127) << 23;
     memcpy(&power, &bits, sizeof power);
     return p * power;
 }
 
 /** Densities of one phone in one stream, divided by the largest, whose logarithm is returned. */
-static float densities(const struct pz_acoustic *a, size_t which, const float *x, float e[DENSITIES])
+INLINE float densities(const struct pz_acoustic *a, size_t which, const float *x, float e[DENSITIES])
 {
     const float *restrict square = a->square + which * CEPSTRA * DENSITIES, *restrict line =
                                                                                 a->line +
                                                                                 which * CEPSTRA * DENSITIES;
-    float most;
+    float top[LANES], most;
 
     memcpy(e, a->base + which * DENSITIES, DENSITIES * sizeof *e);
     for (int k = 0; k < CEPSTRA; k++) {
@@ -322,15 +333,19 @@ static float densities(const struct pz_acoustic *a, size_t which, const float *x
         for (int d = 0; d < DENSITIES; d++)
             e[d] += v * (v * square[k * DENSITIES + d] + line[k * DENSITIES + d]);
     }
-    most = e[0];
-    for (int d = 1; d < DENSITIES; d++)
-        most = e[d] > most ? e[d] : most;
+    memcpy(top, e, sizeof top);
+    for (int d = LANES; d < DENSITIES; d += LANES)
+        for (int i = 0; i < LANES; i++)
+            top[i] = e[d + i] > top[i] ? e[d + i] : top[i];
+    most = top[0];
+    for (int i = 1; i < LANES; i++)
+        most = top[i] > most ? top[i] : most;
     for (int d = 0; d < DENSITIES; d++)
         e[d] = exponential(e[d] - most);
     return most;
 }
 
-static float mixed(const float *restrict e, const float *restrict w)
+INLINE float mixed(const float *restrict e, const float *restrict w)
 {
     float sum[LANES] = {0};
 
@@ -340,8 +355,8 @@ static float mixed(const float *restrict e, const float *restrict w)
     return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }
 
-/** One frame into row `out`. */
-static void score_frame(const struct pz_acoustic *a, const struct asked *q, const float *x, float *row, int n)
+/** One frame into `row` [n]. */
+INLINE void score_frame(const struct pz_acoustic *a, const struct asked *q, const float *x, float *row, int n)
 {
     float best = -1e30f;
 
@@ -370,9 +385,37 @@ static void score_frame(const struct pz_acoustic *a, const struct asked *q, cons
         row[i] = fmaxf(row[i] - best, LEAST);
 }
 
+typedef void frame_form(const struct pz_acoustic *a, const struct asked *q, const float *x, float *row,
+                        int n);
+
+#define FRAME_FORM(name, attributes)                                                                         \
+    attributes static void frame_##name(const struct pz_acoustic *a, const struct asked *q, const float *x,  \
+                                        float *row, int n)                                                   \
+    {                                                                                                        \
+        score_frame(a, q, x, row, n);                                                                        \
+    }
+
+FRAME_FORM(plain, )
+#if defined(__x86_64__)
+FRAME_FORM(avx2, __attribute__((target("avx2"))))
+FRAME_FORM(avx512, __attribute__((target("avx512f"))))
+#endif
+
+static frame_form *best_frame(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f"))
+        return frame_avx512;
+    if (__builtin_cpu_supports("avx2"))
+        return frame_avx2;
+#endif
+    return frame_plain;
+}
+
 enum pz_status pz_acoustic_score(struct pz_acoustic *a, int warp, const float *samples, int64_t n,
                                  const uint16_t *states, int n_states, struct pz_scores *out)
 {
+    frame_form *frame = best_frame();
     struct asked q = {0};
     float *x = NULL;
     enum pz_status st;
@@ -390,7 +433,7 @@ enum pz_status pz_acoustic_score(struct pz_acoustic *a, int warp, const float *s
         goto fail;
     }
     for (int64_t t = 0; t < out->frames; t++)
-        score_frame(a, &q, x + t * FEATURES, out->values + t * n_states, n_states);
+        frame(a, &q, x + t * FEATURES, out->values + t * n_states, n_states);
 fail:
     asked_free(&q);
     pz_free(x);

@@ -1,6 +1,7 @@
 // From a whole film's sound to words, phones and slots, chunk by chunk. With a transcript nothing is
 // recognised: the words are known and each chunk takes as many of them as fit its sound (the aligner may stop
 // after any word). Edges of slots are in edges.c.
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,38 +30,104 @@ static enum pz_status wanted_make(struct pz_ears *ears, const struct pz_analyse_
     return PZ_OK;
 }
 
+/** What the network for edges hears in a chunk, on a thread of its own: it needs nothing from the aligner. */
+struct listening {
+    const float *raw;
+    int64_t n;
+    struct pz_sounds heard;
+    enum pz_status st;
+    bool beside;
+    pthread_t thread;
+};
+
+static void *listen_for_edges(void *user)
+{
+    struct listening *l = user;
+
+    l->st = pz_sounds_listen(l->raw, l->n, PZ_SOUNDS_EDGES, &l->heard);
+    return NULL;
+}
+
+/** `raw` [n] must stay until listening_end(). */
+static void listening_start(struct listening *l, const float *raw, int64_t n)
+{
+    *l = (struct listening){.raw = raw, .n = n};
+    l->beside = pthread_create(&l->thread, NULL, listen_for_edges, l) == 0;
+    if (!l->beside)
+        listen_for_edges(l);
+}
+
+/** What was heard is l->heard, the caller's to free, also after an error. */
+static enum pz_status listening_end(struct listening *l)
+{
+    if (l->beside)
+        pthread_join(l->thread, NULL);
+    l->beside = false;
+    return l->st;
+}
+
+/** The ends of what was heard of so far. */
+struct mark {
+    int word, phone, found;
+};
+
+static struct mark mark_of(const struct pz_heard *h)
+{
+    return (struct mark){.word = h->words.n, .phone = h->phones.n, .found = h->n_found};
+}
+
 /**
- * The network's places for the edges of what was found in a chunk. All other words and phones stay where the
- * aligner has them: recognised words may be wrong, and phones that are not those of the sound are led far
- * astray, which the mouths that are learned from them show (`docs/notes/speech.md`).
+ * The network's places for the edges of what was found in a chunk, behind `from`. All other words and phones
+ * stay where the aligner has them: recognised words may be wrong, and phones that are not those of the sound
+ * are led far astray, which the mouths that are learned from them show (`docs/notes/speech.md`).
  */
-static enum pz_status settle_found(const float *raw, int64_t n, int64_t at, double snr, int first_word,
-                                   int first_phone, int first_found, struct pz_heard *h)
+static enum pz_status settle_found(const struct pz_sounds *heard, int64_t n, int64_t at, double snr,
+                                   struct mark from, struct pz_heard *h)
 {
     enum pz_status st = PZ_OK;
     struct pz_words words = {0};
     struct pz_phone_line phones = {0};
 
-    if (h->n_found == first_found)
-        return PZ_OK;
-    for (int i = first_word; i < h->words.n; i++) {
+    for (int i = from.word; i < h->words.n; i++) {
         struct pz_word w = h->words.items[i];
 
-        w.first_phone -= w.n_phones ? first_phone : w.first_phone;
+        w.first_phone -= w.n_phones ? from.phone : w.first_phone;
         PZ_TRY(pz_words_add(&words, &w));
     }
-    for (int i = first_phone; i < h->phones.n; i++)
+    for (int i = from.phone; i < h->phones.n; i++)
         PZ_TRY(pz_phone_line_add(&phones, h->phones.items[i]));
-    PZ_TRY(pz_sounds_settle(raw, n, at, snr, &phones, 0, &words, 0));
-    for (int i = first_found; i < h->n_found; i++) {
+    PZ_TRY(pz_sounds_settle_heard(heard, n, at, snr, &phones, 0, &words, 0));
+    for (int i = from.found; i < h->n_found; i++) {
         const struct pz_found *f = &h->found[i];
-        const struct pz_word *first = &words.items[f->first_word - first_word];
+        const struct pz_word *first = &words.items[f->first_word - from.word];
 
-        pz_hear_put(h, first_phone, f, first->start, first[f->n_words - 1].end);
+        pz_hear_put(h, from.phone, f, first->start, first[f->n_words - 1].end);
     }
 fail:
     pz_words_free(&words);
     pz_phone_line_free(&phones);
+    return st;
+}
+
+/** Second pass over a chunk (`samples` [n] after pz_quiet(), `raw` [n] before it): its words are aligned
+ * while the network listens for their edges. */
+static enum pz_status place_chunk(struct pz_ears *ears, const float *samples, const float *raw,
+                                  const struct pz_chunk *c, const struct pz_job *job, struct pz_heard *heard)
+{
+    const struct mark from = mark_of(heard);
+    struct listening edges = {0};
+    enum pz_status st, heard_st;
+    int64_t at, n = pz_chunk_span(c, &at);
+    bool listens = pz_chunk_finds(c) && !pz_ears_hears_foreign(ears);
+
+    if (listens)
+        listening_start(&edges, raw, n);
+    st = pz_hear_settle(ears, samples, c, job, heard);
+    heard_st = listening_end(&edges);
+    st = st < PZ_OK ? st : heard_st;
+    if (st >= PZ_OK && heard->n_found > from.found && listens)
+        st = settle_found(&edges.heard, n, at, pz_chunk_noise(c), from, heard);
+    pz_sounds_free(&edges.heard);
     return st;
 }
 
@@ -86,15 +153,15 @@ static enum pz_status hear_all(struct pz_ears *ears, const struct pz_tap *sound,
     }
     PZ_TRY(pz_hear_decide(&all, wanted, n_wanted));
     for (int i = 0; i < all.n; i++) {
-        int64_t at, n = pz_chunk_span(&all, i, &at);
-        int first_word = heard->words.n, first_phone = heard->phones.n, first_found = heard->n_found;
+        const struct pz_chunk *c = pz_chunk_get(&all, i);
+        int64_t at, n = pz_chunk_span(c, &at);
 
-        PZ_TRY(pz_tap_read_speech(sound, at, raw, n));
-        memcpy(buf, raw, (size_t)n * sizeof *buf);
-        PZ_TRY(pz_quiet(buf, n, &snr));
-        PZ_TRY(pz_hear_settle(ears, buf, pz_chunk_get(&all, i), job, heard));
-        if (!pz_ears_hears_foreign(ears))
-            PZ_TRY(settle_found(raw, n, at, snr, first_word, first_phone, first_found, heard));
+        if (all.n > 1) { // else it is still there
+            PZ_TRY(pz_tap_read_speech(sound, at, raw, n));
+            memcpy(buf, raw, (size_t)n * sizeof *buf);
+            PZ_TRY(pz_quiet(buf, n, &snr));
+        }
+        PZ_TRY(place_chunk(ears, buf, raw, c, job, heard));
     }
 fail:
     pz_chunks_free(&all);
@@ -131,14 +198,23 @@ static enum pz_status align_all(struct pz_ears *ears, const struct pz_tap *sound
     }
     st = PZ_OK;
     for (int64_t at = 0, n; at < total; at += n) {
-        int used = 0, first_word = h->words.n, first_phone = h->phones.n;
+        const struct mark from = mark_of(h);
+        struct listening edges;
+        int used = 0;
 
         PZ_TRY(pz_chunk_read(sound, total, at, buf, &n));
         memcpy(raw, buf, (size_t)n * sizeof *raw);
         PZ_TRY(pz_quiet(buf, n, &snr));
-        PZ_TRY(pz_align_some(ears, buf, n, at, aw + done, t->n_words - done, at + n >= total, job, h,
-                             word_of + done, &used));
-        PZ_TRY(pz_sounds_settle(raw, n, at, snr, &h->phones, first_phone, &h->words, first_word));
+        listening_start(&edges, raw, n);
+        st = pz_align_some(ears, buf, n, at, aw + done, t->n_words - done, at + n >= total, job, h,
+                           word_of + done, &used);
+        if (listening_end(&edges) < PZ_OK && st >= PZ_OK)
+            st = edges.st;
+        if (st >= PZ_OK)
+            st = pz_sounds_settle_heard(&edges.heard, n, at, snr, &h->phones, from.phone, &h->words,
+                                        from.word);
+        pz_sounds_free(&edges.heard);
+        PZ_TRY(st);
         done += used;
         pz_job_progress(job, "speech", at + n, total);
     }

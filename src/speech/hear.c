@@ -396,13 +396,26 @@ enum pz_status pz_hear_settle(struct pz_ears *ears, const float *samples, const 
     return st;
 }
 
-int64_t pz_chunk_span(const struct pz_chunks *all, int i, int64_t *at)
-{
-    *at = all->items[i].at;
-    return all->items[i].n;
-}
-
 const struct pz_chunk *pz_chunk_get(const struct pz_chunks *all, int i)
 {
     return &all->items[i];
+}
+
+int64_t pz_chunk_span(const struct pz_chunk *c, int64_t *at)
+{
+    *at = c->at;
+    return c->n;
+}
+
+double pz_chunk_noise(const struct pz_chunk *c)
+{
+    return c->snr_db;
+}
+
+bool pz_chunk_finds(const struct pz_chunk *c)
+{
+    for (int i = 0; i < c->d.n; i++)
+        if (c->d.items[i].wanted >= 0)
+            return true;
+    return false;
 }

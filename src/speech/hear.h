@@ -61,9 +61,13 @@ PZ_NODISCARD enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *sam
 PZ_NODISCARD enum pz_status pz_hear_decide(struct pz_chunks *all, const struct pz_wanted *wanted,
                                            int n_wanted);
 
-/** Where chunk `i` lies; returns its length. */
-int64_t pz_chunk_span(const struct pz_chunks *all, int i, int64_t *at);
 const struct pz_chunk *pz_chunk_get(const struct pz_chunks *all, int i);
+/** Where a chunk lies; returns its length. */
+int64_t pz_chunk_span(const struct pz_chunk *c, int64_t *at);
+/** Its speech over its noise in dB, as pz_quiet() said. */
+double pz_chunk_noise(const struct pz_chunk *c);
+/** Whether a wanted thing is in it, when pz_hear_decide() has decided. */
+bool pz_chunk_finds(const struct pz_chunk *c);
 
 /** Second pass: align a chunk's words and append words, phones and occurrences. Sound that fits no words gets
  * freely decoded phones. Errors: NOMEM, INTERNAL, CANCELLED, WEIGHTS. */
