@@ -46,7 +46,7 @@ PZ_NODISCARD enum pz_status pz_sounds_fit(const struct pz_sounds *heard, const s
 /** Move the edges of phones [first_phone, end) and words [first_word, end) of a stretch of sound (`n`
  * samples, sample 0 at film time `at`) that the aligner has placed; `heard`: what pz_sounds_listen() said of
  * it for edges, which can be asked while the aligner is still at work; `snr_db` as pz_quiet() says. Pauses
- * may vanish. The words' first_phone and n_phones are kept right. Errors: NOMEM. */
+ * may vanish, and appear between words. The words' first_phone and n_phones are kept right. Errors: NOMEM. */
 PZ_NODISCARD enum pz_status pz_sounds_settle_heard(const struct pz_sounds *heard, int64_t n, int64_t at,
                                                    double snr_db, struct pz_phone_line *phones,
                                                    int first_phone, struct pz_words *words, int first_word);
