@@ -1,7 +1,8 @@
 // Speech bench: are the spoken words found, and how exactly? Films with known word times go through
 // pz_speech_analyse() in rooms of several kinds, with and without a transcript.
 //
-//     speech_bench [--tune|--fresh|--fresh2] [--other] [--films N] [--room NAME] [--mode free|text|both]
+//     speech_bench [--tune|--fresh|--fresh2|--fresh3] [--other] [--films N] [--room NAME] [--mode
+//     free|text|both]
 //     [--edges]
 //     [--seed N] speech_bench [--tune] [--films N] --readback speech_bench --wav FILE.wav --find WORDS
 //
@@ -28,7 +29,7 @@ struct tally {
 };
 
 static struct {
-    bool tune, fresh, fresh2, edges, other;
+    bool tune, fresh, fresh2, fresh3, edges, other;
     int films;
     const char *room, *mode;
     uint64_t seed;
@@ -248,12 +249,17 @@ static int round_of(int n_by, int n_scripts)
 
 static enum pz_status one_room(int r)
 {
-    const struct script *scripts = opt.tune ? tuned : opt.fresh ? fresh : opt.fresh2 ? fresh2 : told;
+    const struct script *scripts = opt.tune     ? tuned
+                                   : opt.fresh  ? fresh
+                                   : opt.fresh2 ? fresh2
+                                   : opt.fresh3 ? fresh3
+                                                : told;
     const struct speaker *others = opt.tune ? tuned_other : opt.fresh ? fresh_other : told_other;
     const struct speaker *by = opt.other    ? others
                                : opt.tune   ? tuned_by
                                : opt.fresh  ? fresh_by
                                : opt.fresh2 ? fresh2_by
+                               : opt.fresh3 ? fresh3_by
                                             : told_by;
     int n_by = opt.other ? COUNT(told_other) : COUNT(told_by), n_scripts = COUNT(told);
     enum pz_status st = PZ_OK;
@@ -369,13 +375,12 @@ int main(int argc, char **argv)
     bool back = false;
     const char *wav = NULL, *find = "country";
 
-    static const struct option longs[] = {{"tune", 0, NULL, 't'},     {"fresh", 0, NULL, 'n'},
-                                          {"fresh2", 0, NULL, 'N'},   {"films", 1, NULL, 'f'},
-                                          {"room", 1, NULL, 'r'},     {"mode", 1, NULL, 'm'},
-                                          {"edges", 0, NULL, 'e'},    {"seed", 1, NULL, 's'},
-                                          {"other", 0, NULL, 'o'},    {"verbose", 0, NULL, 'v'},
-                                          {"wav", 1, NULL, 'w'},      {"find", 1, NULL, 'F'},
-                                          {"readback", 0, NULL, 'b'}, {0}};
+    static const struct option longs[] = {
+        {"tune", 0, NULL, 't'},   {"fresh", 0, NULL, 'n'},    {"fresh2", 0, NULL, 'N'},
+        {"fresh3", 0, NULL, '3'}, {"films", 1, NULL, 'f'},    {"room", 1, NULL, 'r'},
+        {"mode", 1, NULL, 'm'},   {"edges", 0, NULL, 'e'},    {"seed", 1, NULL, 's'},
+        {"other", 0, NULL, 'o'},  {"verbose", 0, NULL, 'v'},  {"wav", 1, NULL, 'w'},
+        {"find", 1, NULL, 'F'},   {"readback", 0, NULL, 'b'}, {0}};
     enum pz_status st = PZ_OK;
     enum pz_log_level level = PZ_LOG_ERROR;
 
@@ -389,6 +394,9 @@ int main(int argc, char **argv)
             break;
         case 'N':
             opt.fresh2 = true;
+            break;
+        case '3':
+            opt.fresh3 = true;
             break;
         case 'f':
             opt.films = atoi(optarg);
@@ -429,6 +437,7 @@ int main(int argc, char **argv)
            opt.tune     ? "tuning"
            : opt.fresh  ? "fresh"
            : opt.fresh2 ? "second fresh"
+           : opt.fresh3 ? "third fresh"
                         : "reported",
            opt.films);
     st = pz_ears_open(NULL, &opt.job, &opt.ears);
