@@ -1,4 +1,4 @@
-"""Teach the network of src/speech/sounds.c: train.py SECONDS OUT.npz VOICES.npz FOLDER [FROM.npz]
+"""Teach the network of src/speech/sounds.c: train.py SECONDS OUT.npz VOICES.npz[+VOICES.npz] FOLDER [FROM.npz]
 
 FOLDER: what sounds_say wrote; FROM: goes on with that network. Everything but the films is made anew on the device: size
 of the head and pitch (resampling), an accent (every phone of a film gets formants and a colour of its own), breath,
@@ -19,6 +19,9 @@ WIDTH = int(os.environ.get('WIDTH', 256))
 DILATIONS, TAPS, FIRST = (1, 2, 4, 8, 16, 1, 4, 16, 2), 7, 5
 SPAN, SPREAD, UNKNOWN, LOSE = 30, 1.0, 126, 0.15
 BATCH, POOL, EVERY = (int(os.environ.get(k, v)) for k, v in (('BATCH', 64), ('POOL', 4096), ('EVERY', 3)))
+# how much is heard of whom; a voice not named here 1, those of espeak-ng 0.3, pico's 0.7
+SHARE = {'rms': 7.0, 'kal16': 3.0, 'ked_diphone': 4.0, 'rh_English': 10.0, 'rh_Russian': 3.0, 'rh_Ukrainian': 1.5, 'rh_Kyrgyz': 1.5,
+         'ast_en': 6.0, 'pico_en-US': 2.5, 'pico_en-GB': 1.5}
 RATE, SAMPLES, CROWDS = 16000, FRAMES * HOP, max(1, BATCH // 4)
 torch.manual_seed(int(os.environ.get('SEED', 1)))
 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -55,11 +58,14 @@ def music(seed):
 
 def load(npz, folder):
     """Sound as float16 [samples], labels, films (first frame, frames, voice)."""
-    d = np.load(npz)
-    v = d['sound'].astype(np.float32) / 127.5 - 1
-    sounds = [(np.sign(v) * np.expm1(np.abs(v) * np.log(256)) / 255).astype(np.float16)]
-    labels, films, names = [d['label']], [d['films']], [str(n) for n in d['names']]
-    at = len(d['label'])
+    sounds, labels, films, names, at = [], [], [], [], 0
+    for d in map(np.load, npz.split('+')):
+        v = d['sound'].astype(np.float32) / 127.5 - 1
+        sounds.append((np.sign(v) * np.expm1(np.abs(v) * np.log(256)) / 255).astype(np.float16))
+        labels.append(d['label'])
+        films.append(d['films'] + np.array([at, 0, len(names)]))
+        names += [str(n) for n in d['names']]
+        at += len(d['label'])
     for path in sorted(glob.glob(folder + '/*.pcm')):
         x, label = np.fromfile(path, np.int16), np.fromfile(path[:-4] + '.lab', np.int8)
         ends, label = np.flatnonzero(label == -1), label[label != -1]
@@ -356,11 +362,11 @@ def main():
     with multiprocessing.get_context('fork').Pool() as pool:
         made = pool.map(music, range(int(os.environ.get('TUNES', 96))))
     raw, lab, cut, names = load(sys.argv[3], sys.argv[4])
-    kinds = [n.split('_')[0] if n.startswith(('rms', 'kal16')) else n for n in names]
+    kinds = [n.split('_')[0] if n.startswith(('rms', 'kal16')) else n.rsplit('_', 1)[0] if n.startswith('rh_') else n for n in names]
     same = {k: sum(n for _, n, v in cut if kinds[v] == k) for k in set(kinds)}
-    share = {k: 0.35 if k.startswith('es_') else 1.0 for k in kinds} | {'rms': 9.0, 'kal16': 4.0, 'ked_diphone': 5.0}
+    share = {k: 0.3 if k.startswith('es_') else 0.7 if k.startswith('pico_') else 1.0 for k in kinds} | SHARE
     total = np.array([share[kinds[v]] / same[kinds[v]] * n for _, n, v in cut])
-    sure = np.array([0.4 if kinds[v].startswith('es_') else 1.0 for _, _, v in cut])  # the aligner's edges
+    sure = np.array([0.4 if kinds[v].startswith(('es_', 'ast_', 'pico_')) else 1.0 for _, _, v in cut])  # the aligner's edges
     print(len(names), 'sources,', len(cut), 'films,', len(lab) / 200 / 3600, 'h', time.time() - start, 's', flush=True)
     sound, label = torch.from_numpy(raw).to(dev), torch.from_numpy(lab).to(dev)
     films, weight = torch.from_numpy(cut.astype(np.int64)).to(dev), torch.from_numpy(total.astype(np.float32)).to(dev)
