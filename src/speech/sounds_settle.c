@@ -20,18 +20,20 @@ static const int spans[] = {FAR, 60, 60};
 #define LEAST_PHONE 3
 #define LONGEST 120 /* frames; what is longer is no likelier */
 #define LEAST_PAUSE 6
+#define COMMA 40    /* frames of a short pause, */
+#define SENTENCE 80 /* and of a long one */
 /* Weights, set on slt saying the tuning half's sentences. */
-#define EDGE_WEIGHT 0.96f  /* of what the network says of the edge itself, */
-#define BELIEF 0.048f      /* and of the phones between: neighbouring frames hear nearly the same sound */
+#define EDGE_WEIGHT 1.25f  /* of what the network says of the edge itself, */
+#define BELIEF 0.081f      /* and of the phones between: neighbouring frames hear nearly the same sound */
 #define PAUSE_DEARER 0.06f /* nats a frame: silence is what the network says when it hears little */
-#define PAUSE_NEW 0.0f     /* nats: a pause the aligner did not hear, */
-#define PAUSE_GONE 0.0f    /* and one that only it heard */
 #define LENGTH_WEIGHT 2.0f
-#define LAST_WEIGHT 6.0f    /* before a pause: speech sinks into the room before it is over */
-#define LENGTH_SPREAD 0.35f /* of the logarithm of a phone's length */
-#define PLACE_WEIGHT 0.1f   /* nats a frame away from the place before, */
-#define PLACE_MOST 6.0f     /* at most */
-#define DROWNED_DB 13.3f    /* speech over noise below which what ends before a pause is heard too short, */
+#define LAST_WEIGHT 6.0f     /* before a pause: speech sinks into the room before it is over */
+#define SENTENCE_LONGER 0.1f /* logarithm: so much longer before a long pause than before most, */
+#define COMMA_SHORTER 0.13f  /* and so much shorter before a short one */
+#define LENGTH_SPREAD 0.35f  /* of the logarithm of a phone's length */
+#define PLACE_WEIGHT 0.1f    /* nats a frame away from the place before, */
+#define PLACE_MOST 6.0f      /* at most */
+#define DROWNED_DB 29.0f     /* speech over noise below which what ends before a pause is heard too short, */
 #define DROWNED_FOR_DB 8.0f
 #define DROWNED_MOST 0.7f /* and so far below how much its usual length counts */
 #define PACE_MOST 0.5f
@@ -136,7 +138,7 @@ static void cross(struct search *s, int i)
     float *through = s->meet, *closing = s->meet + PLACES, *opening = s->meet + 2 * (size_t)PLACES;
     const float *inside = s->ends, *last = s->ends + PLACES;
     int16_t *back = s->back + ((size_t)i * 3 + 2) * PLACES;
-    float best = NEVER, price = j->paused ? 0.0f : PAUSE_NEW;
+    float best = NEVER;
     int at = 0, b = from.lo;
 
     if (i > 0 && i < s->n)
@@ -158,7 +160,7 @@ static void cross(struct search *s, int i)
         if (c >= from.lo && c < from.hi && inside[c - from.lo] > NEVER) {
             v = inside[c - from.lo] + through[c - to.lo];
             if (j->paused)
-                v -= PAUSE_GONE + fminf(PLACE_MOST, PLACE_WEIGHT * (float)abs(c - j->end));
+                v -= fminf(PLACE_MOST, PLACE_WEIGHT * (float)abs(c - j->end));
         }
         for (; j->may_pause && b < from.hi && b <= c - LEAST_PAUSE; b++) {
             float w = last[b - from.lo] + closing[b - from.lo] - sum[b] + PAUSE_DEARER * (float)b;
@@ -169,7 +171,7 @@ static void cross(struct search *s, int i)
             }
         }
         if (best > NEVER) {
-            float w = best + sum[c] - PAUSE_DEARER * (float)c + opening[c - to.lo] - price;
+            float w = best + sum[c] - PAUSE_DEARER * (float)c + opening[c - to.lo];
 
             if (w > v) {
                 v = w;
@@ -283,6 +285,15 @@ static void cut(struct search *s, const struct pz_phone_line *l, int first, cons
     s->joints[s->n].start = frames;
 }
 
+/** What comes before a pause of `n` frames, against what comes before most, logarithm: sentences end more
+ * slowly than their parts. */
+static float longer_before(int n)
+{
+    float is_long = fmaxf(0.0f, fminf(1.0f, (float)(n - COMMA) / (SENTENCE - COMMA)));
+
+    return is_long * (SENTENCE_LONGER + COMMA_SHORTER) - COMMA_SHORTER;
+}
+
 /** Usual lengths, at the pace that the lengths so far tell. */
 static void set_lengths(struct search *s)
 {
@@ -296,6 +307,7 @@ static void set_lengths(struct search *s)
 
         for (int last = 0; last < 2; last++)
             p->usual[last] = pz_sounds_length(p->phone, last);
+        p->usual[1] += longer_before(next->start - next->end);
         if (length > 0)
             s->room[n++] = logf((float)length) - p->usual[next->paused || i + 1 == s->n];
     }
