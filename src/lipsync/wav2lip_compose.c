@@ -1,6 +1,7 @@
 // Bending and mixing the speaker's moments. Sampling is Catmull-Rom with the four channels of a pixel in one
 // vector, which plain C targets lower by themselves; where the processor has AVX2, the four pixels of a row
-// are read at once.
+// are read at once. What is coarse is mixed as the network says; what is fine comes from one of the two
+// moments, but for a narrow band between them: the mean of two pictures is softer than either.
 #include "lipsync/wav2lip_compose.h"
 
 #include <math.h>
@@ -16,10 +17,12 @@
 #define N_ASKED 10 /* values a pixel needs: flow 4, look 5, opacity */
 #define ROWS 16    /* of a task */
 #define NOTHING (1.0f / 512)
+#define CHOICE 5.0f /* how much steeper the share of fine things is than that of coarse ones */
 #define PALEST 0.5f /* of a pixel's colour that paint leaves: about what teeth have of the skin's */
 
 typedef float v4 __attribute__((vector_size(16)));
 typedef uint8_t b4 __attribute__((vector_size(4)));
+typedef uint16_t h4 __attribute__((vector_size(8)));
 
 /* Where a pixel of the patch lies between two of the crop. */
 struct lie {
@@ -33,6 +36,7 @@ struct pz_wav2lip_compose {
     float *asked;           /* [128][128][N_ASKED] */
     bool reached[SIZE + 1]; /* rows of the crop where opacity is not 0 */
     const uint8_t *fine[2];
+    uint16_t *half[2];        /* [side / 2][side / 2][4] what is coarse in them, times 4 */
     struct pz_affine turn[2]; /* in px of the patch */
     float *rgb, *large;
     bool quick; /* AVX2 and FMA are there */
@@ -49,7 +53,9 @@ struct pz_wav2lip_compose *pz_wav2lip_compose_create(int side)
 #endif
     c->lie = pz_calloc((size_t)side, sizeof *c->lie);
     c->asked = pz_calloc((size_t)SIZE * SIZE, N_ASKED * sizeof *c->asked);
-    if (!c->lie || !c->asked) {
+    for (int k = 0; k < 2; k++)
+        c->half[k] = pz_calloc((size_t)(side / 2) * (size_t)(side / 2) + 1, 4 * sizeof *c->half[k]);
+    if (!c->lie || !c->asked || !c->half[0] || !c->half[1]) {
         pz_wav2lip_compose_destroy(&c);
         return NULL;
     }
@@ -68,6 +74,8 @@ void pz_wav2lip_compose_destroy(struct pz_wav2lip_compose **c)
         return;
     pz_free((*c)->lie);
     pz_free((*c)->asked);
+    pz_free((*c)->half[0]);
+    pz_free((*c)->half[1]);
     pz_free(*c);
     *c = NULL;
 }
@@ -136,10 +144,55 @@ static v4 fetch(const uint8_t *p, int side, float x, float y, bool quick)
     return sum;
 }
 
-static inline v4 moment(const struct pz_wav2lip_compose *c, int k, float x, float y)
+static inline v4 pixel4(const uint16_t *p, size_t at)
+{
+    h4 h;
+    memcpy(&h, p + at * 4, 8);
+    return __builtin_convertvector(h, v4);
+}
+
+/* What is coarse in a moment at (x, y), px of the fine picture: bilinear in the half. */
+static v4 fetch_coarse(const uint16_t *p, int side, float x, float y)
+{
+    float last = (float)(side - 1);
+    x = 0.5f * x - 0.5f;
+    y = 0.5f * y - 0.5f;
+    x = x > 0 ? x < last ? x : last : 0;
+    y = y > 0 ? y < last ? y : last : 0;
+    int ix = (int)x, iy = (int)y;
+    size_t row = (size_t)iy * (size_t)side, below = iy + 1 < side ? row + (size_t)side : row,
+           right = ix + 1 < side ? 1 : 0;
+    float tx = x - (float)ix, ty = y - (float)iy;
+    v4 a = pixel4(p, row + (size_t)ix), b = pixel4(p, row + (size_t)ix + right),
+       d = pixel4(p, below + (size_t)ix), e = pixel4(p, below + (size_t)ix + right);
+    a += tx * (b - a);
+    d += tx * (e - d);
+    return 0.25f * (a + ty * (d - a));
+}
+
+static inline v4 moment(const struct pz_wav2lip_compose *c, int k, float x, float y, bool coarse)
 {
     const struct pz_affine *m = &c->turn[k];
-    return fetch(c->fine[k], c->side, m->a * x + m->b * y + m->c, m->d * x + m->e * y + m->f, c->quick);
+    float u = m->a * x + m->b * y + m->c, v = m->d * x + m->e * y + m->f;
+    return coarse ? fetch_coarse(c->half[k], c->side / 2, u, v) : fetch(c->fine[k], c->side, u, v, c->quick);
+}
+
+/* Both moments, where a pixel asks for them: mixed by `soft` in what is coarse, hardly mixed in what is fine.
+ */
+static inline v4 mixed(const struct pz_wav2lip_compose *c, const float rest[2], const float open[2],
+                       float soft)
+{
+    float hard = fminf(fmaxf((soft - 0.5f) * CHOICE + 0.5f, 0), 1), rise = soft - hard;
+    v4 made = {0, 0, 0, 0};
+    if (hard < 1 - NOTHING)
+        made = moment(c, 0, rest[0], rest[1], false);
+    if (hard > NOTHING) {
+        v4 o = moment(c, 1, open[0], open[1], false);
+        made = hard < 1 - NOTHING ? made + hard * (o - made) : o;
+    }
+    if (fabsf(rise) > NOTHING)
+        made += rise * (moment(c, 1, open[0], open[1], true) - moment(c, 0, rest[0], rest[1], true));
+    return made;
 }
 
 static inline float luma(v4 c)
@@ -184,17 +237,30 @@ static void pixel_of(struct pz_wav2lip_compose *c, int x, int y)
     if (!(s[9] > 0))
         return;
     float cx = (float)x + 0.5f, cy = (float)y + 0.5f;
-    v4 made = {0, 0, 0, 0}, paint = {s[6] * 255, s[7] * 255, s[8] * 255, 0};
-    if (s[4] < 1 - NOTHING)
-        made = moment(c, 0, cx + px * s[0], cy + px * s[1]);
-    if (s[4] > NOTHING) {
-        v4 open = moment(c, 1, cx + px * s[2], cy + px * s[3]);
-        made = s[4] < 1 - NOTHING ? made + s[4] * (open - made) : open;
-    }
+    v4 paint = {s[6] * 255, s[7] * 255, s[8] * 255, 0},
+       made = mixed(c, (const float[2]){cx + px * s[0], cy + px * s[1]},
+                    (const float[2]){cx + px * s[2], cy + px * s[3]}, s[4]);
     if (s[5] > NOTHING)
         made = painted(made, paint, s[5]);
     for (size_t k = 0; k < 3; k++)
         c->rgb[k * n + at] = fminf(fmaxf(made[k] * (1.0f / 255), 0), 1);
+}
+
+/* Rows of both halves. */
+static void halve(void *user, int index, int worker)
+{
+    struct pz_wav2lip_compose *c = user;
+    size_t h = (size_t)c->side / 2, first = (size_t)index * ROWS, last = first + ROWS < h ? first + ROWS : h;
+    (void)worker;
+    for (int k = 0; k < 2; k++)
+        for (size_t y = first; y < last; y++) {
+            const uint8_t *a = c->fine[k] + 2 * y * (size_t)c->side * 4, *b = a + (size_t)c->side * 4;
+            uint16_t *out = c->half[k] + y * h * 4;
+            for (size_t x = 0; x < h; x++)
+                for (size_t i = 0; i < 4; i++)
+                    out[4 * x + i] =
+                        (uint16_t)(a[8 * x + i] + a[8 * x + 4 + i] + b[8 * x + i] + b[8 * x + 4 + i]);
+        }
 }
 
 static void rows(void *user, int index, int worker)
@@ -238,5 +304,6 @@ void pz_wav2lip_compose_run(struct pz_wav2lip_compose *c, const float *flow, con
     c->fine[1] = fine[1];
     c->rgb = rgb;
     c->large = large;
+    pz_pool_run(pool, halve, c, (c->side / 2 + ROWS - 1) / ROWS);
     pz_pool_run(pool, rows, c, (c->side + ROWS - 1) / ROWS);
 }

@@ -278,6 +278,44 @@ static float *look_at(float *look, int i, int k)
     return &look[((y / 2) * (S / 2) + x / 2) * 20 + 4 * k + (y % 2) * 2 + x % 2];
 }
 
+/* The mean of two moments would be softer than either. */
+static void what_is_fine_is_not_mixed(void **state)
+{
+    enum { P = 192 };
+    struct pz_wav2lip_compose *c = pz_wav2lip_compose_create(P);
+    float *flow = pz_calloc(S * S, 4 * sizeof *flow), *look = pz_calloc(S * S, 5 * sizeof *look),
+          *alpha = pz_calloc(S * S, sizeof *alpha), *rgb = pz_calloc(P * P, 3 * sizeof *rgb),
+          *large = pz_calloc(P * P, sizeof *large);
+    uint8_t *fine[2] = {pz_calloc(P * P, 4), pz_calloc(P * P, 4)};
+    const uint8_t *const both[2] = {fine[0], fine[1]};
+    const struct pz_affine turn[2] = {pz_affine_identity(), pz_affine_identity()};
+    (void)state;
+    for (int i = 0; i < P * P; i++) {
+        fine[0][4 * i] = (i / P + i) % 2 ? 120 : 80; // a chequered moment, and an even one that is lighter
+        fine[1][4 * i] = 200;
+    }
+    for (int share = 3; share <= 7; share += 2) {
+        for (int i = 0; i < S * S; i++) {
+            alpha[i] = 1;
+            *look_at(look, i, 0) = 0.1f * (float)share;
+        }
+        pz_wav2lip_compose_run(c, flow, look, turn, both, alpha, NULL, rgb, large);
+        // As light as the share says; chequered as one of the moments is, between them half of it.
+        float light = 100 + 10 * (float)share, wave = share == 3 ? 20 : share == 7 ? 0 : 10;
+        for (int i = 60 * P; i < 120 * P; i++)
+            if (i % P > 20 && i % P < 170)
+                assert_true(fabsf(rgb[i] * 255 - (light + ((i / P + i) % 2 ? wave : -wave))) < 0.02f);
+    }
+    pz_wav2lip_compose_destroy(&c);
+    pz_free(flow);
+    pz_free(look);
+    pz_free(alpha);
+    pz_free(rgb);
+    pz_free(large);
+    pz_free(fine[0]);
+    pz_free(fine[1]);
+}
+
 static void patches_are_the_films_own_pixels(void **state)
 {
     enum { P = 192 };
@@ -429,9 +467,9 @@ static void the_weights_tell_what_they_are(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(crops_lie_on_the_pattern),         cmocka_unit_test(moments_are_chosen_and_kept),
-        cmocka_unit_test(patches_are_the_films_own_pixels), cmocka_unit_test(the_engine_makes_mouths),
-        cmocka_unit_test(the_weights_tell_what_they_are),
+        cmocka_unit_test(crops_lie_on_the_pattern),  cmocka_unit_test(moments_are_chosen_and_kept),
+        cmocka_unit_test(what_is_fine_is_not_mixed), cmocka_unit_test(patches_are_the_films_own_pixels),
+        cmocka_unit_test(the_engine_makes_mouths),   cmocka_unit_test(the_weights_tell_what_they_are),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
