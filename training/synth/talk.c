@@ -62,7 +62,7 @@ static void choose(const struct talk_job *j, int clip, struct setting *s, struct
     s->pitch = pz_clampf(.08f * pz_rng_normal(r), -.22f, .22f);
     s->roll = pz_clampf(.05f * pz_rng_normal(r), -.14f, .14f);
     s->swing = pz_q_uni(r, .4f, 1.8f);
-    s->manner.style = pz_q_uni(r, .65f, 1.3f);
+    s->manner.style = pz_q_uni(r, .7f, 2.3f);
     s->manner.smile = pz_q_chance(r, .5f) ? pz_q_uni(r, -.1f, .05f) : pz_q_uni(r, 0.f, .22f);
     s->manner.lids = pz_q_uni(r, -.05f, .15f);
 }

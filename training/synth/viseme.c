@@ -210,8 +210,10 @@ static void add(struct blend *b, int vi, float s, float e, float t, float gain)
         D[g] = v->dom[g][0] * expf(-powf(v->dom[g][1] * before, 1.3f) - powf(v->dom[g][2] * after, 1.3f));
         b->den[g] += D[g];
     }
-    for (int k = 0; k < N_SHAPE; k++)
-        b->num[k] += D[kGroup[k]] * v->w[k] * gain;
+    for (int k = 0; k < N_SHAPE; k++) {
+        float most = k == JAW || k == LOWER || k == UPPER ? 2.6f : 1.35f; /* a pucker has an end */
+        b->num[k] += D[kGroup[k]] * v->w[k] * fminf(gain, most);
+    }
     for (int k = 0; k < 3; k++)
         b->tongue[k] += D[GV] * v->tongue[k];
     if (vi == 1 || vi == 2)
@@ -243,7 +245,7 @@ void pz_syn_mouth_at(const struct pz_syn_rig *rig, const struct pz_syn_speech *s
         int second, vi = pz_syn_viseme_of(p->name, &second);
         /* Louder vowels open wider; closures are never scaled. */
         float gain =
-            vi >= 10 && vi <= 19 ? pz_clampf((.72f + .28f * p->energy / mean) * style, .5f, 1.35f) : 1.f;
+            vi >= 10 && vi <= 19 ? fmaxf(fminf(.72f + .28f * p->energy / mean, 1.35f) * style, .5f) : 1.f;
         if (second >= 0) {
             float mid = p->start + .55f * (p->end - p->start);
             add(&b, vi, p->start, mid, t, gain);

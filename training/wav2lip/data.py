@@ -170,16 +170,7 @@ class Speech:
         self.first = torch.tensor(self.first, device=device)
         self.mel = torch.cat(self.mel, 1)  # [80, all]
         self.device = device
-        self.phones = None
-        if "phone_id" in t:
-            self.phones = label_columns(t, self.length.tolist(), device)
-
-    def drawn(self, b):
-        """Windows at random times of all the speech, and the phone spoken in their middle."""
-        u = torch.rand(2, b, device=self.device)
-        entry = (u[0] * len(self.length)).long().clamp_max(len(self.length) - 1)
-        seconds = u[1] * (self.length[entry] - 1) / 80
-        return self.windows(entry, seconds), self.phones[self.first[entry] + (seconds * 80).long()]
+        self.phones = label_columns(t, self.length.tolist(), device)
 
     def windows(self, entry, seconds):
         """Mel around `seconds` of entries: [B,80,COLUMNS + 16], the first 16 columns for the room's tail only."""
@@ -188,6 +179,33 @@ class Speech:
         col = start[:, None] - 16 + torch.arange(COLUMNS + 16, device=self.device)[None]
         col = torch.minimum(col.clamp_min(0), (self.length[entry] - 1)[:, None]) + self.first[entry][:, None]
         return self.mel[:, col].permute(1, 0, 2)
+
+
+class Said:
+    """What is said and how a mouth moves with it, without pictures: shards of small clips, read once."""
+
+    def __init__(self, folder, speech, device):
+        self.speech, self.device = speech, device
+        rows = []
+        for path in sorted(glob.glob(os.path.join(folder, "*.safetensors"))):
+            t = read_safetensors(path)
+            n = t["landmarks"].shape[0]
+            p = torch.from_numpy(t["landmarks"][:, :478].astype(np.float32).copy())
+            mouth = frontal(p, torch.from_numpy(t["pose"].astype(np.float32).copy()))
+            order = torch.argsort((p[:, GAP[0], :2] - p[:, GAP[1], :2]).norm(dim=1))
+            rest = mouth[order[: max(2, n // 5)]].mean(0, keepdim=True)
+            second = float(np.ravel(t["start"])[0]) + np.arange(n) / float(np.ravel(t["fps"])[0])
+            entry = np.full(n, int(np.ravel(t["speech"])[0]))
+            rows.append((((mouth - rest) * 16).flatten(1), torch.from_numpy(t["weights"].astype(np.float32).copy()),
+                         torch.from_numpy(second), torch.from_numpy(entry)))
+        self.mouth, self.weights, self.second, self.entry = (torch.cat(c).to(device) for c in zip(*rows))
+
+    def drawn(self, b):
+        """Windows of sound, the phone in their middle, mouth and weights at that time."""
+        i = (torch.rand(b, device=self.device) * len(self.entry)).long().clamp_max(len(self.entry) - 1)
+        s, entry, second = self.speech, self.entry[i], self.second[i]
+        column = torch.minimum((second * 80).long(), s.length[entry] - 1)
+        return s.windows(entry, second), s.phones[s.first[entry] + column], self.mouth[i], self.weights[i]
 
 
 # ---- mouths ----
@@ -251,7 +269,6 @@ class Clips:
         self.image = torch.empty(room, 256, 256, 3, dtype=torch.uint8, device=device)
         self.points = torch.empty(room, 478, 2, device=device)
         self.gap = torch.empty(room, device=device)
-        self.weights = torch.empty(room, 53, device=device)
         self.mouth = torch.empty(room, MOUTH, device=device)
         self.second = torch.empty(room, dtype=torch.float64, device=device)
         self.entry = torch.empty(room, dtype=torch.long, device=device)
@@ -302,7 +319,6 @@ class Clips:
         self.points[a : a + n] = p
         gap = (p[:, GAP[0]] - p[:, GAP[1]]).norm(dim=1) / (p[:, EYE_CORNERS[0]] - p[:, EYE_CORNERS[1]]).norm(dim=1)
         self.gap[a : a + n] = gap
-        self.weights[a : a + n] = torch.from_numpy(t["weights"].astype(np.float32).copy()).to(self.device)
         fps = float(np.ravel(t["fps"])[0])
         start = float(np.ravel(t["start"])[0])
         self.second[a : a + n] = start + torch.arange(n, device=self.device).double() / fps
@@ -389,13 +405,6 @@ class Batcher:
             pts = q
         return crop, pts
 
-    def lips(self, pts):
-        """Outer lips ½, inner lips 1 more ½: soft masks by winding of the polygons, [B,1,S,S]."""
-        out = 0
-        for ring in (OUTER, INNER):
-            out = out + 0.5 * polygon(pts[:, place(ring, pts.device)])
-        return out
-
     def colours(self, b):
         """A colour matrix and offset, gamma, contrast for a clip."""
         eye = torch.eye(3, device=self.device)[None]
@@ -426,12 +435,13 @@ class Batcher:
             ctr = constant((SIZE / 2, 60.0), self.device)
             t = ctr - torch.einsum("nij,j->ni", a, ctr) + 2.0 * self.randn(b, 2)
             wild = torch.cat([a, t[:, :, None]], 2)
-        jitter = 0.7 if disturb else 0
+        jitter = 0.45 if disturb else 0
         out, crops = {}, []
         for name, index in (("target", target), ("rest", rest), ("open", open_)):
             crop, pts = self.crops(index, shared, wild, flip, jitter)
             out[name + "_points"] = pts
             crops.append(crop)
+        crops = self.rows(crops, [out[k + "_points"] for k in ("target", "rest", "open")])
         if disturb:
             c = self.colours(b)
             light = F.interpolate(self.randn(b, 1, 3, 3) * 0.15, size=(SIZE, SIZE), mode="bicubic", align_corners=True)
@@ -447,35 +457,107 @@ class Batcher:
         else:
             out["target"] = crops[0]
             out["clean"] = crops[1:]
-        lips = []
-        for name in ("rest", "open"):
-            pts = out[name + "_points"]
-            if disturb:
-                pts = pts + 0.5 * self.randn(*pts.shape) + 0.8 * self.randn(b, 1, 2)
-            lips.append(self.lips(pts))
         out["seen"], out["rest"], out["open"] = crops
-        out["rest_lips"], out["open_lips"] = lips
-        out["wish"], out["wish_lips"] = self.wish(out, flip, 1.0 if disturb else 0.0)
-        w = self.speech.windows(self.clips.entry[target], self.clips.second[target])
-        w = disturb_mel(w)[:, :, 16:] if disturb else w[:, :, 16:]
-        out["mel"] = w[:, None]
-        out["weights"] = self.clips.weights[target]
-        out["mouth"] = self.clips.mouth[target]
+        out.update(self.wish(out, flip, 1.0 if disturb else 0.0))
+        if not disturb:  # to judge the ear; it learns from Said
+            out["mel"] = self.speech.windows(self.clips.entry[target], self.clips.second[target])[:, None, :, 16:]
+            out["mouth"] = self.clips.mouth[target]
         return out
 
     def wish(self, x, flip, much):
-        """The mouth wished for, as the product would know it: from points that are a little wrong, each set in a way of
-        its own, and the plane that marks its lips."""
-        sets = []
-        for name in ("target_points", "rest_points", "open_points"):
-            p = x[name][:, place(MOUTH_POINTS, self.device)]
-            p = torch.where(flip[:, None, None], p[:, place(MIRRORED, self.device)], p)
-            wide = 1 + much * 0.03 * self.randn(p.shape[0], 1, 2)
+        """The mouth wished for, as the product would know it, and planes that mark the lips of all three. A tracker is
+        wrong about a person in one way all the time, and in each frame in another way a little: sizes and smoothness are
+        those of the product's own tracker on rendered clips, up to twice as large for real people."""
+        b, dev = len(flip), self.device
+        scale = 0.6 + 1.6 * self.rand(b, 1, 1)
+        person = scale * ring_error(b, 0.45, 1.1, (0.9, 1.2), dev)
+        closer = 1 - much * (0.22 * self.rand(b, 1) - 0.05)  # openings are told a little too small
+        out, sets = {}, []
+        for name in ("target", "rest", "open"):
+            p = x[name + "_points"][:, place(MOUTH_POINTS, dev)]
+            p = torch.where(flip[:, None, None], p[:, place(MIRRORED, dev)], p)
+            middle = p[:, 20:40].mean(1, keepdim=True)
+            lips = p[:, :40] - middle
+            lips = middle + torch.stack([lips[..., 0], lips[..., 1] * closer], 2)
+            p = torch.cat([lips, p[:, 40:]], 1)
+            wide = 1 + much * 0.015 * self.randn(b, 1, 2)
             p = (p - p.mean(1, keepdim=True)) * wide + p.mean(1, keepdim=True)
-            sets.append(p + much * (0.2 * self.randn(*p.shape) + 0.4 * self.randn(p.shape[0], 1, 2)))
-        told = torch.cat([sets[0] - sets[1], sets[0] - sets[2]], 2).flatten(1) / FLOW
-        lips = 0.5 * (polygon(sets[0][:, :20]) + polygon(sets[0][:, 20:40]))
-        return told, lips
+            frame = scale * (ring_error(b, 0.22, 2.2, (0.35, 0.5), dev) + 0.16 * self.randn(b, 1, 2))
+            sets.append(p + much * (person + frame))
+            key = "wish_lips" if name == "target" else name + "_lips"
+            out[key] = 0.5 * (polygon(sets[-1][:, :20]) + polygon(sets[-1][:, 20:40]))
+        out["wish"] = torch.cat([sets[0] - sets[1], sets[0] - sets[2]], 2).flatten(1) / FLOW
+        return out
+
+    def rows(self, crops, points, share=0.65):
+        """Other insides of mouths: the heads hardly ever show a lower row of teeth, many people who speak show no other. An
+        upper row that stays with the head, a lower one that goes with the jaw, the dark and perhaps a tongue between them,
+        behind the lips of each of the three pictures (target, rest, open), alike in all."""
+        b, dev = crops[0].shape[0], self.device
+        u = lambda lo, hi: lo + (hi - lo) * self.rand(b, 1, 1)
+        pick = lambda p, k: p[:, k][:, :, None, None]  # [B,2,1,1]
+        nose = [(p[:, 129] + p[:, 358] + p[:, 2])[:, :, None, None] / 3 for p in points]
+        chin = [pick(p, CHIN) for p in points]
+        line = (pick(points[1], 13) + pick(points[1], 14))[:, 1] / 2  # where lips at rest meet
+        upper = 0.5 + 2.6 * self.randn(b, 1, 1).clamp(-2, 2)
+        lower = upper - 1.5 + 1.8 * self.randn(b, 1, 1).abs()
+        arch = (u(-0.002, 0.011), u(-0.008, 0.006))
+        tooth, phase = (u(3.2, 6.2), u(2.4, 4.4)), u(-0.15, 0.15)
+        gap, scallop, fall = u(0, 0.35), u(0, 0.8), u(9, 24)
+        high = u(5, 9)
+        top = slice(48, SIZE)
+        y, x = torch.meshgrid(torch.arange(48, SIZE, device=dev) + 0.5, torch.arange(SIZE, device=dev) + 0.5, indexing="ij")
+        cheek = constant((0.3, 0.59, 0.11), dev)
+        skin = (crops[1][:, :, 56:72] * cheek[None, :, None, None]).sum(1).mean((1, 2))[:, None, None]
+        warm = u(0, 0.3)
+        tint = torch.stack([torch.ones_like(warm), 1 - 0.25 * warm, 1 - 0.8 * warm], 1)  # [B,3,1,1]
+        tone = (skin * u(0.7, 1.9)).clamp(0.05, 0.97)[:, None] * tint
+        dark = (skin * u(0.02, 0.3))[:, None] * constant((1.0, 0.6, 0.55), dev)[None, :, None, None]
+        flesh = (skin * u(0.25, 0.8))[:, None] * constant((1.25, 0.8, 0.8), dev)[None, :, None, None]
+        tongue, place_ = (self.rand(b, 1, 1) < 0.6).float(), u(-2, 4)
+        shade, reach = u(0, 0.85) * (self.rand(b, 1, 1) < 0.7).float(), u(1, 6)
+        seen = (self.rand(b, 1, 1, 1) < share).float()
+        made = []
+        for crop, p, n, c in zip(crops, points, nose, chin):
+            hole = inside(p[:, place(INNER, dev)], y, x)
+            jaw = c[:, 1] - chin[1][:, 1]  # how far the jaw has gone down since the moment at rest
+            head = n[:, 1] - nose[1][:, 1]
+            dx = (x[None] - n[:, 0], x[None] - 0.5 * (n[:, 0] + c[:, 0]))
+            edge = (line + head + upper - arch[0] * dx[0] ** 2, line + jaw + lower + arch[1] * dx[1] ** 2)
+            part = []
+            for k in (0, 1):
+                across = dx[k] / tooth[k] + phase + 0.5 * k
+                border = torch.exp(-(((across - across.round()) / 0.11) ** 2))
+                e = edge[k] + (1 - 2 * k) * scallop * (0.5 - 2 * (across - across.round()) ** 2)
+                on = torch.sigmoid(4 * (e - y)) if k == 0 else torch.sigmoid(4 * (y - e)) * torch.sigmoid(3 * (e + high - y))
+                light = (1 - gap * border) * torch.exp(-((dx[k] / fall) ** 2))
+                part.append((on, light))
+            middle = edge[1] + place_
+            bump = tongue * torch.sigmoid(1.2 * (y - middle)) * torch.exp(-((dx[1] / 11) ** 4))
+            z = dark + bump[:, None] * (flesh - dark)
+            z = z + (torch.sigmoid(3 * (y - edge[1] - high)))[:, None] * (flesh - z)
+            for k in (1, 0):
+                on, light = part[k]
+                z = z + on[:, None] * (tone * light[:, None] - z)
+            down = torch.cumsum(hole, 1)
+            z = z * (1 - shade * torch.exp(-down / reach))[:, None]
+            full = crop.clone()
+            m = hole[:, None] * seen
+            full[:, :, top] = crop[:, :, top] + m * (z.clamp(0, 1) - crop[:, :, top])
+            made.append(full)
+        return made
+
+
+def inside(p, y, x):
+    """Coverage [B,h,w] of closed polygons p [B,K,2] px at the pixels whose centres y, x name, edges a pixel wide."""
+    parity = torch.zeros(p.shape[0], *y.shape, device=p.device)
+    q = torch.roll(p, -1, 1)
+    for k in range(p.shape[1]):
+        x0, y0, x1, y1 = (v[:, None, None] for v in (p[:, k, 0], p[:, k, 1], q[:, k, 0], q[:, k, 1]))
+        at = x0 + (y - y0) / torch.where((y1 - y0).abs() < 1e-6, torch.full_like(y0, 1e-6), y1 - y0) * (x1 - x0)
+        parity = parity + (((y0 > y) != (y1 > y)) & (x < at)).float()
+    hard = torch.remainder(parity, 2)[:, None]
+    return F.avg_pool2d(F.pad(hard, (1, 1, 1, 1), mode="replicate"), 3, 1)[:, 0]
 
 
 def soften(x, sigma):
@@ -511,6 +593,27 @@ def coded(x, u):
     on = (step > 1e-4).reshape(b, 1, 1, 1, 1, 1)
     f = torch.where(on, torch.round(f / q.clamp_min(1e-4)) * q, f)
     return torch.einsum("ij,bchiwl,lk->bchjwk", m, f, m).reshape(b, c, h, w).clamp(0, 1)
+
+
+def along(x, sigma):
+    """Values [B,2,N,2] of rings of N points made smooth along the ring: Gaussian of `sigma` points, the size kept."""
+    n = x.shape[2]
+    d = torch.arange(n, device=x.device).float()
+    d = torch.minimum(d, n - d)
+    k = torch.exp(-0.5 * (d / sigma) ** 2)
+    k = k / k.norm()
+    place_ = (torch.arange(n, device=x.device)[:, None] - torch.arange(n, device=x.device)[None]) % n
+    return torch.einsum("ij,brja->bria", k[place_], x)
+
+
+def ring_error(b, size, sigma, chin, device):
+    """How a tracker is wrong about a mouth, [B,41,2] px: smooth along the lips, alike on inner and outer ones."""
+    both = torch.randn(b, 1, 20, 2, device=device)
+    own = torch.randn(b, 2, 20, 2, device=device)
+    share = constant((0.9, 0.6), device)  # of the two rings' error that they have in common, x and y
+    lips = along(both * share + own * (1 - share**2).sqrt(), sigma) * size
+    point = torch.randn(b, 1, 2, device=device) * constant(chin, device)
+    return torch.cat([lips.reshape(b, 40, 2), point], 1)
 
 
 def polygon(p):

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from data import INNER, OUTER, Batcher, Clips, Speech, disturb_mel, place
-from model import HIDDEN, SCALE, SIZE, Network, bend, compose, hide
+from data import INNER, OUTER, Batcher, Clips, Said, Speech, disturb_mel, place, read_safetensors
+from model import HIDDEN, SCALE, SIZE, Network, Unit, bend, compose, hide
 
 
 def write_safetensors(path, tensors, meta):
@@ -80,6 +80,16 @@ def picture_loss(made, true, w):
     return total
 
 
+def crisp_loss(made, true, w):
+    """Whether windows of 8 px have as much fine in them, wherever in them it lies: L1 alone would rather have it soft."""
+    total = 0
+    for a, b, v in zip(edges(made), edges(true), (w[..., :, 1:], w[..., 1:, :])):
+        p, q = (F.avg_pool2d(k.abs().mean(1, keepdim=True), 8, 4) for k in (a, b))
+        v = F.avg_pool2d(v, 8, 4)
+        total = total + ((p - q).abs() * v).sum() / v.sum()
+    return total
+
+
 def lower_points(points):
     """Points of the lower face: those below the nose on the mean of a batch."""
     y = points[..., 1].mean(0)
@@ -110,18 +120,34 @@ def face_of(batch):
     ).contiguous(memory_format=torch.channels_last)
 
 
-def mouth_psnr(made, batch):
-    mouth = batch["target_points"][:, place(OUTER, made.device)]
+def mouth_box(batch):
+    """One where a mouth and a half around each mouth is, [B,S,S]."""
+    mouth = batch["target_points"][:, place(OUTER, batch["target"].device)]
     c, r = (mouth.amax(1) + mouth.amin(1)) / 2, (mouth.amax(1) - mouth.amin(1)) / 2 * 1.5
     y, x = torch.meshgrid(
         torch.arange(SIZE, device=c.device) + 0.5, torch.arange(SIZE, device=c.device) + 0.5, indexing="ij"
     )
-    m = ((x[None] - c[:, 0, None, None]).abs() < r[:, 0, None, None]) & (
+    return ((x[None] - c[:, 0, None, None]).abs() < r[:, 0, None, None]) & (
         (y[None] - c[:, 1, None, None]).abs() < r[:, 1, None, None]
     )
+
+
+def mouth_psnr(made, batch):
+    m = mouth_box(batch)
     e = ((made - batch["target"]) ** 2).mean(1)
     mse = (e * m).sum((1, 2)) / m.sum((1, 2)).clamp_min(1)
     return (-10 * torch.log10(mse.clamp_min(1e-6))).mean().item()
+
+
+def mouth_sharpness(made, batch):
+    """Energy of the Laplacian of the mouths, made over true."""
+    m = mouth_box(batch)[:, 1:-1, 1:-1]
+    both = []
+    for p in (made, batch["target"]):
+        y = p.mean(1)
+        lap = y[:, :-2, 1:-1] + y[:, 2:, 1:-1] + y[:, 1:-1, :-2] + y[:, 1:-1, 2:] - 4 * y[:, 1:-1, 1:-1]
+        both.append((lap**2 * m).sum().item())
+    return both[0] / max(both[1], 1e-9)
 
 
 def made_gap(flow, look, batch):
@@ -164,7 +190,7 @@ def judge(net, head, batcher, n=4, b=128):
             wrong = net.draw(torch.cat([face[:, :-1], x["rest_lips"]], 1), turned)
         made = compose(*x["clean"], *right)
         other = compose(*x["clean"], *wrong)
-        rows.append([mouth_psnr(made, x), mouth_psnr(other, x), mouth_psnr(x["clean"][0], x), mouth_psnr(x["clean"][1], x)])
+        rows.append([mouth_psnr(made, x), mouth_sharpness(made, x), mouth_psnr(other, x), mouth_psnr(x["clean"][0], x), mouth_psnr(x["clean"][1], x)])
         p = x["target_points"]
         tg.append((p[:, 14, 1] - p[:, 13, 1]) / SCALE)
         a, o = made_gap(right[0], right[1], x)
@@ -176,7 +202,7 @@ def judge(net, head, batcher, n=4, b=128):
     r = np.mean(rows, 0)
     t = torch.cat(tg)
     return dict(
-        psnr=r[0], psnr_other_wish=r[1], psnr_rest=r[2], psnr_open=r[3], r_gap_rest=corr(torch.cat(mg), t),
+        psnr=r[0], sharpness=r[1], psnr_other_wish=r[2], psnr_rest=r[3], psnr_open=r[4], r_gap_rest=corr(torch.cat(mg), t),
         r_gap_open=corr(torch.cat(mo), t), r_gap_sound=corr(torch.cat(ag), torch.cat(hg)),
     ), (x, made)
 
@@ -211,14 +237,44 @@ def begin_with(net, head, s):
     head.load_state_dict(s["head"])
 
 
+def begin_with_weights(net, t, x):
+    """The shipped weights, whose norms are folded in: norms are made again that change nothing on the batch `x`, so that
+    training, which goes by each batch's own mean and spread, begins where the weights are."""
+    own = net.state_dict()
+    for name in own:
+        if name in t and own[name].shape == t[name].shape:
+            own[name] = torch.from_numpy(t[name].astype("f4"))
+    net.load_state_dict(own)
+    hooks = []
+    for name, unit in net.named_modules():
+        if isinstance(unit, Unit):
+            bias = torch.from_numpy(t[name + ".conv.bias"].astype("f4")).to(unit.norm.weight.device)
+
+            def hook(norm, args, bias=bias):
+                v, m = torch.var_mean(args[0].float(), (0, 2, 3), unbiased=False)
+                norm.running_mean.copy_(m)
+                norm.running_var.copy_(v)
+                norm.weight.data.copy_((v + norm.eps).sqrt())
+                norm.bias.data.copy_(m + bias)
+
+            hooks.append(unit.norm.register_forward_pre_hook(hook))
+    net.eval()
+    with torch.no_grad():
+        net.audio(x["mel"])
+        net.draw(face_of(x), x["wish"])
+    for h in hooks:
+        h.remove()
+    net.train()
+
+
 class Step:
     """One step of training: batch, network, losses, weights. Recorded once on a device, then one launch each."""
 
-    def __init__(self, o, speech, batcher, net, head, slow, opt, ids, weight):
-        self.o, self.speech, self.batcher, self.net, self.head, self.opt = o, speech, batcher, net, head, opt
+    def __init__(self, o, said, batcher, net, head, slow, opt, ids, weight):
+        self.o, self.said, self.batcher, self.net, self.head, self.opt = o, said, batcher, net, head, opt
         self.ids, self.weight, self.graph = ids, weight, None
-        self.told = torch.zeros(4, device=weight.device)
-        self.wide = list(net.parameters()) + list(head.parameters())
+        self.told = torch.zeros(5, device=weight.device)
+        self.wide = opt.param_groups[0]["params"]
         both = [(p, q) for p, q in zip(slow.state_dict().values(), net.state_dict().values())]
         self.slow = [p for p, _ in both if p.dtype.is_floating_point]
         self.quick = [q for p, q in both if p.dtype.is_floating_point]
@@ -228,31 +284,35 @@ class Step:
         with torch.no_grad():
             x = self.batcher.batch(o.batch)
             face, w = face_of(x), weight_map(x["target_points"])
-            mel = x["mel"]
-            if self.speech.phones is not None:
-                heard, phone = self.speech.drawn(2 * o.batch)
-                mel = torch.cat([mel, disturb_mel(heard)[:, None, :, 16:]])
+            if self.said:
+                heard, phone, mouths, weights = self.said.drawn(3 * o.batch)
+                mel = disturb_mel(heard)[:, None, :, 16:]
         with torch.autocast(dev.type, dtype=torch.bfloat16, enabled=dev.type == "cuda", cache_enabled=False):
-            e = self.net.audio(mel)
-            mouth = self.net.audio.mouth(e[: o.batch]).float()
+            if self.said:
+                e = self.net.audio(mel)
+                mouth = self.net.audio.mouth(e).float()
             flow, look = self.net.draw(face, x["wish"])
         a, b = bend(x["clean"][0], flow[:, 0:2]), bend(x["clean"][1], flow[:, 2:4])
         share, g, paint = look[:, 0:1].float(), look[:, 1:2].float(), look[:, 2:5].float()
-        made = a + share * (b - a)
-        made = made + g * (paint - made)
+        bare = a + share * (b - a)
+        made = bare + g * (paint - bare)
         picture = picture_loss(made, x["target"], w)
         # Each moment alone should come as near as it can, so that the two do not make a ghost of each other.
         alone = (((a - x["target"]).abs() + (b - x["target"]).abs()) * w).sum() / w.sum() / 6
         points = point_loss(flow, x, self.ids, self.weight)
-        told = self.head(e.float())
-        sound = F.mse_loss(mouth, x["mouth"]) + 4 * F.mse_loss(told[: o.batch, 1:54], x["weights"])
-        if self.speech.phones is not None:
-            sound = sound + 0.1 * F.cross_entropy(told[o.batch :, 54:], phone)
+        sound = picture.new_zeros(())
+        if self.said:
+            told = self.head(e.float())
+            sound = F.mse_loss(mouth, mouths) + 4 * F.mse_loss(told[:, 1:54], weights)
+            sound = sound + 0.1 * F.cross_entropy(told[:, 54:], phone)
+        crisp = crisp_loss(made, x["target"], w)
         p, q = edges(flow.float())
         smooth = (p**2).mean() + (q**2).mean()
+        # Paint that lightens is a veil where it is not sure; darkness behind teeth has to be painted now and then.
+        veil = (g * (paint - bare).clamp_min(0).mean(1, keepdim=True) * w).sum() / w.sum()
         price = (g * w).mean() + 8 * (share * (1 - share) * w).mean()
-        loss = 10 * picture + 3 * alone + 0.5 * points + sound + 0.05 * smooth + 0.05 * price
-        self.told.copy_(torch.stack([loss, picture, points, sound]).detach())
+        loss = 10 * picture + o.crisp * crisp + 3 * alone + 0.5 * points + sound + 0.05 * smooth + 0.05 * price + o.veil * veil
+        self.told.copy_(torch.stack([loss, picture, points, sound, crisp]).detach())
         return loss
 
     def step(self):
@@ -289,8 +349,11 @@ def main():
     a = argparse.ArgumentParser()
     a.add_argument("--shards")
     a.add_argument("--speech")
+    a.add_argument("--said", help="shards of small clips the ear learns from; without them it stays as it is")
     a.add_argument("--out", required=True)
     a.add_argument("--fold", help="only turn this state.pt into weights")
+    a.add_argument("--hear", type=float, default=0.65, help="--fold: how far mouths go of what the ear says")
+    a.add_argument("--ear", help="--fold: weights whose ear is taken")
     a.add_argument("--seconds", type=float, default=280)
     a.add_argument("--batch", type=int, default=192)
     a.add_argument("--room", type=int, default=60000, help="frames kept on the device")
@@ -298,9 +361,11 @@ def main():
     a.add_argument("--lr", type=float, default=1.5e-3)
     a.add_argument("--seed", type=int, default=1)
     a.add_argument("--keep", type=float, default=0.995, help="of the weights' running mean, a step")
-    a.add_argument("--start", default=None, help="state.pt of an earlier run")
+    a.add_argument("--start", default=None, help="state.pt of an earlier run, or the shipped weights")
     a.add_argument("--begin", type=float, help="when the clock began, seconds of the epoch; usually now")
     a.add_argument("--share", type=float, default=0.3, help="of the device's memory, at most")
+    a.add_argument("--crisp", type=float, default=10, help="what missing sharpness costs")
+    a.add_argument("--veil", type=float, default=3, help="what light paint costs")
     a.add_argument("--eager", action="store_true", help="do not record a step as one launch")
     o = a.parse_args()
     begin = o.begin or time.time()
@@ -309,7 +374,12 @@ def main():
         s = torch.load(o.fold, map_location="cpu")
         net = Network()
         net.load_state_dict(s["net"])
-        write_safetensors(os.path.join(o.out, "wav2lip_embedded.safetensors"), folded(net), s["meta"])
+        out = folded(net)
+        for name in [n for n in out if n.startswith("audio.mouth.")]:
+            out[name] = out[name] * o.hear  # a voice it does not know is heard less surely than those it learned
+        if o.ear:
+            out.update({n: torch.from_numpy(v.copy()) for n, v in read_safetensors(o.ear).items() if n.startswith("audio.")})
+        write_safetensors(os.path.join(o.out, "wav2lip_embedded.safetensors"), out, s["meta"])
         return
     dev = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(o.seed)
@@ -318,28 +388,34 @@ def main():
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
     speech = Speech(o.speech, dev)
+    said = Said(o.said, speech, dev) if o.said else None
     clips = Clips(o.shards, dev, o.room)
     clips.poll()
     clips.watch()
     net = Network().to(dev).to(memory_format=torch.channels_last)
     head = torch.nn.Linear(256, 54 + 64).to(dev)  # lip gap, weights; phones
-    if o.start:
+    if o.start and o.start.endswith(".pt"):
         begin_with(net, head, torch.load(o.start, map_location=dev))
-    slow = copy.deepcopy(net).eval()
-    wide = list(net.parameters()) + list(head.parameters())
+    if not said:
+        for q in list(net.audio.parameters()) + list(head.parameters()):
+            q.requires_grad_(False)
+    wide = [q for q in list(net.parameters()) + list(head.parameters()) if q.requires_grad]
     fast = {"fused": True, "capturable": True} if dev.type == "cuda" else {}
     opt = torch.optim.AdamW(wide, lr=torch.tensor(o.lr, device=dev), betas=(0.9, 0.99), weight_decay=0.01, **fast)
     while (clips.n[0] < o.wait or clips.n[1] < 1) and time.time() - begin < o.seconds:
         time.sleep(0.2)
     batcher = Batcher(clips, speech, dev)
+    if o.start and o.start.endswith(".safetensors"):
+        begin_with_weights(net, read_safetensors(o.start), batcher.batch(min(o.batch, 128), disturb=False))
+    slow = copy.deepcopy(net).eval()
     log = open(os.path.join(o.out, "curve.csv"), "w", newline="")
     out = csv.writer(log)
-    out.writerow(["s", "step", "clips", "loss", "picture", "points", "sound", "psnr", "psnr_other_wish", "psnr_rest",
-                  "psnr_open", "r_gap_rest", "r_gap_open", "r_gap_sound"])
+    out.writerow(["s", "step", "clips", "loss", "picture", "points", "sound", "crisp", "psnr", "sharpness", "psnr_other_wish",
+                  "psnr_rest", "psnr_open", "r_gap_rest", "r_gap_open", "r_gap_sound"])
     ids = lower_points(batcher.batch(min(o.batch, 64), disturb=False)["target_points"])
     lips = torch.zeros(478, device=dev)
     lips[OUTER + INNER] = 3
-    step = Step(o, speech, batcher, net, head, slow, opt, ids, (1 + lips)[ids])
+    step = Step(o, said, batcher, net, head, slow, opt, ids, (1 + lips)[ids])
     if dev.type == "cuda" and not o.eager:
         try:
             with clips.lock:  # nothing else may speak to the device while it is recorded
