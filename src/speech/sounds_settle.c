@@ -28,14 +28,13 @@ static const int spans[] = {FAR, 60, 60};
 #define PAUSE_DEARER 0.06f /* nats a frame: silence is what the network says when it hears little */
 #define LENGTH_WEIGHT 2.0f
 #define LAST_WEIGHT 6.0f     /* before a pause: speech sinks into the room before it is over */
-#define SENTENCE_LONGER 0.1f /* logarithm: so much longer before a long pause than before most, */
-#define COMMA_SHORTER 0.13f  /* and so much shorter before a short one */
+#define SENTENCE_LONGER 0.1f /* logarithm: so much longer before a long pause than before most */
 #define LENGTH_SPREAD 0.35f  /* of the logarithm of a phone's length */
 #define PLACE_WEIGHT 0.1f    /* nats a frame away from the place before, */
 #define PLACE_MOST 6.0f      /* at most */
 #define DROWNED_DB 29.0f     /* speech over noise below which what ends before a pause is heard too short, */
 #define DROWNED_FOR_DB 8.0f
-#define DROWNED_MOST 0.7f /* and so far below how much its usual length counts */
+#define DROWNED_MOST 0.5f /* and so far below how much its usual length counts */
 #define PACE_MOST 0.5f
 #define EARLY (PZ_SOUNDS_HOP / 2) /* an edge lies between the middles of two frames */
 #define NEVER (-1e30f)
@@ -289,9 +288,7 @@ static void cut(struct search *s, const struct pz_phone_line *l, int first, cons
  * slowly than their parts. */
 static float longer_before(int n)
 {
-    float is_long = fmaxf(0.0f, fminf(1.0f, (float)(n - COMMA) / (SENTENCE - COMMA)));
-
-    return is_long * (SENTENCE_LONGER + COMMA_SHORTER) - COMMA_SHORTER;
+    return SENTENCE_LONGER * fmaxf(0.0f, fminf(1.0f, (float)(n - COMMA) / (SENTENCE - COMMA)));
 }
 
 /** Usual lengths, at the pace that the lengths so far tell. */
