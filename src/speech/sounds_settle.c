@@ -432,7 +432,7 @@ enum pz_status pz_sounds_settle_heard(const struct pz_sounds *heard, int64_t n, 
     struct pz_phone_line line = {0};
     struct search s = {.heard = heard};
 
-    if (phones->n <= first_phone)
+    if (phones->n <= first_phone || heard->frames < 1)
         return PZ_OK;
     PZ_TRY(search_make(&s, (size_t)(phones->n - first_phone)));
     cut(&s, phones, first_phone, words, first_word, at);

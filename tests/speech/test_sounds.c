@@ -124,6 +124,109 @@ static void edges_come_back_in_noise(void **state)
     edges_come_back(15.0, 7.0, 25.0);
 }
 
+/** "We saved two tickets", half a second of room, "please call Martin": sound, phones and the pause's index.
+ */
+static float *say_two(int64_t *n, struct pz_phone_line *truth, int *pause)
+{
+    struct pz_phone_line second = {0};
+    int64_t n_first, n_second, at;
+    float *x = sentence(&job, "We saved two tickets", 15.0, SEED, &n_first, truth),
+          *y = sentence(&job, "please call Martin", 15.0, SEED + 1, &n_second, &second), *both;
+
+    at = n_first - LEAD;
+    *n = at + n_second;
+    *pause = truth->n + 1;
+    both = pz_calloc((size_t)*n, sizeof *both);
+    assert_non_null(both);
+    for (int64_t i = 0; i < *n; i++)
+        both[i] = i < at ? x[i] : y[i - at];
+    for (int i = 0; i < second.n; i++) {
+        struct pz_phone p = second.items[i];
+
+        p.start += at;
+        p.end += at;
+        assert_int_equal(pz_phone_line_add(truth, p), PZ_OK);
+    }
+    assert_int_equal(pz_phone_line_cover(truth, 0, *n), PZ_OK);
+    assert_int_equal(truth->items[*pause].id, PZ_PH_SIL);
+    pz_phone_line_free(&second);
+    pz_free(x);
+    pz_free(y);
+    return both;
+}
+
+/** Settle `line` as two words that meet at phone `at`, or around it where it is a pause; it must then be as
+ * `truth`. */
+static void settle_two(const float *x, int64_t n, int at, struct pz_phone_line *line,
+                       const struct pz_phone_line *truth)
+{
+    struct pz_words words = {0};
+    int second = at + (line->items[at].id == PZ_PH_SIL);
+
+    assert_int_equal(
+        pz_words_add(&words, &(struct pz_word){.text = "one", .first_phone = 1, .n_phones = at - 1}), PZ_OK);
+    assert_int_equal(pz_words_add(&words, &(struct pz_word){.text = "two",
+                                                            .first_phone = second,
+                                                            .n_phones = line->n - 1 - second}),
+                     PZ_OK);
+    assert_int_equal(pz_sounds_settle(x, n, 0, 15.0, line, 0, &words, 0), PZ_OK);
+    assert_int_equal(line->n, truth->n);
+    for (int i = 0; i < line->n; i++)
+        assert_int_equal(line->items[i].id, truth->items[i].id);
+    second = at + (truth->items[at].id == PZ_PH_SIL);
+    assert_int_equal(words.items[0].n_phones, at - 1);
+    assert_int_equal(words.items[1].first_phone, second);
+    assert_int_equal(words.items[1].n_phones, line->n - 1 - second);
+    assert_int_equal(words.items[1].start, line->items[second].start);
+    print_message("the first ends %+.1f ms off, the second starts %+.1f ms off\n",
+                  (double)(words.items[0].end - truth->items[at - 1].end) / 16.0,
+                  (double)(words.items[1].start - truth->items[second].start) / 16.0);
+    assert_true(llabs(words.items[0].end - truth->items[at - 1].end) < 1600);
+    assert_true(llabs(words.items[1].start - truth->items[second].start) < 1600);
+    pz_words_free(&words);
+}
+
+static void missed_pauses_come_back(void **state)
+{
+    struct pz_phone_line truth = {0}, line = {0};
+    int64_t n;
+    int pause;
+    float *x = say_two(&n, &truth, &pause);
+
+    (void)state;
+    for (int i = 0; i < truth.n; i++)
+        if (i != pause)
+            assert_int_equal(pz_phone_line_add(&line, truth.items[i]), PZ_OK);
+    line.items[pause - 1].end = truth.items[pause].end;
+    settle_two(x, n, pause, &line, &truth);
+    pz_phone_line_free(&truth);
+    pz_phone_line_free(&line);
+    pz_free(x);
+}
+
+static void invented_pauses_go(void **state)
+{
+    struct pz_phone_line truth = {0}, line = {0};
+    int64_t n;
+    float *x = say(15.0, &n, &truth);
+    int at = 1;
+
+    (void)state;
+    while (truth.items[at].id != PZ_PH_L) // of "Lisbon"
+        at++;
+    for (int i = 0; i < truth.n; i++) {
+        if (i == at)
+            assert_int_equal(pz_phone_line_add(&line, (struct pz_phone){.id = PZ_PH_SIL}), PZ_OK);
+        assert_int_equal(pz_phone_line_add(&line, truth.items[i]), PZ_OK);
+    }
+    line.items[at - 1].end = line.items[at].start = truth.items[at].start - 320;
+    line.items[at + 1].start = line.items[at].end = truth.items[at].start + 640;
+    settle_two(x, n, at, &line, &truth);
+    pz_phone_line_free(&truth);
+    pz_phone_line_free(&line);
+    pz_free(x);
+}
+
 static void nothing_is_no_error(void **state)
 {
     struct pz_phone_line line = {0};
@@ -147,6 +250,7 @@ static void nothing_is_no_error(void **state)
             pz_phone_line_add(&line, (struct pz_phone){.id = PZ_PH_AA, .start = 20 * i, .end = 20 * i + 20}),
             PZ_OK);
     assert_int_equal(pz_sounds_settle(x, 100, 0, 60.0, &line, 0, &words, 0), PZ_OK);
+    assert_int_equal(pz_sounds_settle(x, 70, 0, 60.0, &line, 0, &words, 0), PZ_OK); // not even a frame
     assert_int_equal(line.n, 5);
     assert_int_equal(line.items[3].start, 60);
     pz_phone_line_free(&line);
@@ -169,10 +273,9 @@ static int close_job(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(most_frames_are_named),
-        cmocka_unit_test(edges_come_back_in_quiet),
-        cmocka_unit_test(edges_come_back_in_noise),
-        cmocka_unit_test(nothing_is_no_error),
+        cmocka_unit_test(most_frames_are_named),    cmocka_unit_test(edges_come_back_in_quiet),
+        cmocka_unit_test(edges_come_back_in_noise), cmocka_unit_test(missed_pauses_come_back),
+        cmocka_unit_test(invented_pauses_go),       cmocka_unit_test(nothing_is_no_error),
     };
 
     print_message("seed %d\n", SEED);
