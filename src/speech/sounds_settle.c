@@ -34,7 +34,7 @@ static const int spans[] = {FAR, 60, 60};
 #define PLACE_MOST 6.0f      /* at most */
 #define DROWNED_DB 29.0f     /* speech over noise below which what ends before a pause is heard too short, */
 #define DROWNED_FOR_DB 8.0f
-#define DROWNED_MOST 0.5f /* and so far below how much its usual length counts */
+#define DROWNED_MOST 0.7f /* and so far below how much its usual length counts */
 #define PACE_MOST 0.5f
 #define EARLY (PZ_SOUNDS_HOP / 2) /* an edge lies between the middles of two frames */
 #define NEVER (-1e30f)
