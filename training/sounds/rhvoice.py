@@ -17,15 +17,15 @@ PHONES = ('SIL AA AE AH AO AW AX AY B CH D DH EH ER EY F G HH IH IY JH K L M N N
           'ZH').split()
 HOP, RATE, UNKNOWN = 80, 24000, 126
 LATE = 120  # samples: edges of flite, which the bench goes by, lie 5 ms behind these voices' states
-SAME = dict({c: c.upper() for c in 'bdfgklmnpstvz'}, pau='SIL', a='AA', e='EH', i='IY', o='AO', u='UW')
+SAME = dict({c: c.upper() for c in 'bdfgklmnpstvz'}, pau='SIL')  # no vowels: none is near enough to an English one
 ENGLISH = dict({p.lower(): p for p in PHONES if p != 'AX'}, pau='SIL', ax='AH')
-RUSSIAN = dict(SAME, **{2 * c: c.upper() for c in 'bdfgklmnpstvz'}, a0='AH', e0='IH', i0='IH', u0='UH', sh='SH', zh='ZH', ch='CH',
+RUSSIAN = dict(SAME, **{2 * c: c.upper() for c in 'bdfgklmnpstvz'}, sh='SH', zh='ZH', ch='CH',
                sch='SH', h='HH', hh='HH', j='Y')
-UKRAINIAN = dict(SAME, **{c + 'j': c.upper() for c in 'bdfgklmnpstvz'}, ii='IY', i='IH', sh='SH', shj='SH', zh='ZH', zhj='ZH',
+UKRAINIAN = dict(SAME, **{c + 'j': c.upper() for c in 'bdfgklmnpstvz'}, sh='SH', shj='SH', zh='ZH', zhj='ZH',
                  tsh='CH', tshj='CH', dzh='JH', dzhj='JH', h='HH', hj='HH', gh='HH', ghj='HH', j='Y', w='W')
-KYRGYZ = dict(SAME, aa='AA', ee='EH', oo='AO', uu='UW', sh='SH', zh='ZH', dzh='JH', ch='CH', h='HH', j='Y', ng='NG')
+KYRGYZ = dict(SAME, sh='SH', zh='ZH', dzh='JH', ch='CH', h='HH', j='Y', ng='NG')
 ESPERANTO = dict(SAME, sh='SH', zh='ZH', ch='CH', j='JH', h='HH', hh='HH', y='Y', w='W')
-PORTUGUESE = dict(SAME, ee='EH', oo='AO', e='EY', o='OW', sh='SH', zh='ZH', tj='CH', dj='JH', rh='HH', j='Y', w='W')
+PORTUGUESE = dict(SAME, sh='SH', zh='ZH', tj='CH', dj='JH', rh='HH', j='Y', w='W')
 CYRILLIC = ('а о у э и ы', 'б в д з к л м н п с т ф г р', 'ша жа чи ще хо ше чу жи хи ля мя та са ёж юн яй')
 # names, their files, phones, syllables: vowels, consonants, whole ones
 LANGUAGES = {
@@ -55,14 +55,14 @@ def model(share, name):
     return f'{folder}/24000/voice.data'
 
 
-def film(stem, names, unknown):
+def film(stem, names, scottish, unknown):
     x = resample_poly(np.fromfile(stem + '.raw', np.int16).astype(float), 2, 3)
     n, before = len(x) // HOP, 0
     label = np.zeros(n, np.int8)
     for line in open(stem + '.seg'):
         phone, end = line.split()
         a, b = (int(np.ceil(t * 16000 / RATE / HOP)) for t in (before, int(end) + LATE))
-        label[a:b] = PHONES.index(names[phone]) if phone in names else UNKNOWN
+        label[a:b] = PHONES.index(names[phone]) if phone in names and not (scottish and phone in ('aa', 'ae', 'ao', 'uh', 'uw')) else UNKNOWN
         if phone not in names:
             unknown.add(phone)
         before = int(end) + LATE
@@ -90,11 +90,15 @@ def main():
             open(f'{folder}/rh_{language}_{seed}.lab', 'wb') as labels:
         open(room + '/RHVoice.conf', 'w').write('quality=max\n')
         for k, name in enumerate(names):
-            others = [model(share, n) for n in names if n != name]
-            subprocess.run([say if os.path.exists(say) else 'rhvoice_say', share, room, name, f'{room}/{k}'] + others, check=True,
+            others = [n for n in names if n != name]
+
+            def alan(line):
+                return sum(float(w) for n, w in zip([name] + others, line.split()[2:]) if n == 'Alan')
+
+            subprocess.run([say if os.path.exists(say) else 'rhvoice_say', share, room, name, f'{room}/{k}'] + [model(share, n) for n in others], check=True,
                            input=''.join(lines[k]).encode())
             for i in range(len(lines[k])):
-                x, label = film(f'{room}/{k}.{i}', phones, unknown)
+                x, label = film(f'{room}/{k}.{i}', phones, alan(lines[k][i]) > 0.5, unknown)
                 if len(label) < 200 or np.abs(x).max() >= 32767:
                     continue
                 sound.write(x.tobytes())

@@ -19,9 +19,9 @@ WIDTH = int(os.environ.get('WIDTH', 256))
 DILATIONS, TAPS, FIRST = (1, 2, 4, 8, 16, 1, 4, 16, 2), 7, 5
 SPAN, SPREAD, UNKNOWN, LOSE = 30, 1.0, 126, 0.15
 BATCH, POOL, EVERY = (int(os.environ.get(k, v)) for k, v in (('BATCH', 64), ('POOL', 4096), ('EVERY', 3)))
-# how much is heard of whom; a voice not named here 1, those of espeak-ng 0.3, pico's 0.7
-SHARE = {'rms': 7.0, 'kal16': 3.0, 'ked_diphone': 4.0, 'rh_English': 10.0, 'rh_Russian': 3.0, 'rh_Ukrainian': 1.5, 'rh_Kyrgyz': 1.5,
-         'ast_en': 6.0, 'pico_en-US': 2.5, 'pico_en-GB': 1.5}
+# How much is heard of whom: by the voice's name or by how it begins.
+SHARE = {'rms': 9.0, 'kal16': 3.5, 'ked_diphone': 5.0, 'kal_diphone': 1.0, 'rh_English': 12.0, 'rh_Russian': 1.5, 'rh_': 0.7, 'ast_en': 6.0,
+         'ast_': 0.4, 'pico_en-US': 2.5, 'pico_en-GB': 1.0, 'pico_': 0.2, 'es_': 0.35, '': 0.6}
 RATE, SAMPLES, CROWDS = 16000, FRAMES * HOP, max(1, BATCH // 4)
 torch.manual_seed(int(os.environ.get('SEED', 1)))
 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -364,7 +364,7 @@ def main():
     raw, lab, cut, names = load(sys.argv[3], sys.argv[4])
     kinds = [n.split('_')[0] if n.startswith(('rms', 'kal16')) else n.rsplit('_', 1)[0] if n.startswith('rh_') else n for n in names]
     same = {k: sum(n for _, n, v in cut if kinds[v] == k) for k in set(kinds)}
-    share = {k: 0.3 if k.startswith('es_') else 0.7 if k.startswith('pico_') else 1.0 for k in kinds} | SHARE
+    share = {k: next(v for start, v in SHARE.items() if k.startswith(start)) for k in kinds}
     total = np.array([share[kinds[v]] / same[kinds[v]] * n for _, n, v in cut])
     sure = np.array([0.4 if kinds[v].startswith(('es_', 'ast_', 'pico_')) else 1.0 for _, _, v in cut])  # the aligner's edges
     print(len(names), 'sources,', len(cut), 'films,', len(lab) / 200 / 3600, 'h', time.time() - start, 's', flush=True)
