@@ -21,7 +21,8 @@ SPAN, SPREAD, UNKNOWN, LOSE = 30, 1.0, 126, 0.15
 BATCH, POOL, EVERY = (int(os.environ.get(k, v)) for k, v in (('BATCH', 64), ('POOL', 4096), ('EVERY', 3)))
 # How much is heard of whom: by the voice's name or by how it begins.
 SHARE = {'rms': 9.0, 'kal16': 3.5, 'ked_diphone': 5.0, 'kal_diphone': 1.0, 'rh_English': 12.0, 'rh_Russian': 1.5, 'rh_': 0.7, 'ast_en': 6.0,
-         'ast_': 0.4, 'pico_en-US': 2.5, 'pico_en-GB': 1.0, 'pico_': 0.2, 'es_': 0.35, '': 0.6}
+         'ast_': 0.4, 'pico_en-US': 2.5, 'pico_en-GB': 1.0, 'pico_': 0.2, 'st_en': 0.7, 'st_': 0.4, 'lv': 0.7, 'es_': 0.35,
+         '': 0.6}
 RATE, SAMPLES, CROWDS = 16000, FRAMES * HOP, max(1, BATCH // 4)
 torch.manual_seed(int(os.environ.get('SEED', 1)))
 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -366,7 +367,7 @@ def main():
     same = {k: sum(n for _, n, v in cut if kinds[v] == k) for k in set(kinds)}
     share = {k: next(v for start, v in SHARE.items() if k.startswith(start)) for k in kinds}
     total = np.array([share[kinds[v]] / same[kinds[v]] * n for _, n, v in cut])
-    sure = np.array([0.4 if kinds[v].startswith(('es_', 'ast_', 'pico_')) else 1.0 for _, _, v in cut])  # the aligner's edges
+    sure = np.array([0.4 if kinds[v].startswith(('es_', 'ast_', 'pico_', 'st_', 'lv')) else 1.0 for _, _, v in cut])  # the aligner's edges
     print(len(names), 'sources,', len(cut), 'films,', len(lab) / 200 / 3600, 'h', time.time() - start, 's', flush=True)
     sound, label = torch.from_numpy(raw).to(dev), torch.from_numpy(lab).to(dev)
     films, weight = torch.from_numpy(cut.astype(np.int64)).to(dev), torch.from_numpy(total.astype(np.float32)).to(dev)
