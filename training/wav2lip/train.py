@@ -354,6 +354,7 @@ def main():
     a.add_argument("--fold", help="only turn this state.pt into weights")
     a.add_argument("--hear", type=float, default=0.65, help="--fold: how far mouths go of what the ear says")
     a.add_argument("--ear", help="--fold: weights whose ear is taken")
+    a.add_argument("--mean", help="--fold: weights of an earlier run, of whose hand and the state's the mean is taken")
     a.add_argument("--seconds", type=float, default=280)
     a.add_argument("--batch", type=int, default=192)
     a.add_argument("--room", type=int, default=60000, help="frames kept on the device")
@@ -377,6 +378,8 @@ def main():
         out = folded(net)
         for name in [n for n in out if n.startswith("audio.mouth.")]:
             out[name] = out[name] * o.hear  # a voice it does not know is heard less surely than those it learned
+        for name, v in read_safetensors(o.mean).items() if o.mean else ():
+            out[name] = 0.5 * (out[name].half().float() + torch.from_numpy(v.astype("f4")))
         if o.ear:
             out.update({n: torch.from_numpy(v.copy()) for n, v in read_safetensors(o.ear).items() if n.startswith("audio.")})
         write_safetensors(os.path.join(o.out, "wav2lip_embedded.safetensors"), out, s["meta"])
