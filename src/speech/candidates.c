@@ -30,7 +30,7 @@
 
 #define ODDS_BELIEVED (-1.0) /* wherever it is; more in films longer than */
 #define USUAL_SECONDS 12.0
-#define ODDS_FIRST (-2.0)   /* when the words are nowhere else: the user says that they are spoken */
+#define ODDS_FIRST (-2.6)   /* when the words are nowhere else: the user says that they are spoken */
 #define ODDS_POOR (-6.0)    /* not worth a second look */
 #define ODDS_WRITTEN (-5.0) /* for what the recogniser wrote itself, in noise of more than */
 #define QUIET_DB 22.0
