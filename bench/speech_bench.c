@@ -28,8 +28,22 @@ struct tally {
     double sound_s, cpu_s, wall_s;
 };
 
+enum which { REPORTED, TUNING, FRESH, FRESH2, FRESH3 };
+static const struct part {
+    const char *name;
+    const struct script *scripts;
+    const struct speaker *by, *other;
+} parts[] = {
+    [REPORTED] = {"reported", told, told_by, told_other},
+    [TUNING] = {"tuning", tuned, tuned_by, tuned_other},
+    [FRESH] = {"fresh", fresh, fresh_by, fresh_other},
+    [FRESH2] = {"second fresh", fresh2, fresh2_by, told_other},
+    [FRESH3] = {"third fresh", fresh3, fresh3_by, told_other},
+};
+
 static struct {
-    bool tune, fresh, fresh2, fresh3, edges, other;
+    enum which part;
+    bool edges, other;
     int films;
     const char *room, *mode;
     uint64_t seed;
@@ -249,18 +263,8 @@ static int round_of(int n_by, int n_scripts)
 
 static enum pz_status one_room(int r)
 {
-    const struct script *scripts = opt.tune     ? tuned
-                                   : opt.fresh  ? fresh
-                                   : opt.fresh2 ? fresh2
-                                   : opt.fresh3 ? fresh3
-                                                : told;
-    const struct speaker *others = opt.tune ? tuned_other : opt.fresh ? fresh_other : told_other;
-    const struct speaker *by = opt.other    ? others
-                               : opt.tune   ? tuned_by
-                               : opt.fresh  ? fresh_by
-                               : opt.fresh2 ? fresh2_by
-                               : opt.fresh3 ? fresh3_by
-                                            : told_by;
+    const struct script *scripts = parts[opt.part].scripts;
+    const struct speaker *by = opt.other ? parts[opt.part].other : parts[opt.part].by;
     int n_by = opt.other ? COUNT(told_other) : COUNT(told_by), n_scripts = COUNT(told);
     enum pz_status st = PZ_OK;
 
@@ -291,14 +295,15 @@ fail:
 /** Read-back of words that are spoken and of words that are not: do their scores part? */
 static enum pz_status read_back(void)
 {
+    const struct part *p = &parts[opt.part == TUNING ? TUNING : REPORTED];
     enum pz_status st = PZ_OK;
     int count[2] = {0}, above[2] = {0};
     float least = 1.0f, most = 0.0f;
 
     for (int f = 0; f < opt.films; f++) {
-        const struct script *sc = &(opt.tune ? tuned : told)[f % COUNT(told)];
-        const struct script *other = &(opt.tune ? tuned : told)[(f + 1) % COUNT(told)];
-        const struct speaker *by = &(opt.tune ? tuned_by : told_by)[f % 4];
+        const struct script *sc = &p->scripts[f % COUNT(told)];
+        const struct script *other = &p->scripts[(f + 1) % COUNT(told)];
+        const struct speaker *by = &p->by[f % 4];
         struct pz_tap_memory m;
         struct pz_tap tap;
         struct said s;
@@ -387,16 +392,16 @@ int main(int argc, char **argv)
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         switch (c) {
         case 't':
-            opt.tune = true;
+            opt.part = TUNING;
             break;
         case 'n':
-            opt.fresh = true;
+            opt.part = FRESH;
             break;
         case 'N':
-            opt.fresh2 = true;
+            opt.part = FRESH2;
             break;
         case '3':
-            opt.fresh3 = true;
+            opt.part = FRESH3;
             break;
         case 'f':
             opt.films = atoi(optarg);
@@ -434,12 +439,7 @@ int main(int argc, char **argv)
     }
     opt.job.log = pz_log_create(say, NULL, level);
     printf("seed %llu, %s voices and sentences, %d films a room\n", (unsigned long long)opt.seed,
-           opt.tune     ? "tuning"
-           : opt.fresh  ? "fresh"
-           : opt.fresh2 ? "second fresh"
-           : opt.fresh3 ? "third fresh"
-                        : "reported",
-           opt.films);
+           parts[opt.part].name, opt.films);
     st = pz_ears_open(NULL, &opt.job, &opt.ears);
     if (wav && st == PZ_OK)
         st = one_file(wav, find);

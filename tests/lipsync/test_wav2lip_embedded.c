@@ -278,16 +278,50 @@ static float *look_at(float *look, int i, int k)
     return &look[((y / 2) * (S / 2) + x / 2) * 20 + 4 * k + (y % 2) * 2 + x % 2];
 }
 
+/* What a patch of P × P is made of, and where it goes. */
+struct bench {
+    struct pz_wav2lip_compose *c;
+    float *flow, *look, *alpha, *rgb, *large;
+    uint8_t *fine[2];
+};
+
+static struct bench bench_make(int p)
+{
+    const size_t n = (size_t)p * (size_t)p;
+    return (struct bench){.c = pz_wav2lip_compose_create(p),
+                          .flow = pz_calloc(S * S, 4 * sizeof(float)),
+                          .look = pz_calloc(S * S, 5 * sizeof(float)),
+                          .alpha = pz_calloc(S * S, sizeof(float)),
+                          .rgb = pz_calloc(n, 3 * sizeof(float)),
+                          .large = pz_calloc(n, sizeof(float)),
+                          .fine = {pz_calloc(n, 4), pz_calloc(n, 4)}};
+}
+
+static void bench_run(const struct bench *b, const struct pz_affine turn[2])
+{
+    const uint8_t *const both[2] = {b->fine[0], b->fine[1]};
+    pz_wav2lip_compose_run(b->c, b->flow, b->look, turn, both, b->alpha, NULL, b->rgb, b->large);
+}
+
+static void bench_free(struct bench *b)
+{
+    pz_wav2lip_compose_destroy(&b->c);
+    pz_free(b->flow);
+    pz_free(b->look);
+    pz_free(b->alpha);
+    pz_free(b->rgb);
+    pz_free(b->large);
+    pz_free(b->fine[0]);
+    pz_free(b->fine[1]);
+}
+
 /* The mean of two moments would be softer than either. */
 static void what_is_fine_is_not_mixed(void **state)
 {
     enum { P = 192 };
-    struct pz_wav2lip_compose *c = pz_wav2lip_compose_create(P);
-    float *flow = pz_calloc(S * S, 4 * sizeof *flow), *look = pz_calloc(S * S, 5 * sizeof *look),
-          *alpha = pz_calloc(S * S, sizeof *alpha), *rgb = pz_calloc(P * P, 3 * sizeof *rgb),
-          *large = pz_calloc(P * P, sizeof *large);
-    uint8_t *fine[2] = {pz_calloc(P * P, 4), pz_calloc(P * P, 4)};
-    const uint8_t *const both[2] = {fine[0], fine[1]};
+    struct bench b = bench_make(P);
+    float *look = b.look, *alpha = b.alpha, *rgb = b.rgb;
+    uint8_t *const *fine = b.fine;
     const struct pz_affine turn[2] = {pz_affine_identity(), pz_affine_identity()};
     (void)state;
     for (int i = 0; i < P * P; i++) {
@@ -299,31 +333,22 @@ static void what_is_fine_is_not_mixed(void **state)
             alpha[i] = 1;
             *look_at(look, i, 0) = 0.1f * (float)share;
         }
-        pz_wav2lip_compose_run(c, flow, look, turn, both, alpha, NULL, rgb, large);
+        bench_run(&b, turn);
         // As light as the share says; chequered as one of the moments is, between them half of it.
         float light = 100 + 10 * (float)share, wave = share == 3 ? 20 : share == 7 ? 0 : 10;
         for (int i = 60 * P; i < 120 * P; i++)
             if (i % P > 20 && i % P < 170)
                 assert_true(fabsf(rgb[i] * 255 - (light + ((i / P + i) % 2 ? wave : -wave))) < 0.02f);
     }
-    pz_wav2lip_compose_destroy(&c);
-    pz_free(flow);
-    pz_free(look);
-    pz_free(alpha);
-    pz_free(rgb);
-    pz_free(large);
-    pz_free(fine[0]);
-    pz_free(fine[1]);
+    bench_free(&b);
 }
 
 static void patches_are_the_films_own_pixels(void **state)
 {
     enum { P = 192 };
-    struct pz_wav2lip_compose *c = pz_wav2lip_compose_create(P);
-    float *flow = pz_calloc(S * S, 4 * sizeof *flow), *look = pz_calloc(S * S, 5 * sizeof *look),
-          *alpha = pz_calloc(S * S, sizeof *alpha), *rgb = pz_calloc(P * P, 3 * sizeof *rgb),
-          *large = pz_calloc(P * P, sizeof *large);
-    uint8_t *fine[2] = {pz_calloc(P * P, 4), pz_calloc(P * P, 4)};
+    struct bench b = bench_make(P);
+    float *flow = b.flow, *look = b.look, *alpha = b.alpha, *rgb = b.rgb, *large = b.large;
+    uint8_t *const *fine = b.fine;
     (void)state;
     for (int i = 0; i < P * P; i++) {
         fine[0][4 * i] = (uint8_t)(i % P);
@@ -332,9 +357,8 @@ static void patches_are_the_films_own_pixels(void **state)
     }
     for (int i = 40 * S; i < S * S; i++)
         alpha[i] = 1;
-    const uint8_t *const both[2] = {fine[0], fine[1]};
     struct pz_affine turn[2] = {pz_affine_identity(), pz_affine_identity()};
-    pz_wav2lip_compose_run(c, flow, look, turn, both, alpha, NULL, rgb, large);
+    bench_run(&b, turn);
     for (int i = 0; i < P * P; i++) {
         bool reached = i / P >= 61;
         assert_true(reached ? large[i] > 0.9f : i / P > 58 || large[i] == 0);
@@ -348,13 +372,13 @@ static void patches_are_the_films_own_pixels(void **state)
         flow[4 * i + 1] = -2.0f / PZ_W2L_BEND_FLOW;
         *look_at(look, i, 0) = 0.25f;
     }
-    pz_wav2lip_compose_run(c, flow, look, turn, both, alpha, NULL, rgb, large);
+    bench_run(&b, turn);
     int at = 120 * P + 90;
     assert_true(fabsf(rgb[at] * 255 - 0.75f * 96) < 0.01f);
     assert_true(fabsf(rgb[P * P + at] * 255 - 0.75f * 117) < 0.01f);
     assert_true(fabsf(rgb[2 * P * P + at] * 255 - 50) < 0.01f);
     turn[0].c = 3; // 4.5 px of the patch more
-    pz_wav2lip_compose_run(c, flow, look, turn, both, alpha, NULL, rgb, large);
+    bench_run(&b, turn);
     assert_true(fabsf(rgb[at] * 255 - 0.75f * 100.5f) < 0.05f);
     float plain[3] = {rgb[at], rgb[P * P + at], rgb[2 * P * P + at]};
     for (int i = 0; i < S * S;
@@ -362,24 +386,17 @@ static void patches_are_the_films_own_pixels(void **state)
         *look_at(look, i, 1) = 1;
         *look_at(look, i, 2) = *look_at(look, i, 4) = 0.6f;
     }
-    pz_wav2lip_compose_run(c, flow, look, turn, both, alpha, NULL, rgb, large);
+    bench_run(&b, turn);
     assert_true(fabsf(0.299f * rgb[at] + 0.587f * rgb[P * P + at] + 0.114f * rgb[2 * P * P + at] -
                       0.413f * 0.6f) < 1e-3f);
     for (int k = 1; k < 3; k++)
         assert_true(fabsf(rgb[k * P * P + at] - rgb[at] - 0.5f * (plain[k] - plain[0])) < 1e-3f);
     for (int i = 0; i < S * S; i++) // numbers that are none
         flow[4 * i] = i % 3 ? NAN : 1e30f;
-    pz_wav2lip_compose_run(c, flow, look, turn, both, alpha, NULL, rgb, large);
+    bench_run(&b, turn);
     for (int i = 62 * P; i < P * P; i++)
         assert_true(rgb[i] >= 0 && rgb[i] <= 1);
-    pz_wav2lip_compose_destroy(&c);
-    pz_free(flow);
-    pz_free(look);
-    pz_free(alpha);
-    pz_free(rgb);
-    pz_free(large);
-    pz_free(fine[0]);
-    pz_free(fine[1]);
+    bench_free(&b);
 }
 
 static void the_engine_makes_mouths(void **state)
