@@ -15,7 +15,10 @@
 #define MAX_PLAIN 64
 #define MAX_PHONES 2000000
 #define MAX_STATES 60000
-#define LEAST_VARIANCE 1e-4f
+#define LEAST_VARIANCE ((double)1e-4f)
+/* Cepstra reach some hundreds. With means so large and the least variance all sums still fit into floats. */
+#define MOST_MEAN 1e6
+#define MOST_VARIANCE 1e12
 
 /** A file that is read from front to back; once `bad`, everything is 0. */
 struct reader {
@@ -247,10 +250,14 @@ static enum pz_status make_polynomials(struct pz_acoustic *a, const float *mean,
 
             for (size_t k = 0; k < CEPSTRA; k++) {
                 double m = mean[(i * DENSITIES + d) * CEPSTRA + k];
-                double v = fmaxf(variance[(i * DENSITIES + d) * CEPSTRA + k], LEAST_VARIANCE);
+                double v = variance[(i * DENSITIES + d) * CEPSTRA + k];
 
-                if (!isfinite(m) || !isfinite(v))
+                // Written so that what is no number is refused too.
+                if (!(fabs(m) < MOST_MEAN))
                     return damaged(a->log, "means");
+                if (!(fabs(v) < MOST_VARIANCE))
+                    return damaged(a->log, "variances");
+                v = fmax(v, LEAST_VARIANCE);
                 a->square[(i * CEPSTRA + k) * DENSITIES + d] = (float)(-0.5 / v);
                 a->line[(i * CEPSTRA + k) * DENSITIES + d] = (float)(m / v);
                 base -= 0.5 * (m * m / v + log(2.0 * M_PI * v));
@@ -311,8 +318,8 @@ enum pz_status pz_acoustic_read(struct pz_acoustic *a, const char *dir)
     PZ_TRY(read_mdef(a, dir));
     PZ_TRY(read_densities(a, dir, "means", &mean));
     PZ_TRY(read_densities(a, dir, "variances", &variance));
-    PZ_TRY(make_polynomials(a, mean, variance));
     PZ_TRY(read_mixtures(a, dir));
+    PZ_TRY(make_polynomials(a, mean, variance));
 fail:
     pz_free(mean);
     pz_free(variance);

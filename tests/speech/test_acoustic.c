@@ -1,11 +1,13 @@
 // The recogniser's acoustic model as we read it: phones have their neighbours, damaged files are refused.
 // What its scores are worth is in test_places.c.
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -17,6 +19,7 @@
 
 #define SEED 33
 #define MODEL "/usr/share/pocketsphinx/model/en-us/en-us"
+#define CHECKSUM 4 /* bytes behind the last number of means and variances */
 
 /** States of a phone depend on its neighbours and its place in the word. */
 static void phones_are_heard_in_context(void **state)
@@ -64,6 +67,21 @@ static void damaged_models_are_refused(void **state)
     }
     assert_int_equal(pz_acoustic_open(NULL, dir, &a), PZ_OK);
     pz_acoustic_close(&a);
+    for (int i = 1; i < 3; i++) { // the last mean or variance is no number, or far too large
+        char *to = pz_path_join(dir, files[i]);
+        const float wrong[] = {NAN, -INFINITY, 1e30f};
+        char was[sizeof *wrong], *last = data[i] + n[i] - sizeof was - CHECKSUM;
+
+        memcpy(was, last, sizeof was);
+        for (int k = 0; k < 3; k++) {
+            memcpy(last, &wrong[k], sizeof was);
+            assert_int_equal(pz_file_write(NULL, to, data[i], n[i]), PZ_OK);
+            assert_int_equal(pz_acoustic_open(NULL, dir, &a), PZ_ERR_WEIGHTS);
+        }
+        memcpy(last, was, sizeof was);
+        assert_int_equal(pz_file_write(NULL, to, data[i], n[i]), PZ_OK);
+        pz_free(to);
+    }
     for (int i = 0; i < 4; i++) {
         char *to = pz_path_join(dir, files[i]);
 
