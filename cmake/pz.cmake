@@ -36,5 +36,8 @@ function(pz_test name)
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 120)
   endif()
+  if(PZ_SANITIZE MATCHES "thread")
+    math(EXPR A_TIMEOUT "${A_TIMEOUT} * 10") # sums over sound and pictures are ten to twenty times as slow there
+  endif()
   set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}")
 endfunction()
