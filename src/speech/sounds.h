@@ -29,7 +29,7 @@ static inline const float *pz_sounds_at(const struct pz_sounds *s, int64_t frame
 
 /** Which network: one places edges better, the other, taught with more disguise, knows better what unheard
  * voices say. */
-enum pz_sounds_for { PZ_SOUNDS_EDGES, PZ_SOUNDS_WORDS };
+enum pz_sounds_for { PZ_SOUNDS_EDGES, PZ_SOUNDS_WORDS, PZ_SOUNDS_NOISE };
 
 /** Listen to mono PZ_SPEECH_RATE sound, noise and all, of one speaker at one level: n / PZ_SOUNDS_HOP frames.
  * Errors: NOMEM. */

@@ -1,10 +1,10 @@
 /**
  * The file sounds_net.bin as the program has it (little-endian): uint32 how many networks; uint32 which of
- * them (bits) are asked for edges, and for words; each network: uint32 width, uint32 blocks, uint32 dilations
- * [blocks], the layers of sounds.c in order, each scales [out] and biases [out] as F32 and weights [out][in]
- * as int8; F32 usual lengths [phones][2] (logarithm of frames of 5 ms; inside speech, before a pause) and F32
- * log-probabilities [phones] of the sound it was taught with. Made by training/sounds/export.py. Private to
- * src/speech.
+ * them (bits) are asked for edges, for words, and for noise; each network: uint32 width, uint32 blocks,
+ * uint32 outputs, uint32 dilations [blocks], the layers of band_net.c in order, each scales [out] and biases
+ * [out] as F32 and weights [out][in] as int8; F32 usual lengths [phones][2] (logarithm of frames of 5 ms;
+ * inside speech, before a pause) and F32 log-probabilities [phones] of the sound it was taught with. Made by
+ * training/sounds/export.py. Private to src/speech.
  */
 #ifndef PZ_SPEECH_SOUNDS_NET_H
 #define PZ_SPEECH_SOUNDS_NET_H
@@ -41,7 +41,7 @@ static inline uint32_t pz_sounds_asked(int what)
 /** The first network. */
 static inline const unsigned char *pz_sounds_weights(void)
 {
-    return pz_sounds_data + 3 * sizeof(uint32_t);
+    return pz_sounds_data + 4 * sizeof(uint32_t);
 }
 
 /** Float `i` of the tables behind the layers. */

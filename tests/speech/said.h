@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "speech/lexicon.h"
+#include "speech/spot.h"
 #include "speech/voice.h"
 
 #define LEAD 8000 /* samples of room before and behind */

@@ -1,7 +1,7 @@
-"""The file src/speech/sounds_net.bin: export.py OUT.bin FOLDER ENDS.txt NET.npz[+NET.npz]=USE...
+"""The file src/speech/sounds_net.bin: export.py OUT.bin FOLDER ENDS.txt NET.npz[*WEIGHT][+NET.npz[*WEIGHT]]=USE...
 
 FOLDER: what sounds_say wrote; ENDS: lengths before a pause of one more voice, lines "PHONE_NUMBER FRAMES"; USE: e edges, w
-words, ew both; with + the mean of two networks, of which one came of the other."""
+words, n noise, ew both; with + the mean of networks that come of one another, of each as much as its WEIGHT (1) says."""
 import glob
 import sys
 
@@ -13,14 +13,22 @@ VOWELS = {1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 18, 19, 26, 27, 34, 35}
 asked = [a.rsplit('=', 1) for a in sys.argv[4:]]
 
 
+def unpacked(path):
+    """A network as numbers, also where train.py packed() it."""
+    d = np.load(path)
+    return {k: d[k].astype(np.float32) * d[k + '.scale'].reshape(-1, *[1] * (d[k].ndim - 1)) if k + '.scale' in d else d[k]
+            for k in d.files if k != 'seen' and not k.endswith('.scale')}
+
+
 def mean(paths):
     """The mean of networks that come of one another."""
-    nets = [np.load(path) for path in paths]
-    return {k: sum(n[k] for n in nets) / np.float32(len(nets)) for k in nets[0] if k != 'seen'}
+    parts = [(path.split('*') + ['1'])[:2] for path in paths]
+    nets, parts = [unpacked(path) for path, _ in parts], [np.float32(w) for _, w in parts]
+    return {k: sum(n[k] * w for n, w in zip(nets, parts)) / sum(parts) for k in nets[0]}
 
 
 nets = [mean(paths.split('+')) for paths, _ in asked]
-out = bytearray(np.array([len(nets)] + [sum((c in use) << i for i, (_, use) in enumerate(asked)) for c in 'ew'],
+out = bytearray(np.array([len(nets)] + [sum((c in use) << i for i, (_, use) in enumerate(asked)) for c in 'ewn'],
                          '<u4').tobytes())
 
 
@@ -40,7 +48,7 @@ def normed(net, name):
 
 for net in nets:
     width, blocks = len(net['first.bias']), sum(k.endswith('around.bias') for k in net)
-    out += np.array([width, blocks, *DILATIONS[blocks]], '<u4').tobytes()
+    out += np.array([width, blocks, len(net['heads.bias']), *DILATIONS[blocks]], '<u4').tobytes()
     out += layer(net['first.weight'].transpose(0, 2, 1).reshape(width, -1), net['first.bias'])
     out += layer(net['level.weight'], net['level.bias'])
     for i in range(blocks):

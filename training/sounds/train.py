@@ -3,7 +3,11 @@
 FOLDER: what sounds_say wrote; FROM: goes on with that network. Everything but the films is made anew on the device: size
 of the head and pitch (resampling), an accent (every phone of a film gets formants and a colour of its own), breath,
 microphones and rooms (one smooth filter and a tail of echoes), noises of all colours, music, other people. What was made
-waits as spectra in a pool and is met about three times, each time with another throat (bands warped) and pace."""
+waits as spectra in a pool and is met about three times, each time with another throat (bands warped) and pace.
+
+FROM may be narrower: it is widened. FOLDER may still be written to: it is read once it holds a file "done". Besides OUT.npz (the
+mean of the last thousand steps), OUT-wide.npz is the mean of all since WIDE of the time and OUT-start.npz what it began with; all
+in 8 bits (see packed()). With CYCLES, each begins with the mean of what the one before began and ended with."""
 import glob
 import multiprocessing
 import os
@@ -17,13 +21,26 @@ import torch.nn.functional as F
 BANDS, FRAMES, HOP, FFT, WINDOW, PHONES = 32, 1200, 80, 512, 400, 41
 WIDTH = int(os.environ.get('WIDTH', 256))
 DILATIONS, TAPS, FIRST = (1, 2, 4, 8, 16, 1, 4, 16, 2), 7, 5
-SPAN, SPREAD, UNKNOWN, LOSE = 30, 1.0, 126, 0.15
+SPAN, SPREAD, UNKNOWN = 30, 1.0, 126
+LOSE, EDGES, SMOOTH, PEAK, WIDE = (float(os.environ.get(k, v)) for k, v in (
+    ('LOSE', 0.15), ('EDGES', 0.5), ('SMOOTH', 0.05), ('PEAK', 1.2e-3), ('WIDE', 0.4)))
+CYCLES, DISGUISE = int(os.environ.get('CYCLES', 1)), float(os.environ.get('DISGUISE', 1))
+# What a film is heard in: 0, 1 quiet; 2-4 noise; 5, 10 babble; 6, 7 music; 8, 9 echo; least and most dB above the noise (KIND) and above
+# babble and music (OTHER). For words most of it is hard to hear.
+WORDS = bool(os.environ.get('WORDS'))
+ROOMS = (0, 2, 2, 2, 3, 4, 5, 10, 6, 7, 8, 9) if WORDS else range(11)
+KIND = ((30, 40, 2, 8, 5, 25, 25, 25, 12, 15, 15.), (60, 60, 18, 26, 20, 55, 55, 55, 35, 50, 40.)) if WORDS else (
+    (35, 40, 2, 5, 5, 30, 30, 30, 15, 15, 25.), (60, 60, 20, 30, 30, 55, 55, 55, 35, 50, 45.))
+OTHER = (2, 24) if WORDS else (4, 28)
 BATCH, POOL, EVERY = (int(os.environ.get(k, v)) for k, v in (('BATCH', 64), ('POOL', 4096), ('EVERY', 3)))
 # How much is heard of whom: by the voice's name or by how it begins.
 SHARE = {'rms': 9.0, 'kal16': 3.5, 'ked_diphone': 5.0, 'kal_diphone': 1.0, 'rh_English': 12.0, 'rh_Russian': 1.5, 'rh_': 0.7, 'ast_en': 6.0,
          'ast_': 0.4, 'pico_en-US': 2.5, 'pico_en-GB': 1.0, 'pico_': 0.2, 'st_en': 0.7, 'st_': 0.4, 'lv': 0.7, 'es_': 0.35,
          '': 0.6}
+if WORDS:  # nobody too often
+    SHARE |= {'rms': 6.5, 'ked_diphone': 3.5, 'rh_English': 14.0, 'ast_en': 7.0, 'pico_en-US': 3.0, 'lv': 1.0}
 RATE, SAMPLES, CROWDS = 16000, FRAMES * HOP, max(1, BATCH // 4)
+WATCH = 40, int(os.environ.get('WATCH', 80))
 torch.manual_seed(int(os.environ.get('SEED', 1)))
 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
 dev = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -144,8 +161,8 @@ def accented(x, y):
     at = (torch.arange(frames, device=dev) * (FFT // 4) // HOP + torch.randint(-4, 5, (BATCH, 1), device=dev)).clamp(0, FRAMES - 1)
     phone = y.gather(1, at)
     strength = uniform(0, 1)[:, None, None]
-    shift = stretched(strength * 1.0 * torch.randn(BATCH, 128, 5, device=dev), BANDS)
-    colour = stretched(strength * 0.3 * torch.randn(BATCH, 128, 6, device=dev), BANDS)
+    shift = stretched(strength * DISGUISE * torch.randn(BATCH, 128, 5, device=dev), BANDS)
+    colour = stretched(strength * 0.3 * DISGUISE * torch.randn(BATCH, 128, 6, device=dev), BANDS)
     which = phone[:, :, None].expand(-1, -1, BANDS)
     d = F.avg_pool1d(shift.gather(1, which).transpose(1, 2), 7, 1, 3)
     place = (torch.arange(BANDS, device=dev)[None, :, None] + d).clamp(0, BANDS - 1.001)
@@ -234,21 +251,20 @@ def batch():
     speed, pick = torch.exp(uniform(-0.27, 0.23)), chosen()
     x, y = spoken(pick, speed)
     x = accented(x, y)
-    kind = torch.randint(11, (BATCH,), device=dev)  # 0, 1 quiet; 2-4 noise; 5, 10 babble; 6, 7 music; 8, 9 echo
+    kind = torch.tensor(ROOMS, device=dev)[torch.randint(len(ROOMS), (BATCH,), device=dev)]
     loud = power(x)
     tail = echo(x)
     x = torch.where(((kind == 8) | (kind == 9))[:, None], at_ratio(x, tail, loud, uniform(5, 22)), x)
     bins = SAMPLES // 2 + 1
     x = filtered(x, smooth(7, 0.45, bins))  # the microphone
     loud = power(x)
-    lo = torch.tensor([35, 40, 2, 5, 5, 30, 30, 30, 15, 15, 25.], device=dev)[kind]
-    hi = torch.tensor([60, 60, 20, 30, 30, 55, 55, 55, 35, 50, 45.], device=dev)[kind]
+    lo, hi = (torch.tensor(v, device=dev)[kind] for v in KIND)
     piece = tunes[torch.randint(len(tunes), (BATCH,), device=dev)]
     shift = torch.randint(piece.shape[1], (BATCH,), device=dev)
     piece = piece.gather(1, (samples[None] + shift[:, None]) % piece.shape[1])
     crowd = babble(torch.randint(2, 7, (CROWDS,), device=dev))
     other = torch.where(((kind == 5) | (kind == 10))[:, None], crowd[torch.arange(BATCH, device=dev) % CROWDS], piece)
-    x = torch.where((((kind >= 5) & (kind <= 7)) | (kind == 10))[:, None], at_ratio(x, other, loud, uniform(4, 28)), x)
+    x = torch.where((((kind >= 5) & (kind <= 7)) | (kind == 10))[:, None], at_ratio(x, other, loud, uniform(*OTHER)), x)
     x = at_ratio(x, coloured(), loud, lo + (hi - lo) * torch.rand(BATCH, device=dev))
     return x, y, kind, exact[pick]
 
@@ -281,14 +297,129 @@ def disguise(f, level):
     """Another throat, ear or line: contrast, a smooth course over the bands, bands that are missing."""
     f, level = f.clone(), level.reshape(BATCH, 2, BANDS)
     contrast = uniform(0.85, 1.15)[:, None, None]
-    course = F.interpolate(0.12 * torch.randn(BATCH, 1, 9, device=dev), size=BANDS, mode='linear', align_corners=True)
+    course = F.interpolate(0.12 * DISGUISE * torch.randn(BATCH, 1, 9, device=dev), size=BANDS, mode='linear', align_corners=True)
     f, level = f * contrast + course.transpose(1, 2), level * contrast + course
     for _ in range(2):
         first, width = torch.randint(BANDS, (BATCH, 1), device=dev), torch.randint(7, (BATCH, 1), device=dev)
         band = torch.arange(BANDS, device=dev)[None]
         gone = (band >= first) & (band < first + width) & (torch.rand(BATCH, 1, device=dev) < 0.5)
         f, level = f.masked_fill(gone[:, :, None], -2.5), level.masked_fill(gone[:, None], -2.5)
+    for _ in range(4 if WORDS else 0):  # bursts that hide up to 80 ms
+        first, length = torch.randint(FRAMES, (BATCH, 1), device=dev), torch.randint(17, (BATCH, 1), device=dev)
+        hidden = (ramp >= first) & (ramp < first + length) & (torch.rand(BATCH, 1, device=dev) < 0.5)
+        burst = level[:, 1, :, None] + uniform(-0.4, 0.3)[:, None, None] + 0.15 * torch.randn_like(f)
+        f = torch.where(hidden[:, None], burst, f)
     return f.clamp(min=-4), level.reshape(BATCH, -1).clamp(min=-4)
+
+
+try:
+    import triton
+    import triton.language as tl
+except ImportError:
+    triton = None
+
+if triton:
+    @triton.jit
+    def around_kernel(x, w, bias, y, T, C, D, TAPS: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr):
+        """y[b, t, c] = bias[c] + sum over k of w[k, c] x[b, t + (k - TAPS / 2) D, c]."""
+        t = tl.program_id(1) * BT + tl.arange(0, BT)
+        c = tl.program_id(0) * BC + tl.arange(0, BC)
+        base = tl.program_id(2).to(tl.int64) * T * C
+        total = tl.zeros((BT, BC), tl.float32) + tl.load(bias + c, mask=c < C, other=0.0)[None, :]
+        for k in tl.static_range(TAPS):
+            at = t + (k - TAPS // 2) * D
+            ok = (at >= 0) & (at < T)
+            v = tl.load(x + base + at[:, None] * C + c[None, :], mask=ok[:, None] & (c < C)[None, :], other=0.0).to(tl.float32)
+            total += v * tl.load(w + k * C + c, mask=c < C, other=0.0)[None, :]
+        tl.store(y + base + t[:, None] * C + c[None, :], total.to(y.dtype.element_ty), mask=(t < T)[:, None] & (c < C)[None, :])
+
+    @triton.jit
+    def around_weights(x, g, sums, T, C, D, TAPS: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr):
+        """sums[b, k, c]: slopes of w[k, c] by film b."""
+        c = tl.program_id(0) * BC + tl.arange(0, BC)
+        k = tl.program_id(1)
+        base = tl.program_id(2).to(tl.int64) * T * C
+        total = tl.zeros((BT, BC), tl.float32)
+        for start in range(0, T, BT):
+            t = start + tl.arange(0, BT)
+            at = t + (k - TAPS // 2) * D
+            ok = (t < T)[:, None] & (c < C)[None, :]
+            v = tl.load(g + base + t[:, None] * C + c[None, :], mask=ok, other=0.0).to(tl.float32)
+            ok = ok & ((at >= 0) & (at < T))[:, None]
+            total += v * tl.load(x + base + at[:, None] * C + c[None, :], mask=ok, other=0.0).to(tl.float32)
+        tl.store(sums + (tl.program_id(2) * TAPS + k) * C + c, tl.sum(total, 0), mask=c < C)
+
+
+class Around(torch.autograd.Function):
+    """A filter a channel over [B, T, C]; weights [C, 1, TAPS] and bias [C] in float."""
+
+    @staticmethod
+    def forward(ctx, x, w, bias, dilation):
+        x, y, n = x.contiguous(), torch.empty_like(x, memory_format=torch.contiguous_format), x.shape
+        taps = w[:, 0].t().contiguous()
+        around_kernel[(triton.cdiv(n[2], 64), triton.cdiv(n[1], 64), n[0])](x, taps, bias, y, n[1], n[2], dilation, TAPS, 64, 64)
+        ctx.save_for_backward(x, taps)
+        ctx.dilation = dilation
+        return y
+
+    @staticmethod
+    def backward(ctx, g):
+        x, taps = ctx.saved_tensors
+        g, n = g.contiguous(), x.shape
+        back, sums = torch.empty_like(x), torch.empty(n[0], TAPS, n[2], device=x.device)
+        zero = torch.zeros(n[2], device=x.device)
+        around_kernel[(triton.cdiv(n[2], 64), triton.cdiv(n[1], 64), n[0])](g, taps.flip(0).contiguous(), zero, back, n[1], n[2],
+                                                                         ctx.dilation, TAPS, 64, 64)
+        around_weights[(triton.cdiv(n[2], 64), TAPS, n[0])](x, g, sums, n[1], n[2], ctx.dilation, TAPS, 64, 64)
+        return back, sums.sum(0).t()[:, None].contiguous(), g.sum((0, 1), dtype=torch.float32), None
+
+
+def convolved(x, w, bias, dilation):
+    return F.conv1d(x.transpose(1, 2), w.to(x.dtype), bias.to(x.dtype), padding=dilation * (TAPS // 2), dilation=dilation,
+                    groups=len(w)).transpose(1, 2)
+
+
+def shifted(x, w, bias, dilation):
+    p = F.pad(x, (0, 0, dilation * (TAPS // 2), dilation * (TAPS // 2)))
+    y = bias.to(x.dtype)
+    for k in range(TAPS):
+        y = torch.addcmul(y, p[:, k * dilation:k * dilation + x.shape[1]], w[:, 0, k].to(x.dtype))
+    return y
+
+
+around = convolved
+
+
+def pick_around():
+    """The quickest of three ways that compute the same."""
+    global around
+    forms, best, first = {'conv': convolved, 'shift': shifted}, 1e9, None
+    if triton and dev == 'cuda' or os.environ.get('TRITON_INTERPRET'):
+        forms['triton'] = Around.apply
+    shape = (BATCH, FRAMES, WIDTH) if dev == 'cuda' else (2, 100, 70)
+    x0 = torch.randn(shape, device=dev, dtype=torch.bfloat16 if dev == 'cuda' else torch.float32)
+    w0, b0, g = torch.randn(shape[2], 1, TAPS, device=dev), torch.randn(shape[2], device=dev), torch.randn_like(x0)
+    for name, form in forms.items():
+        try:
+            took = []
+            for _ in range(6):
+                x, w, b = (v.clone().requires_grad_() for v in (x0, w0, b0))
+                if dev == 'cuda':
+                    torch.cuda.synchronize()
+                start = time.time()
+                y = form(x, w, b, 4)
+                y.backward(g)
+                if dev == 'cuda':
+                    torch.cuda.synchronize()
+                took.append(time.time() - start)
+            out = [v.float() for v in (y.detach(), x.grad, w.grad, b.grad)]
+            first = first or out
+            off = max(((a - c).norm() / c.norm()).item() for a, c in zip(out, first))
+            print('filters:', name, f'{1e3 * min(took):.2f} ms, off by {off:.4f}', flush=True)
+            if off < 0.02 and min(took) < best:
+                best, around = min(took), form
+        except Exception as e:  # no compiler there, or no memory: another way does
+            print('filters:', name, 'fails:', str(e)[:300], flush=True)
 
 
 class Block(torch.nn.Module):
@@ -301,7 +432,11 @@ class Block(torch.nn.Module):
         torch.nn.init.normal_(self.down.weight, std=0.02)
 
     def forward(self, x):
-        return x + self.down(F.dropout(torch.relu(self.up(self.norm(self.around(x)))), LOSE, self.training))
+        a = self.around
+        y = around(x, a.weight, a.bias, a.dilation[0])
+        y = self.norm(y.reshape(-1, WIDTH)).reshape(x.shape)
+        y = F.dropout(torch.relu_(F.linear(y, self.up.weight[:, :, 0], self.up.bias)), LOSE, self.training)
+        return x + F.linear(y, self.down.weight[:, :, 0], self.down.bias)
 
 
 class Net(torch.nn.Module):
@@ -316,10 +451,49 @@ class Net(torch.nn.Module):
         self.heads = torch.nn.Conv1d(WIDTH, 3 * PHONES, 1)
 
     def forward(self, x, level):
-        x = torch.relu(self.first(x) + self.level(level)[:, :, None])
+        """[B, BANDS, T], [B, 2 BANDS]: [B, 3 PHONES, T]; inside [B, T, WIDTH]."""
+        x = torch.relu(self.first(x) + self.level(level)[:, :, None]).transpose(1, 2).contiguous()
         for b in self.blocks:
             x = b(x)
-        return self.heads(F.dropout(torch.relu(self.last(x)), LOSE, self.training))
+        x = torch.relu_(self.last(x.reshape(-1, WIDTH)).reshape(x.shape))
+        return F.linear(F.dropout(x, LOSE, self.training), self.heads.weight[:, :, 0], self.heads.bias).transpose(1, 2)
+
+
+def packed(state):
+    """Matrices in 8 bits with a scale a row ("NAME.scale"), the rest as it is."""
+    out = {}
+    for k, v in state.items():
+        v = v.cpu().numpy()
+        if v.ndim > 1:
+            scale = np.maximum(np.abs(v.reshape(len(v), -1)).max(1), 1e-12).astype(np.float32) / 127
+            out[k + '.scale'] = scale
+            v = np.round(v / scale.reshape(-1, *[1] * (v.ndim - 1))).astype(np.int8)
+        out[k] = v
+    return out
+
+
+def unpacked(path):
+    """A network as numbers, whatever it was saved as."""
+    d = np.load(path)
+    return {k: d[k].astype(np.float32) * d[k + '.scale'].reshape(-1, *[1] * (d[k].ndim - 1)) if k + '.scale' in d else
+            d[k] if d[k].ndim == 0 else d[k].astype(np.float32) for k in d.files if k != 'seen' and not k.endswith('.scale')}
+
+
+def widened(old, net):
+    """`net`'s state with the narrower network `old` in its corner: what is new hears as it was drawn and is hardly heard yet."""
+    new = {k: v.clone() for k, v in net.state_dict().items()}
+    for k, v in old.items():
+        v, to = torch.from_numpy(np.asarray(v)), new[k]
+        if to.ndim < 2:
+            to[tuple(slice(n) for n in v.shape)] = v.to(to)
+            continue
+        rows, columns = v.shape[0], v.shape[1]
+        if k.endswith(('up.weight', 'heads.weight', 'down.weight')):  # they read channels, old ones and new
+            to[:rows, columns:] *= 0.1
+        if k.endswith('down.weight'):  # drawn small: new channels shall hold something
+            to[rows:] = torch.randn_like(to[rows:]) * to.shape[1]**-0.5 * 0.5
+        to[:rows, :columns] = v.to(to)
+    return new
 
 
 OFFSETS = torch.arange(-SPAN, SPAN + 1, device=dev)
@@ -344,7 +518,7 @@ def scores(o, y, b, t, off):
 def judge(o, y, trust):
     """Loss; share of frames right; distances of edges in frames."""
     known = y < PHONES
-    phones = F.cross_entropy(o[:, :PHONES], torch.where(known, y, torch.full_like(y, -100)), label_smoothing=0.05)
+    phones = F.cross_entropy(o[:, :PHONES], torch.where(known, y, torch.full_like(y, -100)), label_smoothing=SMOOTH)
     b, t = edges(y)
     off = torch.randint(-SPAN // 2, SPAN // 2 + 1, t.shape, device=dev)
     s = torch.log_softmax(scores(o, y, b, t, off), 1)
@@ -354,7 +528,7 @@ def judge(o, y, trust):
     with torch.no_grad():
         right = ((o[:, :PHONES].argmax(1) == y) & known).float().sum() / known.sum()
         away = (s.argmax(1) - SPAN + off).abs()
-    return phones + 0.5 * placed, right, away, b
+    return phones + EDGES * placed, right, away, b
 
 
 def main():
@@ -362,6 +536,9 @@ def main():
     seconds, start, step = float(sys.argv[1]), time.time(), 0
     with multiprocessing.get_context('fork').Pool() as pool:
         made = pool.map(music, range(int(os.environ.get('TUNES', 96))))
+    pick_around()
+    while os.environ.get('AWAIT') and not os.path.exists(sys.argv[4] + '/done'):
+        time.sleep(0.2)
     raw, lab, cut, names = load(sys.argv[3], sys.argv[4])
     kinds = [n.split('_')[0] if n.startswith(('rms', 'kal16')) else n.rsplit('_', 1)[0] if n.startswith('rh_') else n for n in names]
     same = {k: sum(n for _, n, v in cut if kinds[v] == k) for k in set(kinds)}
@@ -370,36 +547,80 @@ def main():
     sure = np.array([0.4 if kinds[v].startswith(('es_', 'ast_', 'pico_', 'st_', 'lv')) else 1.0 for _, _, v in cut])  # the aligner's edges
     print(len(names), 'sources,', len(cut), 'films,', len(lab) / 200 / 3600, 'h', time.time() - start, 's', flush=True)
     sound, label = torch.from_numpy(raw).to(dev), torch.from_numpy(lab).to(dev)
-    films, weight = torch.from_numpy(cut.astype(np.int64)).to(dev), torch.from_numpy(total.astype(np.float32)).to(dev)
+    films = torch.from_numpy(cut.astype(np.int64)).to(dev)
     exact = torch.from_numpy(sure.astype(np.float32)).to(dev)
     tunes = torch.from_numpy(np.stack(made)).to(dev)
     net = Net().to(dev)
     peak = 2e-3
     if len(sys.argv) > 5:
-        net.load_state_dict({k: torch.from_numpy(v) for k, v in np.load(sys.argv[5]).items() if k != 'seen'})
-        peak = 1.2e-3
-    slow = Net().to(dev)
-    slow.load_state_dict(net.state_dict())
-    pairs = [(p, q) for p, q in zip(slow.state_dict().values(), net.state_dict().values()) if p.is_floating_point()]
-    optimiser = torch.optim.AdamW(net.parameters(), peak, weight_decay=2e-2, fused=dev == 'cuda')
+        net.load_state_dict(widened(unpacked(sys.argv[5]), net))
+        np.savez(sys.argv[2][:-4] + '-start.npz', **packed(net.state_dict()))
+        peak = PEAK
+    slow, wide, widely = Net().to(dev), Net().to(dev), 0
+    for n in (slow, wide):
+        n.load_state_dict(net.state_dict())
+    pairs, pairs_wide = ([(p, q) for p, q in zip(n.state_dict().values(), net.state_dict().values()) if p.is_floating_point()]
+                         for n in (slow, wide))
+    mean = [v.clone() for v in net.state_dict().values()]
+
+    def adam():
+        return torch.optim.AdamW(net.parameters(), peak, weight_decay=2e-2, fused=dev == 'cuda')
+
+    def often():
+        """Weights of films: in cycles some sources are hardly heard, others more."""
+        if CYCLES == 1:
+            return torch.from_numpy(total.astype(np.float32)).to(dev)
+        odds = {k: luck.choice([0.15, 1.0, 1.0, 2.0]) for k in sorted(set(kinds[v] if kinds[v] != 'rh_English' else names[v] for _, _, v in cut))}
+        return torch.from_numpy(np.array([t * odds[kinds[v] if kinds[v] != 'rh_English' else names[v]] for t, (_, _, v) in zip(total, cut)],
+                                         np.float32)).to(dev)
+
+    luck = np.random.default_rng(int(os.environ.get('SEED', 1)))
+    optimiser, weight = adam(), often()
     heard = torch.zeros(POOL, FRAMES, FFT // 2 + 1, dtype=torch.float16, device=dev)
     said = torch.zeros(POOL, FRAMES, dtype=torch.uint8, device=dev)
     room, sure = torch.zeros(POOL, dtype=torch.long, device=dev), torch.zeros(POOL, device=dev)
-    made, seen, saved = 0, [], start
+    made, seen, saved, every, fresh, costs, steps = 0, [], start, EVERY, -1, [], []
+    begin, cycle, first = time.time(), 0, 0
+
+    def clock():
+        """Only where it is looked at: waiting costs time."""
+        if WATCH[0] <= step < WATCH[1]:
+            if dev == 'cuda':
+                torch.cuda.synchronize()
+            return time.time()
+        return np.nan
+
     while time.time() - start < seconds:
-        gone = (time.time() - start) / seconds
+        gone = (time.time() - begin) / (start + seconds - begin) * CYCLES
+        if int(gone) > cycle and cycle < CYCLES - 1:
+            # The mean of this cycle and what it began with is what the next begins with, with other voices more or less often.
+            cycle, first = cycle + 1, step
+            with torch.no_grad():
+                for m, p, q in zip(mean, slow.state_dict().values(), net.state_dict().values()):
+                    if p.is_floating_point():
+                        m.lerp_(p, 0.5)
+                        p.copy_(m)
+                        q.copy_(m)
+            optimiser = adam()
+            weight = often()
+            np.savez(sys.argv[2], seen=np.array(seen), **packed(slow.state_dict()))
+            print('cycle', cycle, 'at step', step, flush=True)
+        gone -= cycle
         for group in optimiser.param_groups:
-            group['lr'] = peak * min(1, (step + 1) / 300) * max(0.01, 0.5 * (1 + np.cos(np.pi * gone)))
+            group['lr'] = peak * min(1, (step - first + 1) / 300) * max(0.01, 0.5 * (1 + np.cos(np.pi * min(1, gone))))
         with torch.no_grad():
-            while made < 6 * BATCH or (step % EVERY == 0 and made < (step // EVERY + 6) * BATCH):
+            while made < 6 * BATCH or step % every == 0 and fresh != step:
+                fresh, begun = step, clock()
                 x, y, kind, trust = batch()
                 at = torch.arange(made, made + BATCH, device=dev) % POOL
                 heard[at], said[at], room[at], sure[at] = spectra(x).half(), y.to(torch.uint8), kind, trust
                 made += BATCH
+                costs.append(clock() - begun)
+            begun = clock()
             at = torch.randint(min(made, POOL), (BATCH,), device=dev)
             y, kind, trust = said[at].long(), room[at], sure[at]
             warp = torch.exp(0.12 * torch.randn(BATCH, 1, device=dev).clamp(-2.2, 2.2))
-            warps = warp * torch.exp(0.07 * torch.randn(BATCH, 6, device=dev).clamp(-2, 2))  # accents move formants too
+            warps = warp * torch.exp(0.07 * DISGUISE * torch.randn(BATCH, 6, device=dev).clamp(-2, 2))  # accents move formants too
             f, level = disguise(*features(heard[at].float(), warps))
             f, y = paced(f, y)
         with torch.autocast(dev, torch.bfloat16, enabled=dev == 'cuda'):
@@ -410,8 +631,16 @@ def main():
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         step += 1
+        steps.append(clock() - begun)
+        if step == WATCH[1]:  # as much that is new as a quarter of the time makes, at most every step, at least every fourth
+            cost, pace = np.nanmedian(costs), np.nanmedian(steps)
+            every = min(4, max(1, round(3 * cost / pace))) if 'EVERY' not in os.environ else EVERY
+            print(f'a batch takes {1e3 * cost:.0f} ms, a step {1e3 * pace:.0f} ms: something new every {every} steps', flush=True)
         with torch.no_grad():
-            torch._foreach_lerp_([p for p, _ in pairs], [q for _, q in pairs], 1 - min(0.999, step / (step + 50)))
+            torch._foreach_lerp_([p for p, _ in pairs], [q for _, q in pairs], 1 - min(0.999, (step - first) / (step - first + 50)))
+            if gone > WIDE and step % 5 == 0:  # with cycles: of the ends of all
+                widely += 1
+                torch._foreach_lerp_([p for p, _ in pairs_wide], [q for _, q in pairs_wide], 1 / widely)
         if step % 100 == 0 or step == 10:
             quiet, loud = away[kind[b] < 2].float(), away[kind[b] >= 2].float()
             seen.append((step, time.time() - start, loss.item(), right.item()))
@@ -419,8 +648,14 @@ def main():
                   f'quiet {(quiet > 10).float().mean().item():.3f}, else {(loud > 10).float().mean().item():.3f}', flush=True)
         if time.time() - saved > 60 or (step % 10 == 0 and os.environ.get('OFTEN')):
             saved = time.time()
-            np.savez(sys.argv[2], seen=np.array(seen), **{k: v.cpu().numpy() for k, v in slow.state_dict().items()})
-    np.savez(sys.argv[2], seen=np.array(seen), **{k: v.cpu().numpy() for k, v in slow.state_dict().items()})
+            np.savez(sys.argv[2], seen=np.array(seen), **packed(slow.state_dict()))
+    with torch.no_grad():
+        for m, p in zip(mean, slow.state_dict().values()):
+            if CYCLES > 1 and p.is_floating_point():
+                p.copy_(m.lerp_(p, 0.5))
+    np.savez(sys.argv[2], seen=np.array(seen), **packed(slow.state_dict()))
+    if widely:
+        np.savez(sys.argv[2][:-4] + '-wide.npz', seen=np.array(seen), **packed(wide.state_dict()))
     print('steps', step, 'in', time.time() - start, 's; numbers', sum(p.numel() for p in net.parameters()))
 
 
