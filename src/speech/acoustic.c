@@ -61,6 +61,7 @@ enum pz_status pz_acoustic_open(struct pz_log *log, const char *dir, struct pz_a
     if (!a)
         return PZ_ERR_NOMEM;
     a->log = log;
+    pthread_mutex_init(&a->busy, NULL);
     PZ_TRY(pz_acoustic_read(a, dir));
     for (int w = 0; w < PZ_ACOUSTIC_WARPS; w++)
         PZ_TRY(front_end_open(a, dir, w));
@@ -80,6 +81,7 @@ void pz_acoustic_close(struct pz_acoustic **out)
     for (int w = 0; w < PZ_ACOUSTIC_WARPS; w++)
         if (a->fe[w])
             fe_free(a->fe[w]);
+    pthread_mutex_destroy(&a->busy);
     pz_free(a->triphones);
     pz_free(a->plain);
     pz_free(a->sequences);
@@ -184,6 +186,7 @@ static enum pz_status features(struct pz_acoustic *a, int warp, const float *sam
     *frames = 0;
     if (!pcm)
         return st;
+    pthread_mutex_lock(&a->busy);
     fe_start_stream(a->fe[warp]);
     if (fe_start_utt(a->fe[warp]) < 0 || fe_process_utt(a->fe[warp], pcm, (size_t)n, &cepstra, &count) < 0) {
         st = pz_fail(a->log, PZ_ERR_INTERNAL, "speech recogniser: no features of %lld samples", (long long)n);
@@ -200,6 +203,7 @@ static enum pz_status features(struct pz_acoustic *a, int warp, const float *sam
     *frames = count;
     st = PZ_OK;
 fail:
+    pthread_mutex_unlock(&a->busy);
     if (cepstra)
         fe_free_2d(cepstra);
     pz_free(pcm);
@@ -412,31 +416,56 @@ static frame_form *best_frame(void)
     return frame_plain;
 }
 
-enum pz_status pz_acoustic_score(struct pz_acoustic *a, int warp, const float *samples, int64_t n,
-                                 const uint16_t *states, int n_states, struct pz_scores *out)
+enum pz_status pz_acoustic_rows(struct pz_acoustic *a, int warp, const float *samples, int64_t n,
+                                const uint16_t *states, int n_states, pz_acoustic_row *take, void *user)
 {
     frame_form *frame = best_frame();
     struct asked q = {0};
-    float *x = NULL;
+    float *x = NULL, *row = NULL;
+    int64_t frames;
     enum pz_status st;
 
-    *out = (struct pz_scores){.n = n_states};
     if (n < PZ_EARS_HOP || n_states < 1)
         return PZ_OK;
     if (n > PZ_EARS_MAX_SAMPLES)
         return pz_fail(a->log, PZ_ERR_INTERNAL, "speech recogniser: %lld samples at once", (long long)n);
     PZ_TRY(asked_make(a, states, n_states, &q));
-    PZ_TRY(features(a, warp, samples, n, &x, &out->frames));
-    out->values = pz_calloc((size_t)out->frames * (size_t)n_states + 1, sizeof *out->values);
-    if (!out->values) {
+    PZ_TRY(features(a, warp, samples, n, &x, &frames));
+    row = pz_calloc((size_t)n_states, sizeof *row);
+    if (!row) {
         st = PZ_ERR_NOMEM;
         goto fail;
     }
-    for (int64_t t = 0; t < out->frames; t++)
-        frame(a, &q, x + t * FEATURES, out->values + t * n_states, n_states);
+    for (int64_t t = 0; t < frames; t++) {
+        frame(a, &q, x + t * FEATURES, row, n_states);
+        take(user, t, row);
+    }
 fail:
     asked_free(&q);
     pz_free(x);
+    pz_free(row);
+    return st;
+}
+
+static void keep_row(void *user, int64_t t, const float *row)
+{
+    struct pz_scores *s = user;
+
+    memcpy(s->values + t * s->n, row, (size_t)s->n * sizeof *row);
+    s->frames = t + 1;
+}
+
+enum pz_status pz_acoustic_score(struct pz_acoustic *a, int warp, const float *samples, int64_t n,
+                                 const uint16_t *states, int n_states, struct pz_scores *out)
+{
+    const int64_t most = n / PZ_EARS_HOP + 2; // frames
+    enum pz_status st;
+
+    *out = (struct pz_scores){.n = n_states};
+    if (n_states < 1 || n > PZ_EARS_MAX_SAMPLES)
+        return pz_acoustic_rows(a, warp, samples, n, states, n_states, keep_row, out);
+    out->values = pz_calloc((size_t)most * (size_t)n_states + 1, sizeof *out->values);
+    st = out->values ? pz_acoustic_rows(a, warp, samples, n, states, n_states, keep_row, out) : PZ_ERR_NOMEM;
     if (st < PZ_OK)
         pz_scores_free(out);
     return st;

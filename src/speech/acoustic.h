@@ -36,8 +36,16 @@ struct pz_scores {
 
 void pz_scores_free(struct pz_scores *s);
 
+/** Receives the scores of frame `t`: `row` [n_states], as pz_scores has them. */
+typedef void pz_acoustic_row(void *user, int64_t t, const float *row);
+
 /** Score `states` [n_states] over mono PZ_SPEECH_RATE sound of at most PZ_EARS_MAX_SAMPLES and of one
- * speaker. One call at a time. Errors: NOMEM, INTERNAL. */
+ * speaker, frame by frame in order. Safe on several threads. Errors: NOMEM, INTERNAL. */
+PZ_NODISCARD enum pz_status pz_acoustic_rows(struct pz_acoustic *a, int warp, const float *samples, int64_t n,
+                                             const uint16_t *states, int n_states, pz_acoustic_row *take,
+                                             void *user);
+
+/** The same, kept. */
 PZ_NODISCARD enum pz_status pz_acoustic_score(struct pz_acoustic *a, int warp, const float *samples,
                                               int64_t n, const uint16_t *states, int n_states,
                                               struct pz_scores *out);

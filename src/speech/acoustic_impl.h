@@ -2,6 +2,7 @@
 #ifndef PZ_SPEECH_ACOUSTIC_IMPL_H
 #define PZ_SPEECH_ACOUSTIC_IMPL_H
 
+#include <pthread.h>
 #include <sphinxbase/fe.h>
 
 #include "speech/acoustic.h"
@@ -15,6 +16,7 @@
 struct pz_acoustic {
     struct pz_log *log;
     fe_t *fe[PZ_ACOUSTIC_WARPS];
+    pthread_mutex_t busy; /* of the front ends */
     int n_plain, n_states, n_sequences;
     int phone_of[PZ_PH_COUNT];
     int32_t *triphones;          /* [n_plain: the phone][left][right][POSITIONS]: its sequence, −1 = none */

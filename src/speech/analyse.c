@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "speech/denoise.h"
 #include "speech/edges.h"
 #include "speech/hear.h"
 #include "speech/quiet.h"
@@ -138,9 +139,10 @@ static enum pz_status hear_all(struct pz_ears *ears, const struct pz_tap *sound,
     enum pz_status st = PZ_OK;
     struct pz_chunks all = {0};
     float *buf = pz_calloc(PZ_CHUNK_MAX, sizeof *buf), *raw = pz_calloc(PZ_CHUNK_MAX, sizeof *raw);
+    float *voice = pz_calloc(PZ_CHUNK_MAX, sizeof *voice);
     double snr;
 
-    if (!buf || !raw) {
+    if (!buf || !raw || !voice) {
         st = PZ_ERR_NOMEM;
         goto fail;
     }
@@ -148,7 +150,10 @@ static enum pz_status hear_all(struct pz_ears *ears, const struct pz_tap *sound,
         PZ_TRY(pz_chunk_read(sound, total, at, buf, &n));
         memcpy(raw, buf, (size_t)n * sizeof *raw);
         PZ_TRY(pz_quiet(buf, n, &snr));
-        PZ_TRY(pz_hear_chunk(ears, buf, raw, n, at, snr, wanted, n_wanted, job, heard, &all));
+        memcpy(voice, n_wanted > 0 ? raw : buf, (size_t)n * sizeof *voice);
+        if (n_wanted > 0)
+            PZ_TRY(pz_denoise(voice, n));
+        PZ_TRY(pz_hear_chunk(ears, voice, raw, n, at, snr, wanted, n_wanted, job, heard, &all));
         pz_job_progress(job, "speech", at + n, total);
     }
     PZ_TRY(pz_hear_decide(&all, wanted, n_wanted));
@@ -164,9 +169,11 @@ static enum pz_status hear_all(struct pz_ears *ears, const struct pz_tap *sound,
         PZ_TRY(place_chunk(ears, buf, raw, c, job, heard));
     }
 fail:
+    pz_ears_expect_nothing(ears);
     pz_chunks_free(&all);
     pz_free(buf);
     pz_free(raw);
+    pz_free(voice);
     return st;
 }
 

@@ -13,30 +13,29 @@
 
 // Odds are natural logarithms. Their weights were fitted to 72 films: slt at three sizes saying the tuning
 // half's sentences in quiet and in noise, white and pink noise and music at 15 dB (docs/notes/speech.md).
-#define ODDS_BASE (-8.352)
-#define ODDS_QUIET (-0.67) /* in a quiet room what is said fits better */
-#define ODDS_PHONES 1.916
-#define ODDS_EVEN 0.961
-#define ODDS_EVEN_PHONES 0.02
-#define ODDS_NETWORK 0.454
-#define ODDS_WORST_HEARD 0.205
-#define ODDS_WORST_HEARD_PHONES 0.298
-#define ODDS_BEST_HEARD (-0.767)
-#define ODDS_LENGTH 0.251
+#define ODDS_BASE (-5.572)
+#define ODDS_QUIET (-0.559) /* in a quiet room what is said fits better */
+#define ODDS_PHONES 1.253
+#define ODDS_EVEN 0.518
+#define ODDS_EVEN_PHONES 0.063
+#define ODDS_NETWORK 0.954
+#define ODDS_WORST_HEARD (-0.320)
+#define ODDS_WORST_HEARD_PHONES 0.205
+#define ODDS_BEST_HEARD 0.153
+#define ODDS_LENGTH 0.255
 #define LENGTH_MOST 14.0 /* frames a phone: pauses count no further */
-#define ODDS_USUAL_FIT (-0.636)
-#define ODDS_USUAL_NETWORK (-0.179)
-#define ODDS_AGAINST_RIVAL 0.355
+#define ODDS_USUAL_FIT (-0.430)
+#define ODDS_USUAL_NETWORK (-0.295)
+#define ODDS_AGAINST_RIVAL 0.410
 
 #define ODDS_BELIEVED (-1.0) /* wherever it is; more in films longer than */
 #define USUAL_SECONDS 12.0
-#define ODDS_FIRST (-2.6)   /* when the words are nowhere else: the user says that they are spoken */
+#define ODDS_FIRST 1.0      /* when the words are nowhere else: the user says that they are spoken */
 #define ODDS_POOR (-6.0)    /* not worth a second look */
-#define ODDS_WRITTEN (-5.0) /* for what the recogniser wrote itself, in noise of more than */
-#define QUIET_DB 22.0
+#define ODDS_WRITTEN (-1.0) /* for what the recogniser wrote itself, below QUIET_DB */
 // When it is known how the speaker says it: odds of another place, from its own and from how far apart they
 // are.
-#define AGAIN_BASE 9.2
+#define AGAIN_BASE 7.2
 #define AGAIN_ODDS 0.94
 #define AGAIN_APART (-9.96)
 #define MAY_OVERLAP 0.25 /* of the shorter: places are not exact */
@@ -106,6 +105,7 @@ static int keyword_drafts(const struct pz_wanted *w, int index, int occurrence, 
                                 .end = s->start + (s->end - s->start) * (k + 1) / n,
                                 .wanted = index,
                                 .occurrence = occurrence,
+                                .expected = -1,
                                 .spotted = true,
                                 .confidence = 0.5f};
         snprintf(out[k].text, sizeof out[k].text, "%s", one ? w->words : split[k]);
@@ -113,6 +113,20 @@ static int keyword_drafts(const struct pz_wanted *w, int index, int occurrence, 
             out[k].pron = w->keyword.prons[0];
     }
     return n;
+}
+
+void pz_hear_expected(const struct pz_wanted *w, int index, const struct pz_word *heard, struct drafts *d)
+{
+    const struct pz_place at = {.start = heard->start, .end = heard->end};
+    int n = keyword_drafts(w, -1, -1, &at, d->items + d->n);
+
+    for (int i = 0; i < n; i++, d->n++) {
+        struct draft *k = &d->items[d->n];
+
+        k->spotted = false;
+        k->expected = index;
+        k->confidence = heard->confidence;
+    }
 }
 
 void pz_hear_to_align(const struct draft *d, int n, struct pz_align_word *out)
@@ -212,7 +226,7 @@ static void doubt(struct pz_log *log, struct pz_chunk *c)
 
 /** What the recogniser's own words lose at places. */
 static enum pz_status add_rivals(struct pz_ears *ears, const float *samples, const struct pz_chunk *c,
-                                 struct pz_place *places, int n_places)
+                                 const struct pz_wanted *wanted, struct pz_place *places, int n_places)
 {
     struct pz_written *w = pz_calloc((size_t)c->d.n + 1, sizeof *w);
     struct pz_acoustic *acoustic;
@@ -225,8 +239,13 @@ static enum pz_status add_rivals(struct pz_ears *ears, const float *samples, con
         const struct draft *d = &c->d.items[i];
 
         w[n] = (struct pz_written){.start = d->start, .end = d->end};
-        w[n].keyword.n_prons =
-            pz_lexicon_pronounce(pz_ears_lexicon(ears), d->text, w[n].keyword.prons, PZ_SPOT_PRONS);
+        for (; d->expected >= 0 && i + 1 < c->d.n && d[1].expected == d->expected; i++, d++)
+            w[n].end = d[1].end;
+        if (d->expected >= 0)
+            w[n].keyword = wanted[d->expected].keyword;
+        else
+            w[n].keyword.n_prons =
+                pz_lexicon_pronounce(pz_ears_lexicon(ears), d->text, w[n].keyword.prons, PZ_SPOT_PRONS);
         n += w[n].keyword.n_prons > 0;
     }
     PZ_TRY(pz_ears_acoustic(ears, &acoustic));
@@ -267,13 +286,13 @@ fail:
 }
 
 enum pz_status pz_hear_weigh(struct pz_ears *ears, const float *samples, struct pz_chunk *c,
-                             struct pz_place *places, int n_places)
+                             const struct pz_wanted *wanted, struct pz_place *places, int n_places)
 {
     enum pz_status st;
 
     if (n_places == 0)
         return PZ_OK;
-    PZ_TRY(add_rivals(ears, samples, c, places, n_places));
+    PZ_TRY(add_rivals(ears, samples, c, wanted, places, n_places));
     for (int i = 0; i < n_places; i++) {
         const struct pz_place *p = &places[i];
         const struct candidate k = {.place = *p, .odds = (float)odds_of(p, c->snr_db)};

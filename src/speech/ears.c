@@ -21,6 +21,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "speech/acoustic.h"
+#include "speech/expected.h"
+#include "speech/hybrid.h"
 #include "speech/whisper.h"
 
 #define MODEL_DIR "/usr/share/pocketsphinx/model/en-us"
@@ -40,6 +42,7 @@ struct pz_ears {
     struct pz_lexicon *lexicon;
     char *hmm, *lm, *dict, *phone_lm; /* paths */
     ps_decoder_t *words;              /* language model and dictionary; at first need */
+    ps_decoder_t *expecting;          /* the same, told of wanted words; NULL: none */
     pthread_mutex_t opening;          /* of `words` */
     struct graph graphs[2];           /* for sound of a second or two, and for longer sound; at first need */
     ps_decoder_t *allphone;           /* at first need */
@@ -124,6 +127,7 @@ void pz_ears_close(struct pz_ears **ears)
         return;
     if (e->words)
         ps_free(e->words);
+    pz_ears_expect_nothing(e);
     for (int i = 0; i < 2; i++)
         if (e->graphs[i].ps)
             ps_free(e->graphs[i].ps);
@@ -271,27 +275,71 @@ static enum pz_status words_open(struct pz_ears *e, struct pz_log *log)
     return st;
 }
 
+enum pz_status pz_ears_expect(struct pz_ears *e, const struct pz_keyword *const *k, int n, double share)
+{
+    // With scores from a file the library's look ahead (-pl_window) would read frames twice.
+    const char *const extra[] = {"-dict", e->dict,      "-maxhmmpf", "5000", "-maxwpf",
+                                 "20",    "-pl_window", "0",         NULL};
+    enum pz_status st;
+
+    if (e->whisper || e->expecting || n < 1)
+        return PZ_OK;
+    PZ_TRY(decoder_open(e, e->log, false, extra, &e->expecting));
+    current_log = e->log;
+    PZ_TRY(pz_expected_add(e->log, e->expecting, e->lm, k, n, share));
+fail:
+    current_log = NULL;
+    if (st < PZ_OK)
+        pz_ears_expect_nothing(e);
+    return st;
+}
+
+void pz_ears_expect_nothing(struct pz_ears *e)
+{
+    if (e->expecting)
+        ps_free(e->expecting);
+    e->expecting = NULL;
+}
+
 void pz_ears_warm(struct pz_ears *e)
 {
     if (!e->whisper)
         (void)!words_open(e, NULL); // who listens will say what is wrong
 }
 
-enum pz_status pz_ears_words(struct pz_ears *e, const float *samples, int64_t n, int64_t at,
-                             struct pz_words *words)
+/** Decode scores instead of sound. Errors: NOMEM, INTERNAL. */
+static enum pz_status listen_scored(struct pz_ears *e, ps_decoder_t *ps, const float *samples, int64_t n,
+                                    const struct pz_sounds *heard)
 {
     enum pz_status st;
+    struct pz_acoustic *acoustic;
+    FILE *file = NULL;
+    char *data = NULL;
+    size_t size;
 
-    if (n < PZ_SPEECH_RATE / 10)
-        return PZ_OK;
-    if (e->whisper)
-        return pz_whisper_hear(e->whisper, samples, n, at, words);
-    st = words_open(e, e->log);
-    if (st < PZ_OK)
-        return st;
-    current_log = e->log;
-    PZ_TRY(listen(e, e->words, samples, n));
-    for (ps_seg_t *s = ps_seg_iter(e->words); s; s = ps_seg_next(s)) {
+    PZ_TRY(pz_ears_acoustic(e, &acoustic));
+    PZ_TRY(pz_hybrid_scores(acoustic, samples, n, heard, &data, &size));
+    file = fmemopen(data, size, "rb");
+    st = !file ? PZ_ERR_NOMEM
+         : ps_start_stream(ps) < 0 || ps_decode_senscr(ps, file) < 0
+             ? pz_fail(e->log, PZ_ERR_INTERNAL,
+                       "speech recogniser: cannot decode "
+                       "%zu bytes of scores",
+                       size)
+             : PZ_OK;
+fail:
+    if (file)
+        fclose(file);
+    pz_free(data);
+    return st;
+}
+
+/** What a decoder has recognised in sound that begins at sample `at`. */
+static enum pz_status take_words(ps_decoder_t *ps, int64_t n, int64_t at, struct pz_words *words)
+{
+    enum pz_status st = PZ_OK;
+
+    for (ps_seg_t *s = ps_seg_iter(ps); s; s = ps_seg_next(s)) {
         const char *text = ps_seg_word(s);
         struct pz_word w = {0};
         int first, last;
@@ -302,7 +350,7 @@ enum pz_status pz_ears_words(struct pz_ears *e, const float *samples, int64_t n,
         ps_seg_frames(s, &first, &last);
         w.start = at + frame_start(first, n);
         w.end = at + frame_start(last + 1, n);
-        w.confidence = (float)logmath_exp(ps_get_logmath(e->words), ps_seg_prob(s, NULL, NULL, NULL));
+        w.confidence = (float)logmath_exp(ps_get_logmath(ps), ps_seg_prob(s, NULL, NULL, NULL));
         if (!(w.confidence >= 0.0f))
             w.confidence = 0.0f;
         if (w.confidence > 1.0f)
@@ -314,10 +362,31 @@ enum pz_status pz_ears_words(struct pz_ears *e, const float *samples, int64_t n,
         st = pz_words_add(words, &w);
         if (st < PZ_OK) {
             ps_seg_free(s);
-            goto fail;
+            break;
         }
     }
-    st = PZ_OK;
+    return st;
+}
+
+enum pz_status pz_ears_words(struct pz_ears *e, const float *samples, int64_t n, int64_t at,
+                             const struct pz_sounds *heard, struct pz_words *words)
+{
+    enum pz_status st = PZ_OK;
+
+    if (n < PZ_SPEECH_RATE / 10)
+        return PZ_OK;
+    if (e->whisper)
+        return pz_whisper_hear(e->whisper, samples, n, at, words);
+    current_log = e->log;
+    if (e->expecting && heard) {
+        PZ_TRY(listen_scored(e, e->expecting, samples, n, heard));
+        st = take_words(e->expecting, n, at, words);
+    } else {
+        PZ_TRY(words_open(e, e->log));
+        current_log = e->log;
+        PZ_TRY(listen(e, e->words, samples, n));
+        st = take_words(e->words, n, at, words);
+    }
 fail:
     current_log = NULL;
     return st;

@@ -5,8 +5,10 @@
 #define PZ_SPEECH_EARS_H
 
 #include "speech/speech.h"
+#include "speech/spot.h"
 
 struct pz_acoustic;
+struct pz_sounds;
 
 /** Samples from the start of the sound to the boundary before feature frame 0: frames are 10 ms apart and
  * each looks at 25.6 ms, so frame f stands for the 10 ms around its centre. */
@@ -52,10 +54,20 @@ PZ_NODISCARD enum pz_status pz_ears_search(struct pz_ears *ears, const float *sa
                                            const struct pz_ears_graph *g, struct pz_ears_path *path);
 void pz_ears_path_free(struct pz_ears_path *path);
 
-/** Free recognition of mono sound of at most PZ_EARS_MAX_SAMPLES; words are appended with `at` added to their
- * times. */
+/** Free recognition of mono PZ_SPEECH_RATE sound, appended to `words` with times moved by `at`. `heard`: what
+ * the network of words heard of it, noise and all; needed when words are expected, else NULL. Errors: NOMEM,
+ * INTERNAL, WEIGHTS. */
 PZ_NODISCARD enum pz_status pz_ears_words(struct pz_ears *ears, const float *samples, int64_t n, int64_t at,
-                                          struct pz_words *words);
+                                          const struct pz_sounds *heard, struct pz_words *words);
+
+/** From now on pz_ears_words() expects keywords `k` [n] to be said, each way of saying one `share` of all
+ * words; keyword i is written "@i" (speech/expected.h), and sound is scored by both of our ears
+ * (speech/hybrid.h). Nothing happens when some are expected already, or Whisper listens. Errors: NOMEM,
+ * INTERNAL, WEIGHTS. */
+PZ_NODISCARD enum pz_status pz_ears_expect(struct pz_ears *ears, const struct pz_keyword *const *k, int n,
+                                           double share);
+/** Nothing is expected any longer. */
+void pz_ears_expect_nothing(struct pz_ears *ears);
 
 /** Graph of free phones with a bigram-free loop: every phone may follow every phone at `logp` each. */
 PZ_NODISCARD enum pz_status pz_ears_phone_loop(struct pz_ears_graph *g, int state, float logp, int tag);

@@ -11,6 +11,11 @@
 
 #include "audio/track.h"
 #include "base/mem.h"
+#include "speech/expected.h"
+
+// How likely wanted words are said to be: in noise they need it, in a quiet room it finds them everywhere.
+#define SHARE 1e-3
+#define SHARE_IN_NOISE 0.02
 
 void pz_heard_free(struct pz_heard *h)
 {
@@ -285,11 +290,15 @@ fail:
     return st;
 }
 
-/** Free recognition on a thread of its own: it and the spotter have a decoder each. */
+/** Free recognition on a thread of its own, beside the search for places. */
 struct reading {
     struct pz_ears *ears;
     const float *samples;
     int64_t n;
+    const struct pz_keyword *wanted[PZ_WANTED_MAX];
+    int n_wanted;
+    double share;           /* of the words, that a wanted one is expected to have */
+    struct pz_sounds heard; /* by the network, for words */
     struct pz_words words;
     enum pz_status st;
 };
@@ -298,45 +307,74 @@ static void *read_words(void *user)
 {
     struct reading *r = user;
 
-    r->st = pz_ears_words(r->ears, r->samples, r->n, 0, &r->words);
+    r->st = pz_ears_expect(r->ears, r->wanted, r->n_wanted, r->share);
+    if (r->st >= PZ_OK)
+        r->st = pz_ears_words(r->ears, r->samples, r->n, 0, r->n_wanted > 0 ? &r->heard : NULL, &r->words);
     return NULL;
 }
 
-/** Places of all wanted things, while `r` is read. */
-static enum pz_status look(struct reading *r, const float *raw, const struct pz_wanted *wanted, int n_wanted,
-                           int *warp, struct pz_place **places, int *n_places)
-{
-    const struct pz_keyword *k[PZ_WANTED_MAX];
-    struct pz_acoustic *acoustic;
-    struct pz_sounds sounds = {0};
-    enum pz_status st;
-
-    for (int i = 0; i < n_wanted; i++)
-        k[i] = &wanted[i].keyword;
-    PZ_TRY(pz_ears_acoustic(r->ears, &acoustic));
-    PZ_TRY(pz_sounds_listen(raw, r->n, PZ_SOUNDS_WORDS, &sounds));
-    PZ_TRY(pz_places_find(acoustic, r->samples, r->n, &sounds, k, n_wanted, warp, places, n_places));
-fail:
-    pz_sounds_free(&sounds);
-    return st;
-}
-
 /** Words, and places of all wanted things, at the same time. */
-static enum pz_status listen_both(struct reading *r, const float *raw, const struct pz_wanted *wanted,
-                                  int n_wanted, int *warp, struct pz_place **places, int *n_places)
+static enum pz_status listen_both(struct reading *r, const float *raw, int *warp, struct pz_place **places,
+                                  int *n_places)
 {
+    struct pz_acoustic *acoustic;
     pthread_t thread;
     enum pz_status st = PZ_OK;
-    bool beside = n_wanted > 0 && !pz_ears_uses_whisper(r->ears) && // its threads are its own
-                  pthread_create(&thread, NULL, read_words, r) == 0;
+    bool beside;
 
-    if (n_wanted > 0)
-        st = look(r, raw, wanted, n_wanted, warp, places, n_places);
+    if (r->n_wanted == 0) {
+        read_words(r);
+        return r->st;
+    }
+    PZ_TRY(pz_ears_acoustic(r->ears, &acoustic)); // before there are two threads
+    PZ_TRY(pz_sounds_listen(raw, r->n, PZ_SOUNDS_WORDS, &r->heard));
+    beside = !pz_ears_uses_whisper(r->ears) && // its threads are its own
+             pthread_create(&thread, NULL, read_words, r) == 0;
+    st =
+        pz_places_find(acoustic, r->samples, r->n, &r->heard, r->wanted, r->n_wanted, warp, places, n_places);
     if (beside)
         pthread_join(thread, NULL);
     else
         read_words(r);
-    return r->st < PZ_OK ? r->st : st;
+    st = r->st < PZ_OK ? r->st : st;
+fail:
+    pz_sounds_free(&r->heard);
+    return st;
+}
+
+/** Recognised words as drafts, and as they are into `raw`. What was expected is written as it is wanted. */
+static enum pz_status take_words(const struct pz_words *heard, int64_t at, const struct pz_wanted *wanted,
+                                 int n_wanted, struct drafts *d, struct pz_words *raw)
+{
+    enum pz_status st = PZ_OK;
+
+    d->items = pz_calloc((size_t)heard->n * PZ_HEAR_SPLIT + 1, sizeof *d->items);
+    if (!d->items)
+        return PZ_ERR_NOMEM;
+    for (int i = 0; i < heard->n; i++) {
+        struct pz_word w = heard->items[i];
+        int expected = pz_expected_index(w.text);
+
+        if (expected >= 0 && expected < n_wanted) {
+            pz_hear_expected(&wanted[expected], expected, &w, d);
+            snprintf(w.text, sizeof w.text, "%s", wanted[expected].words);
+        } else {
+            struct draft *k = &d->items[d->n++];
+
+            *k = (struct draft){.start = w.start,
+                                .end = w.end,
+                                .wanted = -1,
+                                .occurrence = -1,
+                                .expected = -1,
+                                .confidence = w.confidence};
+            memcpy(k->text, w.text, sizeof k->text);
+        }
+        w.start += at;
+        w.end += at;
+        PZ_TRY(pz_words_add(raw, &w));
+    }
+fail:
+    return st;
 }
 
 enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, const float *raw, int64_t n,
@@ -344,7 +382,8 @@ enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, const f
                              const struct pz_job *job, struct pz_heard *h, struct pz_chunks *all)
 {
     enum pz_status st;
-    struct reading r = {.ears = ears, .samples = samples, .n = n};
+    struct reading r = {
+        .ears = ears, .samples = samples, .n = n, .share = snr_db < QUIET_DB ? SHARE_IN_NOISE : SHARE};
     struct pz_place *places = NULL;
     int n_places = 0;
     struct pz_chunk *c;
@@ -358,26 +397,13 @@ enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, const f
     *c = (struct pz_chunk){.at = at, .n = n, .snr_db = snr_db};
     if (pz_job_cancelled(job))
         return PZ_ERR_CANCELLED;
-    PZ_TRY(listen_both(&r, raw, wanted, n_wanted, &c->warp, &places, &n_places));
-    c->d.items = pz_calloc((size_t)r.words.n + 1, sizeof *c->d.items);
-    if (!c->d.items) {
-        st = PZ_ERR_NOMEM;
-        goto fail;
-    }
-    for (int i = 0; i < r.words.n; i++) {
-        struct pz_word w = r.words.items[i];
-        struct draft *k = &c->d.items[c->d.n++];
-
-        *k = (struct draft){
-            .start = w.start, .end = w.end, .wanted = -1, .occurrence = -1, .confidence = w.confidence};
-        memcpy(k->text, w.text, sizeof k->text);
-        w.start += at;
-        w.end += at;
-        PZ_TRY(pz_words_add(&h->raw, &w));
-    }
+    for (; r.n_wanted < n_wanted; r.n_wanted++)
+        r.wanted[r.n_wanted] = &wanted[r.n_wanted].keyword;
+    PZ_TRY(listen_both(&r, raw, &c->warp, &places, &n_places));
+    PZ_TRY(take_words(&r.words, at, wanted, n_wanted, &c->d, &h->raw));
     for (int k = 0; k < n_wanted; k++)
         pz_hear_mark(&c->d, &wanted[k], k);
-    PZ_TRY(pz_hear_weigh(ears, samples, c, places, n_places));
+    PZ_TRY(pz_hear_weigh(ears, samples, c, wanted, places, n_places));
 fail:
     pz_free(places);
     pz_words_free(&r.words);

@@ -48,9 +48,9 @@ struct pz_chunks {
 
 void pz_chunks_free(struct pz_chunks *c);
 
-/** First pass over a chunk (`samples` [n] after pz_quiet(), `raw` [n] before it, `snr_db` as that says):
- * recognise, look for the wanted things. Two threads of work inside. Errors: NOMEM, INTERNAL, CANCELLED,
- * WEIGHTS. */
+/** First pass over a chunk (`samples` [n] after pz_denoise(), `raw` [n] before it, `snr_db` as pz_quiet()
+ * says): recognise, look for the wanted things. Two threads of work inside. Errors: NOMEM, INTERNAL,
+ * CANCELLED, WEIGHTS. */
 PZ_NODISCARD enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, const float *raw,
                                           int64_t n, int64_t at, double snr_db,
                                           const struct pz_wanted *wanted, int n_wanted,

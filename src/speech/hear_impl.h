@@ -5,6 +5,7 @@
 #include "speech/hear.h"
 #include "speech/places.h"
 
+#define QUIET_DB 22.0    /* speech over noise: a quiet room */
 #define PZ_HEAR_SPLIT 24 /* words that one wanted thing may be heard as */
 
 /** A word on its way to the aligner. */
@@ -13,6 +14,7 @@ struct draft {
     struct pz_pron pron;
     int64_t start, end;
     int wanted, occurrence; /* −1 = plain */
+    int expected;           /* wanted thing that the recogniser, told of it, wrote; −1: another word */
     bool spotted;           /* found by sound: its edges were found between free phones */
     float confidence;
 };
@@ -42,10 +44,14 @@ struct pz_chunk {
 /** Mark every place where the recogniser itself heard the wanted words. */
 void pz_hear_mark(struct drafts *d, const struct pz_wanted *w, int index);
 
+/** Drafts, as plain words, of a wanted thing that the recogniser wrote as `heard`. */
+void pz_hear_expected(const struct pz_wanted *w, int index, const struct pz_word *heard, struct drafts *d);
+
 /** How sure places are, against what the recogniser wrote too: the chunk's candidates. `samples` are the
  * chunk's. Errors: NOMEM, INTERNAL. */
 PZ_NODISCARD enum pz_status pz_hear_weigh(struct pz_ears *ears, const float *samples, struct pz_chunk *c,
-                                          struct pz_place *places, int n_places);
+                                          const struct pz_wanted *wanted, struct pz_place *places,
+                                          int n_places);
 
 /** Drafts as the aligner wants them: `out` [n]. */
 void pz_hear_to_align(const struct draft *d, int n, struct pz_align_word *out);

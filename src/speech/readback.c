@@ -111,7 +111,7 @@ static enum pz_status span_text(struct pz_ears *ears, const float *x, int64_t n,
 {
     struct pz_words w = {0};
     size_t k = 0;
-    enum pz_status st = pz_ears_words(ears, x, n, 0, &w);
+    enum pz_status st = pz_ears_words(ears, x, n, 0, NULL, &w);
 
     out[0] = 0;
     for (int i = 0; i < w.n && st == PZ_OK; i++) {
