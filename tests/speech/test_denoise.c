@@ -60,7 +60,8 @@ static void a_quiet_recording_stays(void **state)
 {
     struct pz_phone_line truth = {0};
     int64_t n;
-    float *clean = sentence(&job, SENTENCE, 0.0, NOISE_SEED, &n, &truth), *x = pz_calloc((size_t)n, sizeof *x);
+    float *clean = sentence(&job, SENTENCE, 0.0, NOISE_SEED, &n, &truth),
+          *x = pz_calloc((size_t)n, sizeof *x);
 
     (void)state;
     assert_non_null(x);
