@@ -72,7 +72,7 @@ static enum pz_status small_model(struct pz_log *log, ps_decoder_t *ps, const st
     fprintf(f, "\n\\2-grams:\n-1 <s> </s>\n\n\\end\\\n");
     if (fflush(f) == 0) {
         snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        *out = ngram_model_read(ps_get_config(ps), path, NGRAM_ARPA, logmath_retain(ps_get_logmath(ps)));
+        *out = ngram_model_read(ps_get_config(ps), path, NGRAM_ARPA, ps_get_logmath(ps));
     }
     fclose(f);
     return *out ? PZ_OK
@@ -90,7 +90,7 @@ enum pz_status pz_expected_add(struct pz_log *log, ps_decoder_t *ps, const char 
 
     PZ_TRY(add_words(log, ps, k, n, &count));
     PZ_TRY(small_model(log, ps, k, n, count, share, &models[1]));
-    models[0] = ngram_model_read(ps_get_config(ps), lm, NGRAM_AUTO, logmath_retain(ps_get_logmath(ps)));
+    models[0] = ngram_model_read(ps_get_config(ps), lm, NGRAM_AUTO, ps_get_logmath(ps));
     shares[1] = 0.5f;
     shares[0] = 1.0f - shares[1];
     if (models[0])
@@ -99,9 +99,9 @@ enum pz_status pz_expected_add(struct pz_log *log, ps_decoder_t *ps, const char 
              ? PZ_OK
              : pz_fail(log, PZ_ERR_WEIGHTS, "speech recogniser: the language model %s cannot be used", lm);
 fail:
-    if (both) // has the two
+    if (both) // it and the decoder keep references of their own
         ngram_model_free(both);
-    for (int i = 0; i < 2 && !both; i++)
+    for (int i = 0; i < 2; i++)
         if (models[i])
             ngram_model_free(models[i]);
     return st;
