@@ -140,8 +140,7 @@ void pz_band_net_free(struct pz_band_net *n)
 }
 
 /** Unpack one layer: scales [out], biases [out], weights [out][in] as bytes; `in` 0: the scales are the
- * weights. Moves
- * `*p` behind it. */
+ * weights. Moves `*p` behind it. */
 static enum pz_status unpack(const unsigned char **p, int in, int out, struct pz_band_layer *l)
 {
     const unsigned char *scales = *p, *biases = scales + sizeof(float) * (size_t)out;
@@ -339,14 +338,14 @@ static void run_net(const struct pz_band_net *n, const float *logs, int64_t fram
                 out + t * n->heads);
 }
 
-enum pz_status pz_band_net_next(int what, int *i, struct pz_band_net *net)
+enum pz_status pz_band_net_next(enum pz_band_net_for what, int *i, struct pz_band_net *net)
 {
     const unsigned char *p = pz_sounds_weights();
     enum pz_status st = PZ_OK;
 
     *net = (struct pz_band_net){0};
     for (int k = 0; k < pz_sounds_nets() && st >= PZ_OK; k++) {
-        const bool mine = k >= *i && (pz_sounds_asked(what) >> k & 1);
+        const bool mine = k >= *i && (pz_sounds_asked((int)what) >> k & 1);
 
         if (!mine) {
             p = behind(p);

@@ -31,9 +31,12 @@ struct pz_band_net {
     } blocks[PZ_BAND_BLOCKS];
 };
 
+/** What a network is asked for: edges of phones, phones, and what of a band is speech (see sounds_net.h). */
+enum pz_band_net_for { PZ_BAND_NET_EDGES, PZ_BAND_NET_WORDS, PZ_BAND_NET_NOISE };
+
 /** Unpack the first network (in the file's order) that is asked for `what`, at or behind number `*i`, which
  * becomes the number behind it; net->width 0: there is none. Errors: NOMEM. */
-PZ_NODISCARD enum pz_status pz_band_net_next(int what, int *i, struct pz_band_net *net);
+PZ_NODISCARD enum pz_status pz_band_net_next(enum pz_band_net_for what, int *i, struct pz_band_net *net);
 void pz_band_net_free(struct pz_band_net *net);
 
 /** Room for one stretch of sound. Plain owned: pz_band_room_free(). */

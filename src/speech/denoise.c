@@ -5,14 +5,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "audio/mel.h"
 #include "base/mem.h"
 #include "speech/band_net.h"
 #include "speech/phones.h"
 #include "speech/sounds.h"
+#include "speech/stft.h"
 
-#define N 512
-#define HOP 128
 #define BINS PZ_BAND_BINS
 #define GAIN_LEAST 0.02f
 
@@ -55,45 +53,29 @@ enum pz_status pz_denoise(float *x, int64_t n)
     enum pz_status st;
     struct pz_band_net net = {0};
     struct pz_band_room room = {0};
-    struct pz_fft *fft = pz_fft_create(N);
+    struct pz_stft stft;
+    const bool ready = pz_stft_make(&stft);
     float(*share)[BINS] = pz_calloc(PZ_BANDS, sizeof *share), *out = pz_calloc((size_t)n + 1, sizeof *out);
-    float window[N], buf[N], spec[2 * BINS], gain[BINS];
+    float spec[2 * BINS], gain[BINS];
     int i = 0;
 
-    st = fft && share && out ? PZ_OK : PZ_ERR_NOMEM;
+    st = ready && share && out ? PZ_OK : PZ_ERR_NOMEM;
     if (st < PZ_OK || n < PZ_SOUNDS_HOP)
         goto fail;
-    PZ_TRY(pz_band_net_next(PZ_SOUNDS_NOISE, &i, &net));
+    PZ_TRY(pz_band_net_next(PZ_BAND_NET_NOISE, &i, &net));
     PZ_TRY(pz_band_room_make(x, n, &net, &room));
     PZ_TRY(pz_band_net_run(&net, 1.0, &room));
     shares(share);
-    for (int k = 0; k < N; k++) // sine window twice, its squares add up to N / HOP / 2
-        window[k] = sinf((float)M_PI * ((float)k + 0.5f) / N);
-    for (int64_t t = 0; t * HOP < n + N / 2; t++) {
-        for (int k = 0; k < N; k++) {
-            const int64_t at = t * HOP - N / 2 + k;
-
-            buf[k] = at >= 0 && at < n ? x[at] * window[k] : 0.0f;
-        }
-        pz_fft_real(fft, buf, spec);
-        gains_at(&net, &room, (const float(*)[BINS])share, (double)(t * HOP) / PZ_SOUNDS_HOP, gain);
-        for (int k = 0; k < BINS; k++) {
-            spec[2 * k] *= gain[k];
-            spec[2 * k + 1] *= gain[k];
-        }
-        pz_fft_real_inverse(fft, spec, buf);
-        for (int k = 0; k < N; k++) {
-            const int64_t at = t * HOP - N / 2 + k;
-
-            if (at >= 0 && at < n)
-                out[at] += buf[k] * window[k] * (2.0f * HOP / N);
-        }
+    for (int64_t t = -1; t * PZ_STFT_HOP < n + PZ_STFT_N / 2; t++) {
+        gains_at(&net, &room, (const float(*)[BINS])share, (double)(t * PZ_STFT_HOP) / PZ_SOUNDS_HOP, gain);
+        pz_stft_read(&stft, x, n, t, spec);
+        pz_stft_add(&stft, spec, gain, t, out, n);
     }
     memcpy(x, out, (size_t)n * sizeof *x);
 fail:
     pz_free(out);
     pz_free(share);
-    pz_fft_destroy(&fft);
+    pz_stft_free(&stft);
     pz_band_room_free(&room);
     pz_band_net_free(&net);
     return st;

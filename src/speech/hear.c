@@ -13,7 +13,8 @@
 #include "base/mem.h"
 #include "speech/expected.h"
 
-// How likely wanted words are said to be: in noise they need it, in a quiet room it finds them everywhere.
+// How likely wanted words are said to be: in noise they need it, in a quiet room it finds them everywhere. A
+// decoder is told once (pz_ears_expect()), so the first chunk's noise decides for the whole film.
 #define SHARE 1e-3
 #define SHARE_IN_NOISE 0.02
 

@@ -9,7 +9,6 @@
 
 #include "base/mem.h"
 #include "speech/acoustic_impl.h"
-#include "speech/ears.h"
 #include "speech/sounds_net.h"
 
 #define MIXTURES 1.0f /* weights of the two, */
@@ -30,7 +29,7 @@ struct writer {
 /** What every phone of the recogniser's has by the network in a frame: `out` [n_plain]. */
 static void by_network(const struct writer *w, int64_t t, float *out)
 {
-    int64_t at = (t * PZ_EARS_HOP + PZ_EARS_SHIFT) / PZ_SOUNDS_HOP + 1; /* and the next: its middle */
+    int64_t at = pz_sounds_under(t);
 
     at = at + 1 < w->heard->frames ? at : w->heard->frames - 2;
     for (int p = 0; p < w->a->n_plain; p++) {

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "speech/ears.h"
 
 #define STATES PZ_ACOUSTIC_STATES
 #define STAY (-0.3f) /* nats: another frame in a state, */
@@ -172,8 +171,7 @@ static float trace(const struct search *s, int64_t first, int frames, int from, 
 /** Nats that phone `id` loses in the network's ears around a frame of the recogniser's. */
 static float unheard(const struct pz_sounds *heard, int64_t frame, int id)
 {
-    const int64_t at =
-        (frame * PZ_EARS_HOP + PZ_EARS_SHIFT) / PZ_SOUNDS_HOP + 1; /* and the next: its middle */
+    const int64_t at = pz_sounds_under(frame);
     float best = NOWHERE, mine;
 
     if (at + 1 >= heard->frames)

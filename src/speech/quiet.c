@@ -7,14 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audio/mel.h"
 #include "base/mem.h"
 #include "base/order.h"
 #include "speech/phones.h"
+#include "speech/stft.h"
 
-#define N 512
-#define HOP 128
-#define BINS (N / 2 + 1)
+#define BINS PZ_STFT_BINS
 #define QUANTILE 0.2
 #define QUANTILE_OF_MEAN 0.72 /* of smoothed noise power, measured on white noise */
 #define SMOOTH 0.7f
@@ -33,23 +31,11 @@ static float e1(float x)
 }
 
 struct work {
-    struct pz_fft *fft;
+    struct pz_stft stft;
     float *power, *column; /* [frames][BINS], [frames] */
-    float noise[BINS], window[N];
+    float noise[BINS];
     int64_t frames, n;
 };
-
-static void frame_spectrum(const struct work *w, const float *x, int64_t t, float spec[2 * BINS])
-{
-    float buf[N];
-
-    for (int i = 0; i < N; i++) {
-        int64_t at = t * HOP - N / 2 + i;
-
-        buf[i] = at >= 0 && at < w->n ? x[at] * w->window[i] : 0.0f;
-    }
-    pz_fft_real(w->fft, buf, spec);
-}
 
 /** Noise power per bin; returns speech over noise in dB. */
 static double measure(struct work *w, const float *x)
@@ -58,7 +44,7 @@ static double measure(struct work *w, const float *x)
     double speech = 0.0, noise = 1e-12;
 
     for (int64_t t = 0; t < w->frames; t++) {
-        frame_spectrum(w, x, t, spec);
+        pz_stft_read(&w->stft, x, w->n, t, spec);
         for (int k = 0; k < BINS; k++)
             w->power[t * BINS + k] = spec[2 * k] * spec[2 * k] + spec[2 * k + 1] * spec[2 * k + 1];
     }
@@ -83,7 +69,7 @@ enum pz_status pz_quiet(float *x, int64_t n, double *snr_db)
 {
     enum pz_status st = PZ_ERR_NOMEM;
     struct work *w = pz_calloc(1, sizeof *w);
-    float *out = NULL, before[BINS] = {0}, spec[2 * BINS], buf[N];
+    float *out = NULL, before[BINS] = {0}, spec[2 * BINS], gain[BINS];
 
     *snr_db = 60.0;
     if (n < PZ_SPEECH_RATE) {
@@ -93,21 +79,18 @@ enum pz_status pz_quiet(float *x, int64_t n, double *snr_db)
     if (!w)
         return st;
     w->n = n;
-    w->frames = n / HOP + 2;
-    w->fft = pz_fft_create(N);
+    w->frames = n / PZ_STFT_HOP + 2;
     w->power = pz_calloc((size_t)w->frames * BINS, sizeof *w->power);
     w->column = pz_calloc((size_t)w->frames, sizeof *w->column);
     out = pz_calloc((size_t)n, sizeof *out);
-    if (!w->fft || !w->power || !w->column || !out)
+    if (!pz_stft_make(&w->stft) || !w->power || !w->column || !out)
         goto fail;
-    for (int i = 0; i < N; i++) // sine window twice, its squares add up to N / HOP / 2
-        w->window[i] = sinf((float)M_PI * ((float)i + 0.5f) / N);
     st = PZ_OK;
     *snr_db = measure(w, x);
     if (*snr_db >= SNR_ENOUGH_DB)
         goto fail;
     for (int64_t t = 0; t < w->frames; t++) {
-        frame_spectrum(w, x, t, spec);
+        pz_stft_read(&w->stft, x, w->n, t, spec);
         for (int k = 0; k < BINS; k++) {
             float post = w->power[t * BINS + k] / w->noise[k], over = post > 1.0f ? post - 1.0f : 0.0f;
             float prior = DIRECTED * before[k] + (1.0f - DIRECTED) * over, v, g;
@@ -117,22 +100,14 @@ enum pz_status pz_quiet(float *x, int64_t n, double *snr_db)
             g = prior / (1.0f + prior) * expf(0.5f * e1(v < 1e-4f ? 1e-4f : v));
             g = g > 1.0f ? 1.0f : g;
             before[k] = g * g * post;
-            g = g < GAIN_LEAST ? GAIN_LEAST : g;
-            spec[2 * k] *= g;
-            spec[2 * k + 1] *= g;
+            gain[k] = g < GAIN_LEAST ? GAIN_LEAST : g;
         }
-        pz_fft_real_inverse(w->fft, spec, buf);
-        for (int i = 0; i < N; i++) {
-            int64_t at = t * HOP - N / 2 + i;
-
-            if (at >= 0 && at < n)
-                out[at] += buf[i] * w->window[i] * (2.0f * HOP / N);
-        }
+        pz_stft_add(&w->stft, spec, gain, t, out, n);
     }
     memcpy(x, out, (size_t)n * sizeof *x);
 fail:
     pz_free(out);
-    pz_fft_destroy(&w->fft);
+    pz_stft_free(&w->stft);
     pz_free(w->power);
     pz_free(w->column);
     pz_free(w);

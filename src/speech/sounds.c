@@ -63,7 +63,7 @@ enum pz_status pz_sounds_listen(const float *samples, int64_t n, enum pz_sounds_
     if (!out->values)
         goto fail;
     for (;;) {
-        PZ_TRY(pz_band_net_next((int)what, &i, &net));
+        PZ_TRY(pz_band_net_next((enum pz_band_net_for)what, &i, &net));
         if (net.width == 0)
             break;
         PZ_TRY(pz_band_room_make(samples, n, &net, &r));

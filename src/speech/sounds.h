@@ -7,6 +7,8 @@
 #ifndef PZ_SPEECH_SOUNDS_H
 #define PZ_SPEECH_SOUNDS_H
 
+#include "speech/band_net.h"
+#include "speech/ears.h"
 #include "speech/line.h"
 #include "speech/spot.h"
 
@@ -27,9 +29,15 @@ static inline const float *pz_sounds_at(const struct pz_sounds *s, int64_t frame
     return s->values + (frame * 3 + head) * PZ_PH_COUNT;
 }
 
+/** The first of the two frames in the middle of the recogniser's frame `frame`, which is twice as long. */
+static inline int64_t pz_sounds_under(int64_t frame)
+{
+    return (frame * PZ_EARS_HOP + PZ_EARS_SHIFT) / PZ_SOUNDS_HOP + 1;
+}
+
 /** Which network: one places edges better, the other, taught with more disguise, knows better what unheard
  * voices say. */
-enum pz_sounds_for { PZ_SOUNDS_EDGES, PZ_SOUNDS_WORDS, PZ_SOUNDS_NOISE };
+enum pz_sounds_for { PZ_SOUNDS_EDGES = PZ_BAND_NET_EDGES, PZ_SOUNDS_WORDS = PZ_BAND_NET_WORDS };
 
 /** Listen to mono PZ_SPEECH_RATE sound, noise and all, of one speaker at one level: n / PZ_SOUNDS_HOP frames.
  * Errors: NOMEM. */

@@ -32,7 +32,7 @@ static inline int pz_sounds_nets(void)
     return (int)pz_sounds_word(0);
 }
 
-/** Bit i: network i is asked for what enum pz_sounds_for says. */
+/** Bit i: network i is asked for what enum pz_band_net_for says. */
 static inline uint32_t pz_sounds_asked(int what)
 {
     return pz_sounds_word(1 + what);

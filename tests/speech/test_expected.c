@@ -10,10 +10,8 @@
 
 #include <cmocka.h>
 
-#include "speech/acoustic.h"
 #include "speech/ears.h"
 #include "speech/expected.h"
-#include "speech/hybrid.h"
 #include "speech/sounds.h"
 #include "said.h"
 
@@ -79,58 +77,9 @@ static void told_words_are_written(void **state)
     pz_phone_line_free(&truth);
 }
 
-static void scores_are_those_of_both_ears(void **state)
-{
-    struct pz_phone_line truth = {0};
-    struct pz_acoustic *a;
-    struct pz_sounds heard;
-    struct pz_ears *ears;
-    char *data;
-    size_t size, frames, states;
-    int64_t n;
-    int16_t count_of;
-    float *x = sentence(&job, SENTENCE, 0.0, NOISE_SEED, &n, &truth);
-    const char *body;
-
-    (void)state;
-    assert_int_equal(pz_ears_open(NULL, &job, &ears), PZ_OK);
-    assert_int_equal(pz_ears_acoustic(ears, &a), PZ_OK);
-    assert_int_equal(pz_sounds_listen(x, n, PZ_SOUNDS_WORDS, &heard), PZ_OK);
-    assert_int_equal(pz_hybrid_scores(a, x, n, &heard, &data, &size), PZ_OK);
-    body = strstr(data, "endhdr\n");
-    assert_non_null(body);
-    body += strlen("endhdr\n") + 4;
-    memcpy(&count_of, body, sizeof count_of);
-    states = (size_t)count_of;
-    frames = (size - (size_t)(body - data)) / (2 * (states + 1));
-    assert_int_equal((size_t)(body - data) + frames * 2 * (states + 1), size);
-    assert_in_range(frames, (uintmax_t)(n / 160 - 4), (uintmax_t)(n / 160 + 1));
-    for (size_t t = 0; t < frames; t++) { // the best state of every frame loses nothing, none gains
-        int16_t least = INT16_MAX;
-
-        for (size_t i = 0; i < states; i++) {
-            int16_t v;
-
-            memcpy(&v, body + 2 * (t * (states + 1) + 1 + i), sizeof v);
-            assert_true(v >= 0);
-            least = v < least ? v : least;
-        }
-        assert_int_equal(least, 0);
-    }
-    pz_free(data);
-    heard.frames = 1; // too little was heard
-    assert_int_equal(pz_hybrid_scores(a, x, n, &heard, &data, &size), PZ_ERR_INTERNAL);
-    assert_null(data);
-    pz_sounds_free(&heard);
-    pz_ears_close(&ears);
-    pz_free(x);
-    pz_phone_line_free(&truth);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(told_words_are_written),
-                                       cmocka_unit_test(scores_are_those_of_both_ears)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(told_words_are_written)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
