@@ -1,4 +1,4 @@
-"""Teach the network of src/speech/lift.c: mask.py SECONDS OUT.npz VOICES.npz[+VOICES.npz] FOLDER FROM.npz
+"""Teach the network of src/speech/denoise.c: mask.py SECONDS OUT.npz VOICES.npz[+VOICES.npz] FOLDER FROM.npz
 
 What it is to say: how much of every band of every frame is the speaker, as an ideal Wiener filter knows it, which has the clean
 sound. Films, rooms and noises are train.py's; FROM is one of its networks, which knows speech already. Voices of all languages

@@ -36,7 +36,7 @@ BATCH, POOL, EVERY = (int(os.environ.get(k, v)) for k, v in (('BATCH', 64), ('PO
 # How much is heard of whom: by the voice's name or by how it begins.
 SHARE = {'rms': 9.0, 'kal16': 3.5, 'ked_diphone': 5.0, 'kal_diphone': 1.0, 'rh_English': 12.0, 'rh_Russian': 1.5, 'rh_': 0.7, 'ast_en': 6.0,
          'ast_': 0.4, 'pico_en-US': 2.5, 'pico_en-GB': 1.0, 'pico_': 0.2, 'st_en': 0.7, 'st_': 0.4, 'lv': 0.7, 'es_': 0.35,
-         '': 0.6}
+         'gh_reader_kathleen': 2.0, 'gh_word': 0.25, 'gh_order': 0.5, 'gh_libri': 0.35, 'gh_vctk': 0.35, 'gh_': 0.7, '': 0.6}
 if WORDS:  # nobody too often
     SHARE |= {'rms': 6.5, 'ked_diphone': 3.5, 'rh_English': 14.0, 'ast_en': 7.0, 'pico_en-US': 3.0, 'lv': 1.0}
 RATE, SAMPLES, CROWDS = 16000, FRAMES * HOP, max(1, BATCH // 4)
@@ -544,7 +544,7 @@ def main():
     same = {k: sum(n for _, n, v in cut if kinds[v] == k) for k in set(kinds)}
     share = {k: next(v for start, v in SHARE.items() if k.startswith(start)) for k in kinds}
     total = np.array([share[kinds[v]] / same[kinds[v]] * n for _, n, v in cut])
-    sure = np.array([0.4 if kinds[v].startswith(('es_', 'ast_', 'pico_', 'st_', 'lv')) else 1.0 for _, _, v in cut])  # the aligner's edges
+    sure = np.array([0.4 if kinds[v].startswith(('es_', 'ast_', 'pico_', 'st_', 'lv', 'gh_')) else 1.0 for _, _, v in cut])  # the aligner's edges
     print(len(names), 'sources,', len(cut), 'films,', len(lab) / 200 / 3600, 'h', time.time() - start, 's', flush=True)
     sound, label = torch.from_numpy(raw).to(dev), torch.from_numpy(lab).to(dev)
     films = torch.from_numpy(cut.astype(np.int64)).to(dev)
