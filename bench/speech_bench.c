@@ -1,10 +1,10 @@
 // Speech bench: are the spoken words found, and how exactly? Films with known word times go through
 // pz_speech_analyse() in rooms of several kinds, with and without a transcript.
 //
-//     speech_bench [--tune|--fresh|--fresh2|--fresh3] [--other] [--films N] [--room NAME] [--mode
-//     free|text|both]
-//     [--edges]
-//     [--seed N] speech_bench [--tune] [--films N] --readback speech_bench --wav FILE.wav --find WORDS
+//     speech_bench [--tune|--fresh|--fresh2|--fresh3|--fresh4] [--other] [--films N] [--room NAME]
+//                  [--mode free|text|both] [--edges] [--seed N]
+//     speech_bench [--tune] [--films N] --readback
+//     speech_bench --wav FILE.wav --find WORDS
 //
 // The thresholds of src/speech were set with --tune (other voices, other sentences than those reported).
 #include <getopt.h>
@@ -28,7 +28,7 @@ struct tally {
     double sound_s, cpu_s, wall_s;
 };
 
-enum which { REPORTED, TUNING, FRESH, FRESH2, FRESH3 };
+enum which { REPORTED, TUNING, FRESH, FRESH2, FRESH3, FRESH4 };
 static const struct part {
     const char *name;
     const struct script *scripts;
@@ -39,6 +39,7 @@ static const struct part {
     [FRESH] = {"fresh", fresh, fresh_by, fresh_other},
     [FRESH2] = {"second fresh", fresh2, fresh2_by, told_other},
     [FRESH3] = {"third fresh", fresh3, fresh3_by, told_other},
+    [FRESH4] = {"fourth fresh", fresh4, fresh4_by, told_other},
 };
 
 static struct {
@@ -380,12 +381,14 @@ int main(int argc, char **argv)
     bool back = false;
     const char *wav = NULL, *find = "country";
 
-    static const struct option longs[] = {
-        {"tune", 0, NULL, 't'},   {"fresh", 0, NULL, 'n'},    {"fresh2", 0, NULL, 'N'},
-        {"fresh3", 0, NULL, '3'}, {"films", 1, NULL, 'f'},    {"room", 1, NULL, 'r'},
-        {"mode", 1, NULL, 'm'},   {"edges", 0, NULL, 'e'},    {"seed", 1, NULL, 's'},
-        {"other", 0, NULL, 'o'},  {"verbose", 0, NULL, 'v'},  {"wav", 1, NULL, 'w'},
-        {"find", 1, NULL, 'F'},   {"readback", 0, NULL, 'b'}, {0}};
+    static const struct option longs[] = {{"tune", 0, NULL, 't'},     {"fresh", 0, NULL, 'n'},
+                                          {"fresh2", 0, NULL, 'N'},   {"fresh3", 0, NULL, '3'},
+                                          {"fresh4", 0, NULL, '4'},   {"films", 1, NULL, 'f'},
+                                          {"room", 1, NULL, 'r'},     {"mode", 1, NULL, 'm'},
+                                          {"edges", 0, NULL, 'e'},    {"seed", 1, NULL, 's'},
+                                          {"other", 0, NULL, 'o'},    {"verbose", 0, NULL, 'v'},
+                                          {"wav", 1, NULL, 'w'},      {"find", 1, NULL, 'F'},
+                                          {"readback", 0, NULL, 'b'}, {0}};
     enum pz_status st = PZ_OK;
     enum pz_log_level level = PZ_LOG_ERROR;
 
@@ -402,6 +405,9 @@ int main(int argc, char **argv)
             break;
         case '3':
             opt.part = FRESH3;
+            break;
+        case '4':
+            opt.part = FRESH4;
             break;
         case 'f':
             opt.films = atoi(optarg);

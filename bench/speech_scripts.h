@@ -2,7 +2,8 @@
  * sentences nor voices: thresholds of src/speech are set on the first (`--tune`), figures are reported from
  * the second. A third part (`--fresh`), made when the second had been looked at often, has the second's
  * voices at other sizes and paces and sentences of its own; a fourth (`--fresh2`), made when that one had
- * chosen a network, others again; so does a fifth (`--fresh3`), which is for the last look. */
+ * chosen a network, others again; so do a fifth (`--fresh3`) and a sixth (`--fresh4`), each made
+ * for one last look. */
 #ifndef PZ_BENCH_SPEECH_SCRIPTS_H
 #define PZ_BENCH_SPEECH_SCRIPTS_H
 
@@ -255,6 +256,56 @@ static const struct script fresh3[] = {
       {"waiter", "Stella"}},
      "Martin"},
 };
+static const struct script fresh4[] = {
+    {{"Hello Bartholomew, your sofa from Ashford is on its way.",
+      "Our driver Yusuf will ring you at noon on Wednesday.",
+      "If you are out, Bartholomew, we come back later."},
+     {{"customer_name", "Bartholomew"}, {"city", "Ashford"}, {"driver", "Yusuf"}, {"day", "Wednesday"}},
+     "Oxford"},
+    {{"Dear Svetlana, thank you for choosing Granite Bank.",
+      "The rate for your savings is now three point five percent.",
+      "Call Dominic if this suits you, Svetlana."},
+     {{"customer_name", "Svetlana"}, {"bank", "Granite Bank"}, {"banker", "Dominic"}},
+     "Monica"},
+    {{"Hey Jamal, the class of Professor Eriksson starts in February.",
+      "Your room is in Birch Hall, on the second floor.", "Bring your laptop, Jamal, and a bottle of water."},
+     {{"customer_name", "Jamal"},
+      {"teacher", "Eriksson"},
+      {"month", "February"},
+      {"room", "Birch Hall"},
+      {"thing", "laptop"}},
+     "April"},
+    {{"Good morning Beatrice, your dog Biscuit is fine.", "The vet, Doctor Lindqvist, took out the thorn.",
+      "You can pick Biscuit up in Salisbury before six."},
+     {{"customer_name", "Beatrice"}, {"pet", "Biscuit"}, {"vet", "Lindqvist"}, {"city", "Salisbury"}},
+     "Patrice"},
+    {{"Hi Mohammed, the spare tyre you wanted came from Stuttgart.",
+      "It costs seventy pounds, and Graham can fit it on Saturday.", "Drive safely, Mohammed."},
+     {{"customer_name", "Mohammed"},
+      {"part", "spare tyre"},
+      {"city", "Stuttgart"},
+      {"price", "seventy pounds"},
+      {"helper", "Graham"}},
+     "Sunday"},
+    {{"Welcome to Maple Lodge, Genevieve, we are so happy you are here.",
+      "Breakfast is from seven, and Oskar will carry your bags.",
+      "The lake tour to Lucerne leaves on Tuesday."},
+     {{"customer_name", "Genevieve"}, {"place", "Maple Lodge"}, {"porter", "Oskar"}, {"tour", "Lucerne"}},
+     "Thursday"},
+    {{"Dear Mister Kowalski, your green passport is ready in Cardiff.",
+      "Show the letter to Miss Redmond at window nine.",
+      "You have until the end of September, Mister Kowalski."},
+     {{"customer_name", "Kowalski"}, {"city", "Cardiff"}, {"clerk", "Redmond"}, {"month", "September"}},
+     "Richmond"},
+    {{"Hi Tabitha, you asked for a seat beside Rosalind.",
+      "The show at Phoenix Theatre begins at a quarter past eight.",
+      "Enjoy your night in Brussels, Tabitha."},
+     {{"customer_name", "Tabitha"},
+      {"friend", "Rosalind"},
+      {"place", "Phoenix Theatre"},
+      {"city", "Brussels"}},
+     "Russell"},
+};
 static const struct speaker told_by[] = {
     {"slt", "slt", 1.0, 1.0},           {"awb", "awb", 1.0, 1.0},
     {"slt, larger", "slt", 1.1, 1.0},   {"awb, smaller", "awb", 0.92, 1.0},
@@ -279,6 +330,12 @@ static const struct speaker fresh3_by[] = {{"slt, smaller and quick", "slt", 0.9
                                            {"awb, small", "awb", 0.9, 1.02},
                                            {"slt, quick", "slt", 1.02, 0.86},
                                            {"awb, a little larger and quick", "awb", 1.05, 0.92}};
+static const struct speaker fresh4_by[] = {{"slt, a little smaller", "slt", 0.96, 1.05},
+                                           {"awb, small and quick", "awb", 0.89, 0.93},
+                                           {"slt, larger and quick", "slt", 1.08, 0.9},
+                                           {"awb, large and slow", "awb", 1.13, 1.1},
+                                           {"slt, small", "slt", 0.91, 1.0},
+                                           {"awb, slow", "awb", 1.01, 1.12}};
 /* espeak-ng does not tell its word times: what is found is counted, edges are not. */
 static const struct speaker told_other[] = {{"espeak en-us", "espeak:en-us", 1.0, 1.0},
                                             {"espeak en-gb+f3", "espeak:en-gb+f3", 1.0, 1.0},
