@@ -28,7 +28,7 @@
 #define SLOT_AROUND_S 3.0  /* and looked at this far around every slot */
 #define ASKED_AROUND_S 0.2 /* a render draws this far around a slot, and further where it borrows time */
 #define MAX_TRANSCRIPT ((size_t)1 << 20)
-#define PREPARE_REVISION 5 /* part of the cache key: raised when the same input prepares differently */
+#define PREPARE_REVISION 6 /* part of the cache key: raised when the same input prepares differently */
 
 /* ---- pipeline object ---- */
 

@@ -12,7 +12,7 @@
 #include "speech/sounds_net.h"
 
 #define MIXTURES 1.0f /* weights of the two, */
-#define NETWORK 0.5f
+#define NETWORK 0.75f
 #define PRIOR 0.5f        /* and of how often a phone was taught */
 #define WORST 16000       /* units of MIX_UNIT: nothing is worse */
 #define ORDER 0x11223344U /* tells the byte order of the file */
