@@ -18,6 +18,7 @@
 #define LOUDNESS_SHARE 0.7f /* in looks: how loud it is says less */
 #define SLOPE_SHARE 0.7f
 #define LANES 8           /* sums side by side */
+#define BLOCK 8           /* frames side by side */
 #define EXP_LEAST (-80.0) /* natural exponent that is as good as nothing */
 
 /* Spread of the cepstra over sentences in a quiet room (slt saying the bench's tuning half). */
@@ -349,79 +350,100 @@ INLINE float densities(const struct pz_acoustic *a, size_t which, const float *x
     return most;
 }
 
-INLINE float mixed(const float *restrict e, const float *restrict w)
-{
-    float sum[LANES] = {0};
+/** LANES numbers side by side, in any memory. */
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
 
-    for (int d = 0; d < DENSITIES; d += LANES)
-        for (int i = 0; i < LANES; i++)
-            sum[i] += e[d + i] * w[d + i];
-    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+/** How well a state's weights fit the densities of BLOCK frames, in one stream. */
+INLINE void mixed(const float e[BLOCK][STREAMS][DENSITIES], int s, const float *w, float out[BLOCK])
+{
+    lanes sum[BLOCK] = {{0}};
+
+    for (int d = 0; d < DENSITIES; d += LANES) {
+        const lanes weights = *(const lanes *)(w + d);
+
+        for (int b = 0; b < BLOCK; b++)
+            sum[b] += *(const lanes *)(e[b][s] + d) * weights;
+    }
+    for (int b = 0; b < BLOCK; b++)
+        out[b] = ((sum[b][0] + sum[b][1]) + (sum[b][2] + sum[b][3])) +
+                 ((sum[b][4] + sum[b][5]) + (sum[b][6] + sum[b][7]));
 }
 
-/** One frame into `row` [n]. */
-INLINE void score_frame(const struct pz_acoustic *a, const struct asked *q, const float *x, float *row, int n)
+/** BLOCK frames `x` [BLOCK][FEATURES] into `rows` [BLOCK][n]. All states' weights are megabytes: they are
+ * read once for several frames. */
+INLINE void score_frames(const struct pz_acoustic *a, const struct asked *q, const float *x, float *rows,
+                         int n)
 {
-    float best = -1e30f;
+    float best[BLOCK];
 
+    for (int b = 0; b < BLOCK; b++)
+        best[b] = -1e30f;
     for (int p = 0; p < a->n_plain; p++) {
-        float e[STREAMS][DENSITIES], level = 0.0f;
+        float e[BLOCK][STREAMS][DENSITIES], level[BLOCK] = {0.0f};
 
         if (q->first[p] == q->first[p + 1])
             continue;
-        for (int s = 0; s < STREAMS; s++)
-            level += densities(a, (size_t)(p * STREAMS + s), x + s * CEPSTRA, e[s]);
+        for (int b = 0; b < BLOCK; b++)
+            for (int s = 0; s < STREAMS; s++)
+                level[b] += densities(a, (size_t)(p * STREAMS + s), x + b * FEATURES + s * CEPSTRA, e[b][s]);
         for (int i = q->first[p]; i < q->first[p + 1]; i++) {
             const float *w = q->mix + (size_t)i * STREAMS * DENSITIES;
-            double product = 1e-300;
-            float v;
+            float fits[STREAMS][BLOCK];
 
-            product += (double)mixed(e[0], w) * (double)mixed(e[1], w + DENSITIES) *
-                       (double)mixed(e[2], w + 2 * DENSITIES);
-            v = level + (float)log(product);
-            if (q->compared[i])
-                best = fmaxf(best, v);
-            else
-                row[q->column[i]] = v;
+            for (int s = 0; s < STREAMS; s++)
+                mixed(e, s, w + s * DENSITIES, fits[s]);
+            for (int b = 0; b < BLOCK; b++) {
+                const double product = 1e-300 + (double)fits[0][b] * (double)fits[1][b] * (double)fits[2][b];
+                const float v = level[b] + (float)log(product);
+
+                if (!q->compared[i])
+                    rows[b * n + q->column[i]] = v;
+                else if (v > best[b])
+                    best[b] = v;
+            }
         }
     }
-    for (int i = 0; i < n; i++)
-        row[i] = fmaxf(row[i] - best, LEAST);
+    for (int b = 0; b < BLOCK; b++)
+        for (int i = 0; i < n; i++) {
+            const float v = rows[b * n + i] - best[b];
+
+            rows[b * n + i] = v > LEAST ? v : LEAST;
+        }
 }
 
-typedef void frame_form(const struct pz_acoustic *a, const struct asked *q, const float *x, float *row,
-                        int n);
+typedef void frames_form(const struct pz_acoustic *a, const struct asked *q, const float *x, float *rows,
+                         int n);
 
-#define FRAME_FORM(name, attributes)                                                                         \
-    attributes static void frame_##name(const struct pz_acoustic *a, const struct asked *q, const float *x,  \
-                                        float *row, int n)                                                   \
+#define FRAMES_FORM(name, attributes)                                                                        \
+    attributes static void frames_##name(const struct pz_acoustic *a, const struct asked *q, const float *x, \
+                                         float *rows, int n)                                                 \
     {                                                                                                        \
-        score_frame(a, q, x, row, n);                                                                        \
+        score_frames(a, q, x, rows, n);                                                                      \
     }
 
-FRAME_FORM(plain, )
+FRAMES_FORM(plain, )
 #if defined(__x86_64__)
-FRAME_FORM(avx2, __attribute__((target("avx2"))))
-FRAME_FORM(avx512, __attribute__((target("avx512f"))))
+FRAMES_FORM(avx2, __attribute__((target("avx2"))))
+FRAMES_FORM(avx512, __attribute__((target("avx512f"))))
 #endif
 
-static frame_form *best_frame(void)
+static frames_form *best_form(void)
 {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f"))
-        return frame_avx512;
+        return frames_avx512;
     if (__builtin_cpu_supports("avx2"))
-        return frame_avx2;
+        return frames_avx2;
 #endif
-    return frame_plain;
+    return frames_plain;
 }
 
 enum pz_status pz_acoustic_rows(struct pz_acoustic *a, int warp, const float *samples, int64_t n,
                                 const uint16_t *states, int n_states, pz_acoustic_row *take, void *user)
 {
-    frame_form *frame = best_frame();
+    frames_form *form = best_form();
     struct asked q = {0};
-    float *x = NULL, *row = NULL;
+    float *x = NULL, *rows = NULL, last[BLOCK * FEATURES] = {0.0f};
     int64_t frames;
     enum pz_status st;
 
@@ -431,19 +453,27 @@ enum pz_status pz_acoustic_rows(struct pz_acoustic *a, int warp, const float *sa
         return pz_fail(a->log, PZ_ERR_INTERNAL, "speech recogniser: %lld samples at once", (long long)n);
     PZ_TRY(asked_make(a, states, n_states, &q));
     PZ_TRY(features(a, warp, samples, n, &x, &frames));
-    row = pz_calloc((size_t)n_states, sizeof *row);
-    if (!row) {
+    rows = pz_calloc((size_t)n_states * BLOCK, sizeof *rows);
+    if (!rows) {
         st = PZ_ERR_NOMEM;
         goto fail;
     }
-    for (int64_t t = 0; t < frames; t++) {
-        frame(a, &q, x + t * FEATURES, row, n_states);
-        take(user, t, row);
+    for (int64_t t = 0; t < frames; t += BLOCK) {
+        const float *at = x + t * FEATURES;
+        const int64_t left = frames - t;
+
+        if (left < BLOCK) {
+            memcpy(last, at, (size_t)left * FEATURES * sizeof *last);
+            at = last;
+        }
+        form(a, &q, at, rows, n_states);
+        for (int b = 0; b < BLOCK && b < left; b++)
+            take(user, t + b, rows + (size_t)b * (size_t)n_states);
     }
 fail:
     asked_free(&q);
     pz_free(x);
-    pz_free(row);
+    pz_free(rows);
     return st;
 }
 
