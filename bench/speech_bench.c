@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "speech/speech.h"
 #include "speech/voice.h"
 #include "speech_scripts.h"
@@ -444,6 +445,7 @@ int main(int argc, char **argv)
         }
     }
     opt.job.log = pz_log_create(say, NULL, level);
+    opt.job.pool = pz_pool_create(0); // as the program has it
     printf("seed %llu, %s voices and sentences, %d films a room\n", (unsigned long long)opt.seed,
            parts[opt.part].name, opt.films);
     st = pz_ears_open(NULL, &opt.job, &opt.ears);
@@ -461,6 +463,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", why);
     }
     pz_ears_close(&opt.ears);
+    pz_pool_destroy(&opt.job.pool);
     pz_log_destroy(&opt.job.log);
     return st == PZ_OK ? 0 : 1;
 }

@@ -1,15 +1,14 @@
 // From a whole film's sound to words, phones and slots, chunk by chunk. With a transcript nothing is
 // recognised: the words are known and each chunk takes as many of them as fit its sound (the aligner may stop
-// after any word). Edges of slots are in edges.c.
-#include <pthread.h>
+// after any word); without one hear_film.c finds them. Edges of slots are in edges.c.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "speech/denoise.h"
 #include "speech/edges.h"
 #include "speech/hear.h"
+#include "speech/listening.h"
 #include "speech/quiet.h"
 #include "speech/sounds.h"
 
@@ -29,152 +28,6 @@ static enum pz_status wanted_make(struct pz_ears *ears, const struct pz_analyse_
             return st;
     }
     return PZ_OK;
-}
-
-/** What the network for edges hears in a chunk, on a thread of its own: it needs nothing from the aligner. */
-struct listening {
-    const float *raw;
-    int64_t n;
-    struct pz_sounds heard;
-    enum pz_status st;
-    bool beside;
-    pthread_t thread;
-};
-
-static void *listen_for_edges(void *user)
-{
-    struct listening *l = user;
-
-    l->st = pz_sounds_listen(l->raw, l->n, PZ_SOUNDS_EDGES, &l->heard);
-    return NULL;
-}
-
-/** `raw` [n] must stay until listening_end(). */
-static void listening_start(struct listening *l, const float *raw, int64_t n)
-{
-    *l = (struct listening){.raw = raw, .n = n};
-    l->beside = pthread_create(&l->thread, NULL, listen_for_edges, l) == 0;
-    if (!l->beside)
-        listen_for_edges(l);
-}
-
-/** What was heard is l->heard, the caller's to free, also after an error. */
-static enum pz_status listening_end(struct listening *l)
-{
-    if (l->beside)
-        pthread_join(l->thread, NULL);
-    l->beside = false;
-    return l->st;
-}
-
-/** The ends of what was heard of so far. */
-struct mark {
-    int word, phone, found;
-};
-
-static struct mark mark_of(const struct pz_heard *h)
-{
-    return (struct mark){.word = h->words.n, .phone = h->phones.n, .found = h->n_found};
-}
-
-/**
- * The network's places for the edges of what was found in a chunk, behind `from`. All other words and phones
- * stay where the aligner has them: recognised words may be wrong, and phones that are not those of the sound
- * are led far astray, which the mouths that are learned from them show (`docs/notes/speech.md`).
- */
-static enum pz_status settle_found(const struct pz_sounds *heard, int64_t n, int64_t at, double snr,
-                                   struct mark from, struct pz_heard *h)
-{
-    enum pz_status st = PZ_OK;
-    struct pz_words words = {0};
-    struct pz_phone_line phones = {0};
-
-    for (int i = from.word; i < h->words.n; i++) {
-        struct pz_word w = h->words.items[i];
-
-        w.first_phone -= w.n_phones ? from.phone : w.first_phone;
-        PZ_TRY(pz_words_add(&words, &w));
-    }
-    for (int i = from.phone; i < h->phones.n; i++)
-        PZ_TRY(pz_phone_line_add(&phones, h->phones.items[i]));
-    PZ_TRY(pz_sounds_settle_heard(heard, n, at, snr, &phones, 0, &words, 0));
-    for (int i = from.found; i < h->n_found; i++) {
-        const struct pz_found *f = &h->found[i];
-        const struct pz_word *first = &words.items[f->first_word - from.word];
-
-        pz_hear_put(h, from.phone, f, first->start, first[f->n_words - 1].end);
-    }
-fail:
-    pz_words_free(&words);
-    pz_phone_line_free(&phones);
-    return st;
-}
-
-/** Second pass over a chunk (`samples` [n] after pz_quiet(), `raw` [n] before it): its words are aligned
- * while the network listens for their edges. */
-static enum pz_status place_chunk(struct pz_ears *ears, const float *samples, const float *raw,
-                                  const struct pz_chunk *c, const struct pz_job *job, struct pz_heard *heard)
-{
-    const struct mark from = mark_of(heard);
-    struct listening edges = {0};
-    enum pz_status st, heard_st;
-    int64_t at, n = pz_chunk_span(c, &at);
-    bool listens = pz_chunk_finds(c) && !pz_ears_hears_foreign(ears);
-
-    if (listens)
-        listening_start(&edges, raw, n);
-    st = pz_hear_settle(ears, samples, c, job, heard);
-    heard_st = listening_end(&edges);
-    st = st < PZ_OK ? st : heard_st;
-    if (st >= PZ_OK && heard->n_found > from.found && listens)
-        st = settle_found(&edges.heard, n, at, pz_chunk_noise(c), from, heard);
-    pz_sounds_free(&edges.heard);
-    return st;
-}
-
-static enum pz_status hear_all(struct pz_ears *ears, const struct pz_tap *sound, int64_t total,
-                               struct pz_wanted *wanted, int n_wanted, const struct pz_job *job,
-                               struct pz_heard *heard)
-{
-    enum pz_status st = PZ_OK;
-    struct pz_chunks all = {0};
-    float *buf = pz_calloc(PZ_CHUNK_MAX, sizeof *buf), *raw = pz_calloc(PZ_CHUNK_MAX, sizeof *raw);
-    float *voice = pz_calloc(PZ_CHUNK_MAX, sizeof *voice);
-    double snr;
-
-    if (!buf || !raw || !voice) {
-        st = PZ_ERR_NOMEM;
-        goto fail;
-    }
-    for (int64_t at = 0, n; at < total; at += n) {
-        PZ_TRY(pz_chunk_read(sound, total, at, buf, &n));
-        memcpy(raw, buf, (size_t)n * sizeof *raw);
-        PZ_TRY(pz_quiet(buf, n, &snr));
-        memcpy(voice, n_wanted > 0 ? raw : buf, (size_t)n * sizeof *voice);
-        if (n_wanted > 0)
-            PZ_TRY(pz_denoise(voice, n));
-        PZ_TRY(pz_hear_chunk(ears, voice, raw, n, at, snr, wanted, n_wanted, job, heard, &all));
-        pz_job_progress(job, "speech", at + n, total);
-    }
-    PZ_TRY(pz_hear_decide(&all, wanted, n_wanted));
-    for (int i = 0; i < all.n; i++) {
-        const struct pz_chunk *c = pz_chunk_get(&all, i);
-        int64_t at, n = pz_chunk_span(c, &at);
-
-        if (all.n > 1) { // else it is still there
-            PZ_TRY(pz_tap_read_speech(sound, at, raw, n));
-            memcpy(buf, raw, (size_t)n * sizeof *buf);
-            PZ_TRY(pz_quiet(buf, n, &snr));
-        }
-        PZ_TRY(place_chunk(ears, buf, raw, c, job, heard));
-    }
-fail:
-    pz_ears_expect_nothing(ears);
-    pz_chunks_free(&all);
-    pz_free(buf);
-    pz_free(raw);
-    pz_free(voice);
-    return st;
 }
 
 static double mean_confidence(const struct pz_words *w)
@@ -205,21 +58,21 @@ static enum pz_status align_all(struct pz_ears *ears, const struct pz_tap *sound
     }
     st = PZ_OK;
     for (int64_t at = 0, n; at < total; at += n) {
-        const struct mark from = mark_of(h);
-        struct listening edges;
+        const int first_word = h->words.n, first_phone = h->phones.n;
+        struct pz_listening edges;
         int used = 0;
 
         PZ_TRY(pz_chunk_read(sound, total, at, buf, &n));
         memcpy(raw, buf, (size_t)n * sizeof *raw);
         PZ_TRY(pz_quiet(buf, n, &snr));
-        listening_start(&edges, raw, n);
+        pz_listening_start(&edges, raw, n, job ? job->pool : NULL);
         st = pz_align_some(ears, buf, n, at, aw + done, t->n_words - done, at + n >= total, job, h,
                            word_of + done, &used);
-        if (listening_end(&edges) < PZ_OK && st >= PZ_OK)
+        if (pz_listening_end(&edges) < PZ_OK && st >= PZ_OK)
             st = edges.st;
         if (st >= PZ_OK)
-            st = pz_sounds_settle_heard(&edges.heard, n, at, snr, &h->phones, from.phone, &h->words,
-                                        from.word);
+            st = pz_sounds_settle_heard(&edges.heard, n, at, snr, &h->phones, first_phone, &h->words,
+                                        first_word);
         pz_sounds_free(&edges.heard);
         PZ_TRY(st);
         done += used;
@@ -393,7 +246,7 @@ enum pz_status pz_speech_analyse(struct pz_ears *ears, const struct pz_tap *soun
         PZ_TRY(align_all(ears, sound, out->n_samples, t, job, &h, word_of));
         PZ_TRY(find_in_transcript(t, word_of, wanted, p->n_spoken, &h));
     } else {
-        PZ_TRY(hear_all(ears, sound, out->n_samples, wanted, p->n_spoken, job, &h));
+        PZ_TRY(pz_hear_film(ears, sound, out->n_samples, wanted, p->n_spoken, job, &h));
     }
     out->words = h.words;
     h.words = (struct pz_words){0};

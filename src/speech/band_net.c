@@ -25,8 +25,15 @@
 #define LOUD 0.95  /* quantile of the loudest band: what levels are measured from */
 #define FLOOR 0.10 /* quantiles of a band over the stretch */
 #define TOP 0.90
-#define TILE 32 /* outputs and */
-#define ROWS 8  /* frames at once */
+#define TILE PZ_BAND_TILE /* outputs and */
+#define ROWS 8            /* frames at once, in registers */
+#define MANY 32           /* frames for which weights are fetched once, a multiple of ROWS */
+
+/** fmaxf() is a call. */
+static inline float larger(float a, float b)
+{
+    return a > b ? a : b;
+}
 
 /** Quantile of `n` values, which it sorts. */
 static float quantile(float *v, int64_t n, double q)
@@ -104,11 +111,11 @@ static void level(float *logs, int64_t frames, float *column, float levels[2 * B
     for (int64_t t = 0; t < frames; t++) {
         column[t] = logs[t * BANDS];
         for (int b = 1; b < BANDS; b++)
-            column[t] = fmaxf(column[t], logs[t * BANDS + b]);
+            column[t] = larger(column[t], logs[t * BANDS + b]);
     }
     top = quantile(column, frames, LOUD);
     for (int64_t i = 0; i < frames * BANDS; i++)
-        logs[i] = fmaxf((logs[i] - top) * SCALE, LEAST);
+        logs[i] = larger((logs[i] - top) * SCALE, LEAST);
     for (int b = 0; b < BANDS; b++) {
         for (int64_t t = 0; t < frames; t++)
             column[t] = logs[t * BANDS + b];
@@ -146,21 +153,20 @@ static enum pz_status unpack(const unsigned char **p, int in, int out, struct pz
     const unsigned char *scales = *p, *biases = scales + sizeof(float) * (size_t)out;
     const signed char *bytes = (const signed char *)(biases + sizeof(float) * (size_t)out);
 
-    *l = (struct pz_band_layer){.in = in, .out = out, .stride = (out + TILE - 1) / TILE * TILE};
-    l->w = pz_calloc((size_t)(in ? in : 1) * (size_t)l->stride, sizeof *l->w);
-    l->bias = pz_calloc((size_t)l->stride, sizeof *l->bias);
+    *l = (struct pz_band_layer){.in = in, .out = out, .tiles = (out + TILE - 1) / TILE};
+    l->w = pz_calloc((size_t)(in ? in : 1) * (size_t)l->tiles * TILE, sizeof *l->w);
+    l->bias = pz_calloc((size_t)l->tiles * TILE, sizeof *l->bias);
     if (!l->w || !l->bias)
         return PZ_ERR_NOMEM;
     memcpy(l->bias, biases, sizeof(float) * (size_t)out);
     if (in == 0)
         memcpy(l->w, scales, sizeof(float) * (size_t)out);
     for (int o = 0; o < out; o++) {
-        float scale;
+        float scale, *to = l->w + (size_t)(o / TILE) * (size_t)in * TILE + o % TILE;
 
         memcpy(&scale, scales + sizeof scale * (size_t)o, sizeof scale);
         for (int i = 0; i < in; i++)
-            l->w[(size_t)i * (size_t)l->stride + (size_t)o] =
-                scale * (float)bytes[(size_t)o * (size_t)in + (size_t)i];
+            to[(size_t)i * TILE] = scale * (float)bytes[(size_t)o * (size_t)in + (size_t)i];
     }
     *p = (const unsigned char *)(bytes + (size_t)in * (size_t)out);
     return PZ_OK;
@@ -209,35 +215,36 @@ static const unsigned char *behind(const unsigned char *p)
 
 /* --- layers --- */
 
-/** sum[r][k] = bias[k] + sum over `in` of x[r step + i] w[i stride + k], for ROWS rows and TILE outputs: once
- * for each instruction set. */
-#define TILE_FORM(name, attributes)                                                                          \
-    attributes static void tile_##name(const float *restrict w, int stride, const float *bias,               \
-                                       const float *restrict x, int64_t step, int in, float sum[ROWS][TILE]) \
+/** sum[r][k] = bias[k] + sum over `in` of x[r step + i] w[i TILE + k], for ROWS rows and TILE outputs: once
+ * for each instruction set; those that multiply and add in one step round once instead of twice. */
+#define TILE_FORM(name, attributes, ADD)                                                                     \
+    attributes static void tile_##name(const float *restrict w, const float *bias, const float *restrict x,  \
+                                       int64_t step, int in, float sum[ROWS][TILE])                          \
     {                                                                                                        \
         float v[ROWS][TILE];                                                                                 \
                                                                                                              \
         for (int r = 0; r < ROWS; r++)                                                                       \
             for (int k = 0; k < TILE; k++)                                                                   \
                 v[r][k] = bias[k];                                                                           \
-        for (int i = 0; i < in; i++, w += stride)                                                            \
+        for (int i = 0; i < in; i++, w += TILE)                                                              \
             for (int r = 0; r < ROWS; r++) {                                                                 \
-                float by = x[r * step + i];                                                                  \
+                const float by = x[r * step + i];                                                            \
                                                                                                              \
                 for (int k = 0; k < TILE; k++)                                                               \
-                    v[r][k] += by * w[k];                                                                    \
+                    v[r][k] = ADD(by, w[k], v[r][k]);                                                        \
             }                                                                                                \
         memcpy(sum, v, sizeof v);                                                                            \
     }
+#define IN_TWO(a, b, c) ((c) + (a) * (b))
 
-TILE_FORM(plain, )
+TILE_FORM(plain, , IN_TWO)
 #if defined(__x86_64__)
-TILE_FORM(fma, __attribute__((target("avx2,fma"))))
-TILE_FORM(avx512, __attribute__((target("avx512f"))))
+TILE_FORM(fma, __attribute__((target("avx2,fma"))), __builtin_fmaf)
+TILE_FORM(avx512, __attribute__((target("avx512f"))), __builtin_fmaf)
 #endif
 
-typedef void tile_form(const float *restrict w, int stride, const float *bias, const float *restrict x,
-                       int64_t step, int in, float sum[ROWS][TILE]);
+typedef void tile_form(const float *restrict w, const float *bias, const float *restrict x, int64_t step,
+                       int in, float sum[ROWS][TILE]);
 
 static tile_form *best_tile(void)
 {
@@ -250,25 +257,32 @@ static tile_form *best_tile(void)
     return tile_plain;
 }
 
-/** y[t] (+)= W x[t] + bias for `rows` (at most ROWS) rows that lie `step` floats apart; y [rows][out]. Behind
- * them x goes on for ROWS rows in all, of whatever. */
+/** y[t] (+)= W x[t] + bias for `rows` (at most MANY) rows that lie `step` floats apart; y [rows][out]. Behind
+ * them x goes on, to a multiple of ROWS, with whatever. */
 static void product(const struct pz_band_layer *l, const float *x, int64_t step, int rows, bool add,
                     bool relu, float *y)
 {
     tile_form *tile = best_tile();
 
-    for (int o = 0; o < l->stride; o += TILE) {
-        float sum[ROWS][TILE];
-        int n = l->out - o < TILE ? l->out - o : TILE;
+    for (int o = 0; o < l->tiles * TILE; o += TILE) {
+        const float *w = l->w + (size_t)o * (size_t)l->in;
+        const int n = l->out - o < TILE ? l->out - o : TILE;
 
-        tile(l->w + o, l->stride, l->bias + o, x, step, l->in, sum);
-        for (int r = 0; r < rows; r++)
-            for (int k = 0; k < n; k++) {
-                float v = relu ? fmaxf(sum[r][k], 0.0f) : sum[r][k];
-                float *to = y + (size_t)r * (size_t)l->out + (size_t)(o + k);
+        for (int first = 0; first < rows; first += ROWS) {
+            const int count = rows - first < ROWS ? rows - first : ROWS;
+            float sum[ROWS][TILE];
 
-                *to = add ? *to + v : v;
+            tile(w, l->bias + o, x + first * step, step, l->in, sum);
+            for (int r = 0; r < count; r++) {
+                float *to = y + (size_t)(first + r) * (size_t)l->out + (size_t)o;
+
+                for (int k = 0; k < n; k++) {
+                    const float v = relu ? larger(sum[r][k], 0.0f) : sum[r][k];
+
+                    to[k] = add ? to[k] + v : v;
+                }
             }
+        }
     }
 }
 
@@ -277,65 +291,80 @@ static void filter(const struct pz_band_layer *l, const float *x, int64_t frames
                    float *restrict y)
 {
     memcpy(y, l->bias, (size_t)l->out * sizeof *y);
-    for (int k = 0; k < TAPS; k++) {
-        int64_t at = t + (int64_t)(k - TAPS / 2) * dilation;
+    for (int o = 0; o < l->out; o += TILE) {
+        const int n = l->out - o < TILE ? l->out - o : TILE;
 
-        if (at < 0 || at >= frames)
-            continue;
-        const float *restrict w = l->w + (size_t)k * (size_t)l->stride, *from = x + at * l->out;
+        for (int k = 0; k < TAPS; k++) {
+            const int64_t at = t + (int64_t)(k - TAPS / 2) * dilation;
+            const float *restrict w = l->w + (size_t)o * TAPS + (size_t)k * TILE;
 
-        for (int c = 0; c < l->out; c++)
-            y[c] += w[c] * from[c];
+            if (at < 0 || at >= frames)
+                continue;
+            const float *from = x + at * l->out + o;
+
+            for (int c = 0; c < n; c++)
+                y[o + c] += w[c] * from[c];
+        }
     }
 }
 
-/** One block: x [frames][width] into y. `room` [ROWS][3 width]. */
-static void run_block(const struct pz_band_net *n, int i, const float *x, int64_t frames, float *room,
-                      float *y)
+/** What the network is at. */
+struct pass {
+    const struct pz_band_net *net;
+    int block;
+    int64_t frames;
+    const float *x;
+    float *y, *rooms; /* y [frames][width]; a room [MANY][3 width] for each worker */
+};
+
+/** One block of MANY frames: x [frames][width] into y. */
+static void run_frames(void *user, int index, int worker)
 {
+    const struct pass *p = user;
+    const struct pz_band_net *n = p->net;
     const int w = n->width;
-    float *up = room + (size_t)ROWS * (size_t)w;
+    const int64_t first = (int64_t)index * MANY;
+    const int rows = p->frames - first < MANY ? (int)(p->frames - first) : MANY;
+    float *room = p->rooms + (size_t)worker * MANY * 3 * (size_t)w, *up = room + (size_t)MANY * (size_t)w;
+    float *y = p->y + first * w;
 
-    memcpy(y, x, (size_t)frames * (size_t)w * sizeof *y);
-    for (int64_t t = 0; t < frames; t += ROWS) {
-        int rows = frames - t < ROWS ? (int)(frames - t) : ROWS;
-
-        for (int r = 0; r < rows; r++)
-            filter(&n->blocks[i].around, x, frames, t + r, n->dilations[i], room + (size_t)r * (size_t)w);
-        product(&n->blocks[i].up, room, w, rows, false, true, up);
-        product(&n->blocks[i].down, up, 2 * (int64_t)w, rows, true, false, y + t * w);
-    }
+    memcpy(y, p->x + first * w, (size_t)rows * (size_t)w * sizeof *y);
+    for (int r = 0; r < rows; r++)
+        filter(&n->blocks[p->block].around, p->x, p->frames, first + r, n->dilations[p->block],
+               room + (size_t)r * (size_t)w);
+    product(&n->blocks[p->block].up, room, w, rows, false, true, up);
+    product(&n->blocks[p->block].down, up, 2 * (int64_t)w, rows, true, false, y);
 }
 
-/** logs [frames + FIRST - 1][BANDS], padded; out [frames][heads]. x, y [frames][width], room [ROWS][3 width].
- */
-static void run_net(const struct pz_band_net *n, const float *logs, int64_t frames,
-                    const float levels[2 * BANDS], float *x, float *y, float *room, float *out)
+/** r->logs [frames + FIRST - 1][BANDS], padded, into r->out. */
+static void run_net(const struct pz_band_net *n, const float levels[2 * BANDS], struct pz_pool *pool,
+                    struct pz_band_room *r)
 {
     const int w = n->width;
-
+    const int64_t frames = r->frames;
+    struct pass p = {.net = n, .frames = frames, .x = r->x, .y = r->y, .rooms = r->rows};
     struct pz_band_layer first = n->first;
+    float *x = r->x;
 
-    product(&n->level, levels, 0, 1, false, false, room);
-    first.bias = room; // the same for every frame
+    product(&n->level, levels, 0, 1, false, false, r->rows);
+    first.bias = r->rows; // the same for every frame
     for (int c = 0; c < w; c++)
-        room[c] += n->first.bias[c];
-    for (int64_t t = 0; t < frames; t += ROWS)
-        product(&first, logs + t * BANDS, BANDS, frames - t < ROWS ? (int)(frames - t) : ROWS, false, true,
+        r->rows[c] += n->first.bias[c];
+    for (int64_t t = 0; t < frames; t += MANY)
+        product(&first, r->logs + t * BANDS, BANDS, frames - t < MANY ? (int)(frames - t) : MANY, false, true,
                 x + t * w);
-    for (int i = 0; i < n->n_blocks; i++) {
-        float *swap = x;
-
-        run_block(n, i, x, frames, room, y);
-        x = y;
-        y = swap;
+    for (p.block = 0; p.block < n->n_blocks; p.block++) {
+        pz_pool_run(pool, run_frames, &p, (int)((frames + MANY - 1) / MANY));
+        x = p.y;
+        p.y = (float *)p.x;
+        p.x = x;
     }
     for (int64_t t = 0; t < frames; t++)
         for (int c = 0; c < w; c++)
-            x[t * w + c] = fmaxf(x[t * w + c] * n->last.w[c] + n->last.bias[c], 0.0f);
-    for (int64_t t = 0; t < frames; t += ROWS)
-        product(&n->out, x + t * w, w, frames - t < ROWS ? (int)(frames - t) : ROWS, false, false,
-                out + t * n->heads);
+            x[t * w + c] = larger(x[t * w + c] * n->last.w[c] + n->last.bias[c], 0.0f);
+    for (int64_t t = 0; t < frames; t += MANY)
+        product(&n->out, x + t * w, w, frames - t < MANY ? (int)(frames - t) : MANY, false, false,
+                r->out + t * n->heads);
 }
 
 enum pz_status pz_band_net_next(enum pz_band_net_for what, int *i, struct pz_band_net *net)
@@ -371,24 +400,25 @@ void pz_band_room_free(struct pz_band_room *r)
     *r = (struct pz_band_room){0};
 }
 
-enum pz_status pz_band_room_make(const float *samples, int64_t n, const struct pz_band_net *net,
+enum pz_status pz_band_room_make(const float *samples, int64_t n, const struct pz_band_net *net, int workers,
                                  struct pz_band_room *r)
 {
     const size_t frames = (size_t)(n / PZ_SOUNDS_HOP), width = (size_t)net->width;
 
-    *r = (struct pz_band_room){.frames = (int64_t)frames};
+    *r = (struct pz_band_room){.frames = (int64_t)frames, .workers = workers};
     r->power = pz_calloc(frames * BINS + 1, sizeof *r->power);
     r->logs = pz_calloc((frames + FIRST + ROWS) * BANDS, sizeof *r->logs);
     r->x = pz_calloc((frames + ROWS) * width, sizeof *r->x);
     r->y = pz_calloc((frames + ROWS) * width, sizeof *r->y);
-    r->rows = pz_calloc(ROWS * 3 * width, sizeof *r->rows);
+    r->rows = pz_calloc((size_t)workers * MANY * 3 * width, sizeof *r->rows);
     r->out = pz_calloc(frames * (size_t)net->heads + 1, sizeof *r->out);
     return r->power && r->logs && r->x && r->y && r->rows && r->out
                ? powers(samples, n, (int64_t)frames, r->power)
                : PZ_ERR_NOMEM;
 }
 
-enum pz_status pz_band_net_run(const struct pz_band_net *net, double warp, struct pz_band_room *r)
+enum pz_status pz_band_net_run(const struct pz_band_net *net, double warp, struct pz_pool *pool,
+                               struct pz_band_room *r)
 {
     float levels[2 * BANDS];
     float(*bank)[BINS] = pz_calloc(BANDS, sizeof *bank);
@@ -403,7 +433,7 @@ enum pz_status pz_band_net_run(const struct pz_band_net *net, double warp, struc
     pz_free(bank);
     if (r->frames > 0) {
         level(logs, r->frames, r->x, levels);
-        run_net(net, r->logs, r->frames, levels, r->x, r->y, r->rows, r->out);
+        run_net(net, levels, pz_pool_threads(pool) <= r->workers ? pool : NULL, r);
     }
     return PZ_OK;
 }

@@ -9,15 +9,18 @@
 
 #include <stdint.h>
 
+#include "base/pool.h"
 #include "base/status.h"
 
 #define PZ_BANDS 32
 #define PZ_BAND_BINS 257  /* of a spectrum of 512 samples */
 #define PZ_BAND_BLOCKS 12 /* at most */
+#define PZ_BAND_TILE 32   /* outputs side by side */
 
-/** Weights as numbers, [in][stride]: the transposed matrix, so that sums run over outputs. */
+/** Weights as numbers: `tiles` pieces [in][PZ_BAND_TILE] of the transposed matrix, so that sums run over
+ * outputs and what is read lies side by side. */
 struct pz_band_layer {
-    int in, out, stride;
+    int in, out, tiles;
     float *w, *bias;
 };
 
@@ -42,22 +45,25 @@ void pz_band_net_free(struct pz_band_net *net);
 /** Room for one stretch of sound. Plain owned: pz_band_room_free(). */
 struct pz_band_room {
     int64_t frames;
+    int workers;
     float *power; /* [frames][PZ_BAND_BINS] */
     float *logs, *x, *y, *rows;
     float *out; /* [frames][heads]: what the network says */
 };
 
-/** Powers of `samples` [n], mono PZ_SPEECH_RATE, one frame every PZ_SOUNDS_HOP samples. Errors: NOMEM. */
+/** Powers of `samples` [n], mono PZ_SPEECH_RATE, one frame every PZ_SOUNDS_HOP samples; `workers`: threads of
+ * the pool that will run the network. Errors: NOMEM. */
 PZ_NODISCARD enum pz_status pz_band_room_make(const float *samples, int64_t n, const struct pz_band_net *net,
-                                              struct pz_band_room *r);
+                                              int workers, struct pz_band_room *r);
 void pz_band_room_free(struct pz_band_room *r);
 
 /** How much of bin `k` band `b` takes (a triangle on the mel scale), of a throat whose resonances lie at
  * 1 / `warp` of the usual places. */
 float pz_band_share(double warp, int b, int k);
 
-/** Let the network listen through the bands of such a throat: r->out. Errors: NOMEM. */
-PZ_NODISCARD enum pz_status pz_band_net_run(const struct pz_band_net *net, double warp,
+/** Let the network listen through the bands of such a throat: r->out, the same for every `pool` (of
+ * r->workers threads; NULL: this one alone). Errors: NOMEM. */
+PZ_NODISCARD enum pz_status pz_band_net_run(const struct pz_band_net *net, double warp, struct pz_pool *pool,
                                             struct pz_band_room *r);
 
 #endif

@@ -291,15 +291,21 @@ fail:
     return st;
 }
 
+enum pz_status pz_hear_expect(struct pz_ears *ears, const struct pz_wanted *wanted, int n_wanted,
+                              double snr_db)
+{
+    const struct pz_keyword *k[PZ_WANTED_MAX];
+
+    for (int i = 0; i < n_wanted; i++)
+        k[i] = &wanted[i].keyword;
+    return pz_ears_expect(ears, k, n_wanted, snr_db < QUIET_DB ? SHARE_IN_NOISE : SHARE);
+}
+
 /** Free recognition on a thread of its own, beside the search for places. */
 struct reading {
     struct pz_ears *ears;
-    const float *samples;
-    int64_t n;
-    const struct pz_keyword *wanted[PZ_WANTED_MAX];
-    int n_wanted;
-    double share;           /* of the words, that a wanted one is expected to have */
-    struct pz_sounds heard; /* by the network, for words */
+    const struct pz_hear_sound *sound;
+    bool wants;
     struct pz_words words;
     enum pz_status st;
 };
@@ -307,39 +313,39 @@ struct reading {
 static void *read_words(void *user)
 {
     struct reading *r = user;
+    const struct pz_hear_sound *s = r->sound;
 
-    r->st = pz_ears_expect(r->ears, r->wanted, r->n_wanted, r->share);
-    if (r->st >= PZ_OK)
-        r->st = pz_ears_words(r->ears, r->samples, r->n, 0, r->n_wanted > 0 ? &r->heard : NULL, &r->words);
+    r->st = pz_ears_words(r->ears, s->voice, s->n, 0, r->wants ? s->heard : NULL, &r->words);
     return NULL;
 }
 
 /** Words, and places of all wanted things, at the same time. */
-static enum pz_status listen_both(struct reading *r, const float *raw, int *warp, struct pz_place **places,
-                                  int *n_places)
+static enum pz_status listen_both(struct reading *r, const struct pz_wanted *wanted, int n_wanted,
+                                  void (*meanwhile)(void *user), void *user, int *warp,
+                                  struct pz_place **places, int *n_places)
 {
-    struct pz_acoustic *acoustic;
+    const struct pz_keyword *k[PZ_WANTED_MAX];
+    struct pz_acoustic *acoustic = NULL;
     pthread_t thread;
     enum pz_status st = PZ_OK;
     bool beside;
 
-    if (r->n_wanted == 0) {
-        read_words(r);
-        return r->st;
-    }
-    PZ_TRY(pz_ears_acoustic(r->ears, &acoustic)); // before there are two threads
-    PZ_TRY(pz_sounds_listen(raw, r->n, PZ_SOUNDS_WORDS, &r->heard));
-    beside = !pz_ears_uses_whisper(r->ears) && // its threads are its own
+    for (int i = 0; i < n_wanted; i++)
+        k[i] = &wanted[i].keyword;
+    if (n_wanted > 0)
+        PZ_TRY(pz_ears_acoustic(r->ears, &acoustic)); // before there are two threads
+    beside = !pz_ears_uses_whisper(r->ears) &&        // its threads are its own
              pthread_create(&thread, NULL, read_words, r) == 0;
-    st =
-        pz_places_find(acoustic, r->samples, r->n, &r->heard, r->wanted, r->n_wanted, warp, places, n_places);
+    if (n_wanted > 0)
+        st = pz_places_find(acoustic, r->sound->voice, r->sound->n, r->sound->heard, k, n_wanted, warp,
+                            places, n_places);
+    meanwhile(user);
     if (beside)
         pthread_join(thread, NULL);
     else
         read_words(r);
     st = r->st < PZ_OK ? r->st : st;
 fail:
-    pz_sounds_free(&r->heard);
     return st;
 }
 
@@ -378,13 +384,13 @@ fail:
     return st;
 }
 
-enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, const float *raw, int64_t n,
-                             int64_t at, double snr_db, const struct pz_wanted *wanted, int n_wanted,
-                             const struct pz_job *job, struct pz_heard *h, struct pz_chunks *all)
+enum pz_status pz_hear_chunk(struct pz_ears *ears, const struct pz_hear_sound *sound,
+                             const struct pz_wanted *wanted, int n_wanted, const struct pz_job *job,
+                             void (*meanwhile)(void *user), void *user, struct pz_heard *h,
+                             struct pz_chunks *all)
 {
     enum pz_status st;
-    struct reading r = {
-        .ears = ears, .samples = samples, .n = n, .share = snr_db < QUIET_DB ? SHARE_IN_NOISE : SHARE};
+    struct reading r = {.ears = ears, .sound = sound, .wants = n_wanted > 0};
     struct pz_place *places = NULL;
     int n_places = 0;
     struct pz_chunk *c;
@@ -395,16 +401,14 @@ enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, const f
         return PZ_ERR_NOMEM;
     all->items = grown;
     c = &all->items[all->n++];
-    *c = (struct pz_chunk){.at = at, .n = n, .snr_db = snr_db};
+    *c = (struct pz_chunk){.at = sound->at, .n = sound->n, .snr_db = sound->snr_db};
     if (pz_job_cancelled(job))
         return PZ_ERR_CANCELLED;
-    for (; r.n_wanted < n_wanted; r.n_wanted++)
-        r.wanted[r.n_wanted] = &wanted[r.n_wanted].keyword;
-    PZ_TRY(listen_both(&r, raw, &c->warp, &places, &n_places));
-    PZ_TRY(take_words(&r.words, at, wanted, n_wanted, &c->d, &h->raw));
+    PZ_TRY(listen_both(&r, wanted, n_wanted, meanwhile, user, &c->warp, &places, &n_places));
+    PZ_TRY(take_words(&r.words, sound->at, wanted, n_wanted, &c->d, &h->raw));
     for (int k = 0; k < n_wanted; k++)
         pz_hear_mark(&c->d, &wanted[k], k);
-    PZ_TRY(pz_hear_weigh(ears, samples, c, wanted, places, n_places));
+    PZ_TRY(pz_hear_weigh(ears, sound->voice, c, wanted, places, n_places));
 fail:
     pz_free(places);
     pz_words_free(&r.words);

@@ -48,14 +48,26 @@ struct pz_chunks {
 
 void pz_chunks_free(struct pz_chunks *c);
 
-/** First pass over a chunk (`samples` [n] after pz_denoise(), `raw` [n] before it, `snr_db` as pz_quiet()
- * says): recognise, look for the wanted things. Two threads of work inside. Errors: NOMEM, INTERNAL,
- * CANCELLED, WEIGHTS. */
-PZ_NODISCARD enum pz_status pz_hear_chunk(struct pz_ears *ears, const float *samples, const float *raw,
-                                          int64_t n, int64_t at, double snr_db,
+/** A chunk's sound. */
+struct pz_hear_sound {
+    const float *voice;            /**< [n], after pz_denoise() where something is wanted */
+    const struct pz_sounds *heard; /**< by the network of words, noise and all; where something is wanted */
+    int64_t at, n;
+    double snr_db; /**< as pz_quiet() says */
+};
+
+/** Tell the recogniser of the wanted things before the first chunk, whose noise (`snr_db`) says how likely
+ * they are; pz_ears_expect_nothing() ends it. Errors: NOMEM, INTERNAL, WEIGHTS. */
+PZ_NODISCARD enum pz_status pz_hear_expect(struct pz_ears *ears, const struct pz_wanted *wanted, int n_wanted,
+                                           double snr_db);
+
+/** First pass over a chunk: recognise, look for the wanted things. The recogniser has a thread of its own;
+ * while it is still at work, meanwhile(user) is called on this one, once. Errors: NOMEM, INTERNAL, CANCELLED,
+ * WEIGHTS. */
+PZ_NODISCARD enum pz_status pz_hear_chunk(struct pz_ears *ears, const struct pz_hear_sound *sound,
                                           const struct pz_wanted *wanted, int n_wanted,
-                                          const struct pz_job *job, struct pz_heard *heard,
-                                          struct pz_chunks *all);
+                                          const struct pz_job *job, void (*meanwhile)(void *user), void *user,
+                                          struct pz_heard *heard, struct pz_chunks *all);
 
 /** When all chunks are heard: which of the places that sound like a wanted thing are one. Errors: NOMEM. */
 PZ_NODISCARD enum pz_status pz_hear_decide(struct pz_chunks *all, const struct pz_wanted *wanted,
@@ -86,6 +98,11 @@ PZ_NODISCARD enum pz_status pz_align_some(struct pz_ears *ears, const float *sam
                                           const struct pz_align_word *words, int n_words, bool last,
                                           const struct pz_job *job, struct pz_heard *h, int *word_of,
                                           int *used);
+
+/** Both passes over all of a film's `total` samples. Errors: NOMEM, INTERNAL, CANCELLED, WEIGHTS. */
+PZ_NODISCARD enum pz_status pz_hear_film(struct pz_ears *ears, const struct pz_tap *sound, int64_t total,
+                                         struct pz_wanted *wanted, int n_wanted, const struct pz_job *job,
+                                         struct pz_heard *heard);
 
 PZ_NODISCARD enum pz_status pz_found_add(struct pz_heard *h, struct pz_found f);
 

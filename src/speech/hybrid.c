@@ -51,7 +51,7 @@ static void write_row(void *user, int64_t t, const float *scores)
     by_network(w, t, network);
     for (int i = 0; i < n; i++) {
         w->row[i] = MIXTURES * scores[i] + network[w->a->sound_of[i]];
-        best = fmaxf(best, w->row[i]);
+        best = w->row[i] > best ? w->row[i] : best; // fmaxf() is a call
     }
     memcpy(w->at, &count, sizeof count);
     w->at += sizeof count;

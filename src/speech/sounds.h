@@ -39,10 +39,10 @@ static inline int64_t pz_sounds_under(int64_t frame)
  * voices say. */
 enum pz_sounds_for { PZ_SOUNDS_EDGES = PZ_BAND_NET_EDGES, PZ_SOUNDS_WORDS = PZ_BAND_NET_WORDS };
 
-/** Listen to mono PZ_SPEECH_RATE sound, noise and all, of one speaker at one level: n / PZ_SOUNDS_HOP frames.
- * Errors: NOMEM. */
+/** Listen to mono PZ_SPEECH_RATE sound, noise and all, of one speaker at one level: n / PZ_SOUNDS_HOP frames,
+ * the same for every `pool` (NULL: this thread alone). Errors: NOMEM. */
 PZ_NODISCARD enum pz_status pz_sounds_listen(const float *samples, int64_t n, enum pz_sounds_for what,
-                                             struct pz_sounds *out);
+                                             struct pz_pool *pool, struct pz_sounds *out);
 void pz_sounds_free(struct pz_sounds *s);
 
 /** How well a keyword fits what was heard, anywhere between samples `from` and `to`: nats a 10 ms against the

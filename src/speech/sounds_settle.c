@@ -462,7 +462,7 @@ enum pz_status pz_sounds_settle(const float *samples, int64_t n, int64_t at, dou
 
     if (phones->n <= first_phone)
         return PZ_OK;
-    st = pz_sounds_listen(samples, n, PZ_SOUNDS_EDGES, &heard);
+    st = pz_sounds_listen(samples, n, PZ_SOUNDS_EDGES, NULL, &heard);
     if (st == PZ_OK)
         st = pz_sounds_settle_heard(&heard, n, at, snr_db, phones, first_phone, words, first_word);
     pz_sounds_free(&heard);

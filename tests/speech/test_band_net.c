@@ -18,7 +18,7 @@
 #include "speech/sounds.h"
 
 #define SEED 61
-#define SAMPLES 4000
+#define SAMPLES 32000
 
 static void every_use_has_a_network(void **state)
 {
@@ -76,7 +76,7 @@ static void bands_share_the_bins_out(void **state)
 }
 
 /** What the network of words says of x [n], into `out` [frames][heads]; how many numbers. */
-static int64_t hear(const float *x, int64_t n, float *out)
+static int64_t hear(const float *x, int64_t n, struct pz_pool *pool, float *out)
 {
     struct pz_band_net net;
     struct pz_band_room room;
@@ -84,9 +84,9 @@ static int64_t hear(const float *x, int64_t n, float *out)
     int64_t many;
 
     assert_int_equal(pz_band_net_next(PZ_BAND_NET_WORDS, &i, &net), PZ_OK);
-    assert_int_equal(pz_band_room_make(x, n, &net, &room), PZ_OK);
+    assert_int_equal(pz_band_room_make(x, n, &net, pz_pool_threads(pool), &room), PZ_OK);
     assert_int_equal(room.frames, n / PZ_SOUNDS_HOP);
-    assert_int_equal(pz_band_net_run(&net, 1.0, &room), PZ_OK);
+    assert_int_equal(pz_band_net_run(&net, 1.0, pool, &room), PZ_OK);
     many = room.frames * net.heads;
     for (int64_t k = 0; k < many; k++)
         assert_true(isfinite(room.out[k]));
@@ -108,24 +108,47 @@ static void level_does_not_matter(void **state)
     pz_rng_init(&r, SEED, 0);
     for (int i = 0; i < SAMPLES; i++)
         x[i] = 0.1f * pz_rng_normal(&r) * (float)(1.0 + sin(i * 0.003));
-    n = hear(x, SAMPLES, loud);
+    n = hear(x, SAMPLES, NULL, loud);
     for (int i = 0; i < SAMPLES; i++)
         x[i] *= 0.1f;
-    assert_int_equal(hear(x, SAMPLES, soft), n);
+    assert_int_equal(hear(x, SAMPLES, NULL, soft), n);
     for (int64_t k = 0; k < n; k++)
         assert_true(fabsf(loud[k] - soft[k]) < 1e-2f + 1e-3f * fabsf(loud[k]));
     for (int i = 0; i < SAMPLES; i++)
         x[i] = 0.0f;
-    assert_int_equal(hear(x, SAMPLES, loud), n);
-    assert_int_equal(hear(x, PZ_SOUNDS_HOP, loud), 3 * PZ_PH_COUNT);
-    assert_int_equal(hear(x, PZ_SOUNDS_HOP - 1, loud), 0);
+    assert_int_equal(hear(x, SAMPLES, NULL, loud), n);
+    assert_int_equal(hear(x, PZ_SOUNDS_HOP, NULL, loud), 3 * PZ_PH_COUNT);
+    assert_int_equal(hear(x, PZ_SOUNDS_HOP - 1, NULL, loud), 0);
+}
+
+static void threads_hear_the_same(void **state)
+{
+    static float x[SAMPLES], one[SAMPLES / PZ_SOUNDS_HOP * 3 * PZ_PH_COUNT],
+        many[SAMPLES / PZ_SOUNDS_HOP * 3 * PZ_PH_COUNT];
+    struct pz_pool *pool = pz_pool_create(3);
+    struct pz_rng r;
+
+    (void)state;
+    assert_non_null(pool);
+    print_message("seed %d\n", SEED);
+    pz_rng_init(&r, SEED, 1);
+    for (int i = 0; i < SAMPLES; i++)
+        x[i] = 0.1f * pz_rng_normal(&r) * (float)(1.0 + sin(i * 0.002));
+    for (int64_t n = SAMPLES; n > 0; n -= n / 2 + 37 * PZ_SOUNDS_HOP) {
+        const int64_t count = hear(x, n, NULL, one);
+
+        memset(many, 0, sizeof many);
+        assert_int_equal(hear(x, n, pool, many), count);
+        assert_memory_equal(one, many, (size_t)count * sizeof *one);
+    }
+    pz_pool_destroy(&pool);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_use_has_a_network),
-                                       cmocka_unit_test(bands_share_the_bins_out),
-                                       cmocka_unit_test(level_does_not_matter)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_use_has_a_network), cmocka_unit_test(bands_share_the_bins_out),
+        cmocka_unit_test(level_does_not_matter), cmocka_unit_test(threads_hear_the_same)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,7 +41,7 @@ static void told_words_are_written(void **state)
     (void)state;
     print_message("seed %d\n", NOISE_SEED);
     assert_int_equal(pz_ears_open(NULL, &job, &ears), PZ_OK);
-    assert_int_equal(pz_sounds_listen(x, n, PZ_SOUNDS_WORDS, &heard), PZ_OK);
+    assert_int_equal(pz_sounds_listen(x, n, PZ_SOUNDS_WORDS, NULL, &heard), PZ_OK);
     assert_int_equal(pz_ears_expect(ears, told, 3, 0.01), PZ_OK);
     assert_int_equal(pz_ears_words(ears, x, n, 1000, &heard, &words), PZ_OK);
     for (int i = 0; i < words.n; i++) {

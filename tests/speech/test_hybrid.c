@@ -36,7 +36,7 @@ static void scores_are_those_of_both_ears(void **state)
     (void)state;
     assert_int_equal(pz_ears_open(NULL, &job, &ears), PZ_OK);
     assert_int_equal(pz_ears_acoustic(ears, &a), PZ_OK);
-    assert_int_equal(pz_sounds_listen(x, n, PZ_SOUNDS_WORDS, &heard), PZ_OK);
+    assert_int_equal(pz_sounds_listen(x, n, PZ_SOUNDS_WORDS, NULL, &heard), PZ_OK);
     assert_int_equal(pz_hybrid_scores(a, x, n, &heard, &data, &size), PZ_OK);
     body = strstr(data, "endhdr\n");
     assert_non_null(body);

@@ -35,7 +35,7 @@ static void words_lie_where_they_were_said(double snr_db)
     int n_places, warp;
 
     assert_int_equal(pz_acoustic_open(job.log, MODEL, &a), PZ_OK);
-    assert_int_equal(pz_sounds_listen(x, n, PZ_SOUNDS_WORDS, &heard), PZ_OK);
+    assert_int_equal(pz_sounds_listen(x, n, PZ_SOUNDS_WORDS, NULL, &heard), PZ_OK);
     assert_int_equal(pz_quiet(x, n, &snr), PZ_OK);
     assert_int_equal(pz_places_find(a, x, n, &heard, k, 3, &warp, &places, &n_places), PZ_OK);
     for (int i = 0; i < n_places; i++) {

@@ -35,7 +35,7 @@ static void most_frames_are_named(void **state)
     int right = 0, spoken = 0, quiet = 0;
 
     (void)state;
-    assert_int_equal(pz_sounds_listen(x, n, PZ_SOUNDS_WORDS, &heard), PZ_OK);
+    assert_int_equal(pz_sounds_listen(x, n, PZ_SOUNDS_WORDS, NULL, &heard), PZ_OK);
     assert_int_equal(heard.frames, n / PZ_SOUNDS_HOP);
     for (int64_t t = 0; t < heard.frames; t++) {
         const float *p = pz_sounds_at(&heard, t, 0);
@@ -235,10 +235,10 @@ static void nothing_is_no_error(void **state)
     float x[100] = {0};
 
     (void)state;
-    assert_int_equal(pz_sounds_listen(x, 0, PZ_SOUNDS_EDGES, &heard), PZ_OK);
+    assert_int_equal(pz_sounds_listen(x, 0, PZ_SOUNDS_EDGES, NULL, &heard), PZ_OK);
     assert_int_equal(heard.frames, 0);
     pz_sounds_free(&heard);
-    assert_int_equal(pz_sounds_listen(x, 100, PZ_SOUNDS_EDGES, &heard), PZ_OK); // digital silence
+    assert_int_equal(pz_sounds_listen(x, 100, PZ_SOUNDS_EDGES, NULL, &heard), PZ_OK); // digital silence
     assert_int_equal(heard.frames, 1);
     for (int head = 0; head < 3; head++)
         assert_true(isfinite(pz_sounds_at(&heard, 0, head)[PZ_PH_AX]));

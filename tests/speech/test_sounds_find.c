@@ -24,7 +24,7 @@ static void words_fit_where_they_are(void **state)
     float *x = sentence(&job, SENTENCE, 20.0, SEED, &n, &truth), there, other, silent;
 
     (void)state;
-    assert_int_equal(pz_sounds_listen(x, n, PZ_SOUNDS_WORDS, &heard), PZ_OK);
+    assert_int_equal(pz_sounds_listen(x, n, PZ_SOUNDS_WORDS, NULL, &heard), PZ_OK);
     for (int i = 0; i < 2; i++) {
         run_of(&truth, &k[i]->prons[0], 0, &start, &end);
         assert_int_equal(pz_sounds_fit(&heard, k[i], start - 1600, end + 1600, &there), PZ_OK);

@@ -63,7 +63,7 @@ static void label_frames(const struct reader *r, const struct pz_phone_line *lin
 static enum pz_status fit(const struct reader *r, int n, const signed char *label, double *mean)
 {
     struct pz_sounds heard;
-    enum pz_status st = pz_sounds_listen(r->samples, (int64_t)n * HOP, PZ_SOUNDS_WORDS, &heard);
+    enum pz_status st = pz_sounds_listen(r->samples, (int64_t)n * HOP, PZ_SOUNDS_WORDS, NULL, &heard);
     int counted = 0;
 
     *mean = 0.0;
