@@ -2,12 +2,13 @@
 // recordings not? Recordings with their words are the caller's (training/sounds says where free ones are);
 // none is part of this tree.
 //
-//     speech_real [--room NAME] [--seed N] [--show] LIST
+//     speech_real [--room NAME] [--text] [--seed N] [--show] LIST
 //
 // LIST: lines "FILE WORD WORD ..."; FILE: mono 16 kHz, 16 bits, little-endian, no header. Asked for are three
 // words of five letters and more from the quarters of each recording, and two of the next recording's that
 // this one has not. Where the words are is what the program itself says of the recording as it is, with its
 // transcript: slots that lie elsewhere are false, edges are told as distances from there, which is no truth.
+// With --text the recording in the room has its transcript too: how far does noise move edges?
 #include <ctype.h>
 #include <getopt.h>
 #include <math.h>
@@ -18,6 +19,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "speech/speech.h"
 #include "speech_scripts.h"
 
@@ -37,7 +39,7 @@ static struct {
     struct pz_ears *ears;
     const char *room;
     uint64_t seed;
-    bool show;
+    bool show, text;
     int wanted, found, absent, wrong, elsewhere, skipped, n_apart;
     double apart[2 * ASKED * RECORDINGS * 4], sound_s, wall_s;
 } run = {.room = "clean", .seed = 5};
@@ -214,7 +216,7 @@ static enum pz_status one(const struct recording *r, const struct recording *nex
         st = PZ_OK;
         goto fail;
     }
-    for (int k = 0; k < ABSENT; k++) {
+    for (int k = 0; k < ABSENT && !run.text; k++) {
         const char *w = pick(next, k, ABSENT, r);
 
         if (w) {
@@ -224,7 +226,7 @@ static enum pz_status one(const struct recording *r, const struct recording *nex
     }
     PZ_TRY(said_place(&s, room, snr, run.seed + (uint64_t)i));
     from = pz_now();
-    PZ_TRY(analyse(&s, NULL, asked, n, &is));
+    PZ_TRY(run.text ? refer(r, &s, asked, own, &is) : analyse(&s, NULL, asked, n, &is));
     run.wall_s += pz_now() - from;
     run.sound_s += (double)s.n / PZ_SPEECH_RATE;
     if (run.show)
@@ -248,7 +250,7 @@ int main(int argc, char **argv)
 {
     static struct recording recordings[RECORDINGS];
     static const struct option longs[] = {
-        {"room", 1, NULL, 'r'}, {"seed", 1, NULL, 's'}, {"show", 0, NULL, 'v'}, {0}};
+        {"room", 1, NULL, 'r'}, {"seed", 1, NULL, 's'}, {"text", 0, NULL, 't'}, {"show", 0, NULL, 'v'}, {0}};
     enum pz_status st = PZ_OK;
     int n, room = -1;
 
@@ -257,6 +259,8 @@ int main(int argc, char **argv)
             run.room = optarg;
         else if (c == 's')
             run.seed = (uint64_t)atoll(optarg);
+        else if (c == 't')
+            run.text = true;
         else if (c == 'v')
             run.show = true;
         else
@@ -270,6 +274,7 @@ int main(int argc, char **argv)
         return 2;
     }
     run.job.log = pz_log_create(NULL, NULL, PZ_LOG_ERROR);
+    run.job.pool = pz_pool_create(0); // as the program has it
     st = pz_ears_open(NULL, &run.job, &run.ears);
     for (int i = 0; i < n && st >= PZ_OK; i++)
         st = one(&recordings[i], &recordings[(i + 1) % n], rooms[room].room, rooms[room].snr_db, i);
@@ -283,6 +288,7 @@ int main(int argc, char **argv)
         run.n_apart ? run.apart[run.n_apart / 2] : 0.0, run.n_apart ? run.apart[run.n_apart * 95 / 100] : 0.0,
         run.sound_s / (run.wall_s + 1e-9));
     pz_ears_close(&run.ears);
+    pz_pool_destroy(&run.job.pool);
     pz_log_destroy(&run.job.log);
     return st < PZ_OK;
 }
