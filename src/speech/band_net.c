@@ -337,8 +337,7 @@ static void run_frames(void *user, int index, int worker)
 }
 
 /** r->logs [frames + FIRST - 1][BANDS], padded, into r->out. */
-static void run_net(const struct pz_band_net *n, const float levels[2 * BANDS], struct pz_pool *pool,
-                    struct pz_band_room *r)
+static void run_net(const struct pz_band_net *n, const float levels[2 * BANDS], struct pz_band_room *r)
 {
     const int w = n->width;
     const int64_t frames = r->frames;
@@ -354,7 +353,7 @@ static void run_net(const struct pz_band_net *n, const float levels[2 * BANDS], 
         product(&first, r->logs + t * BANDS, BANDS, frames - t < MANY ? (int)(frames - t) : MANY, false, true,
                 x + t * w);
     for (p.block = 0; p.block < n->n_blocks; p.block++) {
-        pz_pool_run(pool, run_frames, &p, (int)((frames + MANY - 1) / MANY));
+        pz_pool_run(r->pool, run_frames, &p, (int)((frames + MANY - 1) / MANY));
         x = p.y;
         p.y = (float *)p.x;
         p.x = x;
@@ -400,25 +399,24 @@ void pz_band_room_free(struct pz_band_room *r)
     *r = (struct pz_band_room){0};
 }
 
-enum pz_status pz_band_room_make(const float *samples, int64_t n, const struct pz_band_net *net, int workers,
-                                 struct pz_band_room *r)
+enum pz_status pz_band_room_make(const float *samples, int64_t n, const struct pz_band_net *net,
+                                 struct pz_pool *pool, struct pz_band_room *r)
 {
     const size_t frames = (size_t)(n / PZ_SOUNDS_HOP), width = (size_t)net->width;
 
-    *r = (struct pz_band_room){.frames = (int64_t)frames, .workers = workers};
+    *r = (struct pz_band_room){.frames = (int64_t)frames, .pool = pool};
     r->power = pz_calloc(frames * BINS + 1, sizeof *r->power);
     r->logs = pz_calloc((frames + FIRST + ROWS) * BANDS, sizeof *r->logs);
     r->x = pz_calloc((frames + ROWS) * width, sizeof *r->x);
     r->y = pz_calloc((frames + ROWS) * width, sizeof *r->y);
-    r->rows = pz_calloc((size_t)workers * MANY * 3 * width, sizeof *r->rows);
+    r->rows = pz_calloc((size_t)pz_pool_threads(pool) * MANY * 3 * width, sizeof *r->rows);
     r->out = pz_calloc(frames * (size_t)net->heads + 1, sizeof *r->out);
     return r->power && r->logs && r->x && r->y && r->rows && r->out
                ? powers(samples, n, (int64_t)frames, r->power)
                : PZ_ERR_NOMEM;
 }
 
-enum pz_status pz_band_net_run(const struct pz_band_net *net, double warp, struct pz_pool *pool,
-                               struct pz_band_room *r)
+enum pz_status pz_band_net_run(const struct pz_band_net *net, double warp, struct pz_band_room *r)
 {
     float levels[2 * BANDS];
     float(*bank)[BINS] = pz_calloc(BANDS, sizeof *bank);
@@ -433,7 +431,7 @@ enum pz_status pz_band_net_run(const struct pz_band_net *net, double warp, struc
     pz_free(bank);
     if (r->frames > 0) {
         level(logs, r->frames, r->x, levels);
-        run_net(net, levels, pz_pool_threads(pool) <= r->workers ? pool : NULL, r);
+        run_net(net, levels, r);
     }
     return PZ_OK;
 }

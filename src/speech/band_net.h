@@ -45,25 +45,25 @@ void pz_band_net_free(struct pz_band_net *net);
 /** Room for one stretch of sound. Plain owned: pz_band_room_free(). */
 struct pz_band_room {
     int64_t frames;
-    int workers;
-    float *power; /* [frames][PZ_BAND_BINS] */
+    struct pz_pool *pool; /* borrowed */
+    float *power;         /* [frames][PZ_BAND_BINS] */
     float *logs, *x, *y, *rows;
     float *out; /* [frames][heads]: what the network says */
 };
 
-/** Powers of `samples` [n], mono PZ_SPEECH_RATE, one frame every PZ_SOUNDS_HOP samples; `workers`: threads of
- * the pool that will run the network. Errors: NOMEM. */
+/** Powers of `samples` [n], mono PZ_SPEECH_RATE, one frame every PZ_SOUNDS_HOP samples; `pool` (NULL: the
+ * calling thread alone) will run the network and stays the caller's. Errors: NOMEM. */
 PZ_NODISCARD enum pz_status pz_band_room_make(const float *samples, int64_t n, const struct pz_band_net *net,
-                                              int workers, struct pz_band_room *r);
+                                              struct pz_pool *pool, struct pz_band_room *r);
 void pz_band_room_free(struct pz_band_room *r);
 
 /** How much of bin `k` band `b` takes (a triangle on the mel scale), of a throat whose resonances lie at
  * 1 / `warp` of the usual places. */
 float pz_band_share(double warp, int b, int k);
 
-/** Let the network listen through the bands of such a throat: r->out, the same for every `pool` (of
- * r->workers threads; NULL: this one alone). Errors: NOMEM. */
-PZ_NODISCARD enum pz_status pz_band_net_run(const struct pz_band_net *net, double warp, struct pz_pool *pool,
+/** Let the network listen through the bands of such a throat: r->out, the same for every pool. Errors: NOMEM.
+ */
+PZ_NODISCARD enum pz_status pz_band_net_run(const struct pz_band_net *net, double warp,
                                             struct pz_band_room *r);
 
 #endif

@@ -63,8 +63,8 @@ enum pz_status pz_denoise(float *x, int64_t n, struct pz_pool *pool)
     if (st < PZ_OK || n < PZ_SOUNDS_HOP)
         goto fail;
     PZ_TRY(pz_band_net_next(PZ_BAND_NET_NOISE, &i, &net));
-    PZ_TRY(pz_band_room_make(x, n, &net, pz_pool_threads(pool), &room));
-    PZ_TRY(pz_band_net_run(&net, 1.0, pool, &room));
+    PZ_TRY(pz_band_room_make(x, n, &net, pool, &room));
+    PZ_TRY(pz_band_net_run(&net, 1.0, &room));
     shares(share);
     for (int64_t t = -1; t * PZ_STFT_HOP < n + PZ_STFT_N / 2; t++) {
         gains_at(&net, &room, (const float(*)[BINS])share, (double)(t * PZ_STFT_HOP) / PZ_SOUNDS_HOP, gain);

@@ -28,6 +28,7 @@ struct film {
     struct pz_wanted *wanted;
     int n_wanted;
     const struct pz_job *job;
+    enum pz_status told; /* what telling the recogniser of the words came to */
     struct ready ready[AHEAD];
     struct ready *now;         /* the one that is recognised */
     struct pz_listening edges; /* in a film of one chunk, where it lies at hand */
@@ -144,7 +145,7 @@ static void *expect(void *user)
 {
     struct film *f = user;
 
-    f->ready[1].st = pz_hear_expect(f->ears, f->wanted, f->n_wanted, f->ready[0].snr);
+    f->told = pz_hear_expect(f->ears, f->wanted, f->n_wanted, f->ready[0].snr);
     return NULL;
 }
 
@@ -162,7 +163,7 @@ static enum pz_status begin(struct film *f)
     st = make_ready(f, f->job ? f->job->pool : NULL, &f->ready[0]);
     if (beside)
         pthread_join(thread, NULL);
-    st = st < PZ_OK ? st : f->ready[1].st;
+    st = st < PZ_OK ? st : f->told;
 fail:
     return st;
 }

@@ -37,10 +37,10 @@ void pz_sounds_free(struct pz_sounds *s)
 }
 
 /** What one network hears through one throat's bands is added to `out`. */
-static enum pz_status add_view(const struct pz_band_net *net, double warp, struct pz_pool *pool,
-                               struct pz_band_room *r, struct pz_sounds *out)
+static enum pz_status add_view(const struct pz_band_net *net, double warp, struct pz_band_room *r,
+                               struct pz_sounds *out)
 {
-    enum pz_status st = pz_band_net_run(net, warp, pool, r);
+    enum pz_status st = pz_band_net_run(net, warp, r);
 
     for (int64_t t = 0; t < out->frames && st >= PZ_OK; t++) {
         log_softmax(r->out + t * HEADS);
@@ -66,9 +66,9 @@ enum pz_status pz_sounds_listen(const float *samples, int64_t n, enum pz_sounds_
         PZ_TRY(pz_band_net_next((enum pz_band_net_for)what, &i, &net));
         if (net.width == 0)
             break;
-        PZ_TRY(pz_band_room_make(samples, n, &net, pz_pool_threads(pool), &r));
+        PZ_TRY(pz_band_room_make(samples, n, &net, pool, &r));
         for (int k = 0; k < (what == PZ_SOUNDS_EDGES ? THROATS : 1); k++, views++)
-            PZ_TRY(add_view(&net, throats[k], pool, &r, out));
+            PZ_TRY(add_view(&net, throats[k], &r, out));
         pz_band_room_free(&r);
         pz_band_net_free(&net);
     }

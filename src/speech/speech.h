@@ -77,7 +77,7 @@ struct pz_analyse_params {
     bool missing_ok; /**< spoken words that are nowhere in the sound give no slot instead of an error */
 };
 
-/** Listen to a film. Cost ≈ 0.5 × real time on one core without a transcript, less with one.
+/** Listen to a film. Cost ≈ 0.3 × real time on one core without a transcript, less with one.
  *  Errors: UNUSABLE (a spoken word is nowhere in the sound; one line names it and what was heard; no sound at
  * all while something is looked for), INPUT (the transcript cannot be this sound's), CANCELLED, NOMEM,
  * INTERNAL, or the tap's.

@@ -84,9 +84,9 @@ static int64_t hear(const float *x, int64_t n, struct pz_pool *pool, float *out)
     int64_t many;
 
     assert_int_equal(pz_band_net_next(PZ_BAND_NET_WORDS, &i, &net), PZ_OK);
-    assert_int_equal(pz_band_room_make(x, n, &net, pz_pool_threads(pool), &room), PZ_OK);
+    assert_int_equal(pz_band_room_make(x, n, &net, pool, &room), PZ_OK);
     assert_int_equal(room.frames, n / PZ_SOUNDS_HOP);
-    assert_int_equal(pz_band_net_run(&net, 1.0, pool, &room), PZ_OK);
+    assert_int_equal(pz_band_net_run(&net, 1.0, &room), PZ_OK);
     many = room.frames * net.heads;
     for (int64_t k = 0; k < many; k++)
         assert_true(isfinite(room.out[k]));
